@@ -1,0 +1,97 @@
+"""What a forward pass may be given besides tokens (positions, cache) and what it may leave behind (a record)."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from baleen.config import ModelConfig
+
+
+class LatentCache:
+    """The paged cache of MLA and DSA: per layer one latent and one index key a token, addressed by slot.
+
+    A slot belongs to one token of one sequence; sequences that share a prefix share slots. Slot 0 takes the writes
+    of padding and is never read.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        num_slots: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ):
+        width = config.kv_lora_rank + config.qk_rope_head_dim
+        layers = range(config.num_hidden_layers)
+        options = {"dtype": dtype, "device": device}
+        self.kv = [torch.zeros(num_slots, width, **options) for _ in layers]  # normed c_kv | rotated k_rope
+        self.index_k = [torch.zeros(num_slots, config.index_head_dim, **options) for _ in layers]
+        # which experts each cached token used: a rollout's routing must be known for prefix-cached tokens too
+        self.routed_experts = torch.zeros(
+            num_slots, config.num_moe_layers, config.num_experts_per_tok, dtype=torch.int16, device=device
+        )
+
+    def write(self, layer: int, slots: Tensor, latent: Tensor, index_k: Tensor) -> None:
+        """Store `latent` [B, S, C+R] and `index_k` [B, S, D] at `slots` [B, S]."""
+        flat = slots.flatten()
+        self.kv[layer][flat] = latent.flatten(0, 1).to(self.kv[layer].dtype)
+        self.index_k[layer][flat] = index_k.flatten(0, 1).to(self.index_k[layer].dtype)
+
+
+@dataclass
+class AttentionMetadata:
+    """Where the tokens of a batch stand. Serving fills the cache fields; packed training fills `segments`.
+
+    positions: [B, S] int64 position of each token in its own sequence (padding: 0).
+    segments: [B, S] int64 document number; tokens of different numbers do not see each other.
+    slot_mapping: [B, S] slot that each token writes. context_slots: [B, T] slot of position t of the row's sequence,
+    the new tokens included, 0 beyond its end.
+    """
+
+    positions: Tensor
+    segments: Tensor | None = None
+    slot_mapping: Tensor | None = None
+    context_slots: Tensor | None = None
+    cache: LatentCache | None = None
+
+    def visible(self, length: int) -> Tensor:
+        """[B, S, T] True where query s may read context position t (causal, same document)."""
+        if self.cache is not None:
+            return torch.arange(length, device=self.positions.device) <= self.positions.unsqueeze(-1)
+        order = torch.arange(length, device=self.positions.device)
+        causal = (order <= order.unsqueeze(-1)).unsqueeze(0)
+        if self.segments is None:
+            return causal.expand(len(self.positions), -1, -1)
+        return causal & (self.segments.unsqueeze(1) == self.segments.unsqueeze(2))
+
+
+@dataclass
+class Record:
+    """What a forward pass is asked to observe or to replay; the layers append in order.
+
+    counted: [B, S] False for padding, which enters no loss and no load. index_kl, balance: whether those losses are
+    wanted. replay_experts: [B, S, num_moe_layers, k] enforces a rollout's routing ("keep routing", V3.2 sec. 3.1).
+    """
+
+    counted: Tensor | None = None
+    index_kl: bool = False
+    balance: bool = False
+    replay_experts: Tensor | None = None
+    index_losses: list[Tensor] = field(default_factory=list)  # a scalar a layer: mean over queries, nats
+    index_recalls: list[Tensor] = field(default_factory=list)  # dense attention's mass inside the indexer's top-k
+    balance_losses: list[Tensor] = field(default_factory=list)  # a scalar a MoE layer
+    routed_experts: list[Tensor] = field(default_factory=list)  # [B, S, k] a MoE layer
+
+    def average(self, values: Tensor) -> Tensor:
+        """Mean of `values` [B, S] over the counted tokens."""
+        return values.mean() if self.counted is None else values[self.counted].mean()
+
+    def expert_load(self, n_routed_experts: int) -> Tensor:
+        """[n_moe_layers, E] share of the counted tokens' choices that each expert got."""
+        loads = []
+        for experts in self.routed_experts:
+            chosen = experts if self.counted is None else experts[self.counted]
+            counts = torch.bincount(chosen.flatten(), minlength=n_routed_experts)
+            loads.append(counts / counts.sum())
+        return torch.stack(loads)

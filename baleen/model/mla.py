@@ -1,0 +1,115 @@
+"""Multi-head latent attention with DeepSeek sparse attention (V2 report, sec. 2.1; V3.2 report, sec. 2.1)."""
+
+import torch
+from torch import Tensor, nn
+
+from baleen.config import ModelConfig
+from baleen.model.cache import AttentionMetadata, Record
+from baleen.model.indexer import Indexer
+from baleen.ops import (
+    gathered_attention,
+    index_kl,
+    masked_attention,
+    rotate_interleaved,
+    selection_mask,
+    topk_positions,
+    yarn_mscale,
+)
+
+# B batch, S queries, T context positions, K selected, H heads, C kv_lora_rank, R qk_rope_head_dim
+
+# Up to this many times index_topk, several queries are cheaper in masked MHA mode than by gathering latents: the FLOPs
+# cross at 4.25 (F_mqa·k / (F_mha - F_idx) with the released sizes).
+MATERIALISE_WITHIN = 4
+
+
+class MLA(nn.Module):
+    """Attention whose cache is one latent a token: c_kv (normed) and k_rope (rotated), shared by all heads."""
+
+    def __init__(self, config: ModelConfig, layer_idx: int):
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx
+        heads, latent = config.num_attention_heads, config.kv_lora_rank
+        self.q_a_proj = nn.Linear(config.hidden_size, config.q_lora_rank, bias=False)
+        self.q_a_layernorm = nn.RMSNorm(config.q_lora_rank, eps=config.rms_norm_eps)
+        self.q_b_proj = nn.Linear(config.q_lora_rank, heads * config.qk_head_dim, bias=False)
+        self.kv_a_proj_with_mqa = nn.Linear(config.hidden_size, latent + config.qk_rope_head_dim, bias=False)
+        self.kv_a_layernorm = nn.RMSNorm(latent, eps=config.rms_norm_eps)
+        self.kv_b_proj = nn.Linear(latent, heads * (config.qk_nope_head_dim + config.v_head_dim), bias=False)
+        self.o_proj = nn.Linear(heads * config.v_head_dim, config.hidden_size, bias=False)
+        self.indexer = Indexer(config)
+        scaling = config.rope_scaling
+        m = yarn_mscale(scaling.factor, scaling.mscale_all_dim) if scaling else 1.0
+        self.softmax_scale = config.qk_head_dim**-0.5 * m * m
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, meta: AttentionMetadata, record: Record | None = None
+    ) -> Tensor:
+        """`x` [B, S, hidden_size], `cos`/`sin` [B, S, R/2]. Returns [B, S, hidden_size]."""
+        config = self.config
+        c_q = self.q_a_layernorm(self.q_a_proj(x))
+        q = self.q_b_proj(c_q).unflatten(-1, (config.num_attention_heads, config.qk_head_dim))
+        q_nope, q_rope = q.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
+        q_rope = rotate_interleaved(q_rope, cos.unsqueeze(2), sin.unsqueeze(2))
+        c_kv, k_rope = self.kv_a_proj_with_mqa(x).split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
+        latent = torch.cat((self.kv_a_layernorm(c_kv), rotate_interleaved(k_rope, cos, sin)), dim=-1)
+
+        keys = self.indexer.keys(x.detach(), cos, sin)
+        pool, keys, context_slots = self._context(latent, keys, meta)
+        keep = meta.visible(context_slots.shape[1])
+
+        select = config.sparse_attention and keep.shape[-1] > config.index_topk
+        learns = record is not None and record.index_kl
+        scores = positions = valid = None
+        if select or learns:
+            # the indexer learns from its own loss alone: its inputs are cut from the graph
+            with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+                scores = self.indexer(x.detach(), c_q.detach(), cos, sin, keys)
+            positions, valid = topk_positions(scores.detach(), keep, config.index_topk)
+
+        if x.shape[1] > 1 and (not select or keep.shape[-1] <= MATERIALISE_WITHIN * config.index_topk):
+            support = keep & selection_mask(positions, valid, keep.shape[-1]) if select else keep
+            out, probs = self._materialised(q_nope, q_rope, nn.functional.embedding(context_slots, pool), support)
+        else:
+            slots = context_slots.unsqueeze(1).expand(-1, x.shape[1], -1)
+            support = keep
+            if select:
+                slots, support = slots.gather(-1, positions), valid
+                scores = scores.gather(-1, positions) if learns else None
+            out, probs = self._absorbed(q_nope, q_rope, pool, slots, support)
+        if learns:
+            record.index_losses.append(record.average(index_kl(probs, scores, support)))
+            if not select:
+                mass = probs.detach().mean(1).gather(-1, positions).masked_fill(~valid, 0.0).sum(-1)
+                record.index_recalls.append(record.average(mass))
+        return self.o_proj(out.flatten(2))
+
+    def _context(self, latent: Tensor, keys: Tensor, meta: AttentionMetadata) -> tuple[Tensor, Tensor, Tensor]:
+        """(pool of latents [N, C+R], index keys [B, T, D], slot of each context position [B, T])."""
+        if meta.cache is None:
+            slots = torch.arange(latent.shape[0] * latent.shape[1], device=latent.device)
+            return latent.flatten(0, 1), keys, slots.view(latent.shape[:2])
+        meta.cache.write(self.layer_idx, meta.slot_mapping, latent, keys)
+        keys = meta.cache.index_k[self.layer_idx][meta.context_slots]
+        return meta.cache.kv[self.layer_idx], keys, meta.context_slots
+
+    def _materialised(self, q_nope: Tensor, q_rope: Tensor, latents: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """MHA mode: expand every head's key and value from `latents` [B, T, C+R]. Returns [B, S, H, d_v], probs."""
+        config = self.config
+        c_kv, k_rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
+        kv = self.kv_b_proj(c_kv).unflatten(-1, (config.num_attention_heads, -1))
+        k_nope, v = kv.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
+        k = torch.cat((k_nope, k_rope.unsqueeze(2).expand(-1, -1, config.num_attention_heads, -1)), dim=-1)
+        return masked_attention(torch.cat((q_nope, q_rope), dim=-1), k, v, keep, self.softmax_scale)
+
+    def _absorbed(
+        self, q_nope: Tensor, q_rope: Tensor, pool: Tensor, slots: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """MQA mode: fold kv_b_proj's key half into the query and its value half into the output."""
+        config = self.config
+        up = self.kv_b_proj.weight.unflatten(0, (config.num_attention_heads, -1))  # [H, nope + v, C]
+        w_k, w_v = up.split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
+        q = torch.cat((torch.einsum("bshd,hdc->bshc", q_nope, w_k), q_rope), dim=-1)
+        out, probs = gathered_attention(q, pool, slots, valid, self.softmax_scale, config.kv_lora_rank)
+        return torch.einsum("bshc,hdc->bshd", out, w_v), probs
