@@ -7,6 +7,7 @@ from baleen.config import ModelConfig
 from baleen.model.cache import AttentionMetadata, Record
 from baleen.model.indexer import Indexer
 from baleen.ops import (
+    fused_attention,
     gathered_attention,
     index_kl,
     masked_attention,
@@ -70,7 +71,8 @@ class MLA(nn.Module):
 
         if x.shape[1] > 1 and (not select or keep.shape[-1] <= MATERIALISE_WITHIN * config.index_topk):
             support = keep & selection_mask(positions, valid, keep.shape[-1]) if select else keep
-            out, probs = self._materialised(q_nope, q_rope, nn.functional.embedding(context_slots, pool), support)
+            latents = latent if meta.cache is None else nn.functional.embedding(context_slots, pool)
+            out, probs = self._materialised(q_nope, q_rope, latents, support, wants_probs=learns)
         else:
             slots = context_slots.unsqueeze(1).expand(-1, x.shape[1], -1)
             support = keep
@@ -94,14 +96,19 @@ class MLA(nn.Module):
         keys = meta.cache.index_k[self.layer_idx][meta.context_slots]
         return meta.cache.kv[self.layer_idx], keys, meta.context_slots
 
-    def _materialised(self, q_nope: Tensor, q_rope: Tensor, latents: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def _materialised(
+        self, q_nope: Tensor, q_rope: Tensor, latents: Tensor, keep: Tensor, wants_probs: bool
+    ) -> tuple[Tensor, Tensor | None]:
         """MHA mode: expand every head's key and value from `latents` [B, T, C+R]. Returns [B, S, H, d_v], probs."""
         config = self.config
         c_kv, k_rope = latents.split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
         kv = self.kv_b_proj(c_kv).unflatten(-1, (config.num_attention_heads, -1))
         k_nope, v = kv.split([config.qk_nope_head_dim, config.v_head_dim], dim=-1)
         k = torch.cat((k_nope, k_rope.unsqueeze(2).expand(-1, -1, config.num_attention_heads, -1)), dim=-1)
-        return masked_attention(torch.cat((q_nope, q_rope), dim=-1), k, v, keep, self.softmax_scale)
+        q = torch.cat((q_nope, q_rope), dim=-1)
+        if wants_probs:
+            return masked_attention(q, k, v, keep, self.softmax_scale)
+        return fused_attention(q, k, v, keep, self.softmax_scale), None
 
     def _absorbed(
         self, q_nope: Tensor, q_rope: Tensor, pool: Tensor, slots: Tensor, valid: Tensor
