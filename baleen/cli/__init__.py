@@ -1,0 +1,1 @@
+"""The commands, one module each; the only room that wires rooms together. `baleen.cli.main` finds them."""
