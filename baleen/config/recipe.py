@@ -1,0 +1,110 @@
+"""TOML in, checked records out, and back: `load_toml` and `dump_toml` work for any frozen pydantic model."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from baleen.config.errors import UsageError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_toml(path: Path, model: type[Model], overrides: Mapping[str, Any] | None = None) -> Model:
+    """The `model` that the TOML file at `path` describes, after `overrides` (dotted key -> value).
+
+    Raises UsageError for a missing or malformed file, an unknown key, a wrong type and a value out of range;
+    it names the file, the key and, for an unknown key, the nearest known one.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist; give the path of a recipe, as recipes/tiny.toml") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder; give the path of a .toml file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text; a recipe is a .toml file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    for key, value in (overrides or {}).items():
+        _set(values, key, value)
+    return validate(values, model, str(path), overrides or {})
+
+
+def validate(
+    values: Mapping[str, Any], model: type[Model], source: str, overrides: Mapping[str, Any]
+) -> Model:
+    """`values` as a `model`. Raises UsageError naming `source`, or the override, and the key at fault."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first, *others = error.errors()
+        key = ".".join(map(str, first["loc"]))
+        where = "override" if key in overrides else source
+        more = f" (and {len(others)} more)" if others else ""
+        raise UsageError(f"{where}: {_explain(first, key, model)}{more}") from None
+
+
+def dump_toml(model: BaseModel) -> str:
+    """`model` as TOML that `load_toml` reads back; None, which TOML cannot say, is left out."""
+    return tomli_w.dumps(model.model_dump(mode="json", exclude_none=True))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one table of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"override {key}: {table} is a value, not a table")
+    values[last] = value
+
+
+def _explain(error: Any, key: str, model: type[BaseModel]) -> str:
+    """One pydantic error as a phrase: the key, what was given, what is allowed."""
+    if error["type"] == "extra_forbidden":
+        *parents, last = error["loc"]
+        known = _known_keys(model, parents)
+        near = difflib.get_close_matches(str(last), known, n=1, cutoff=0.5)
+        hint = (
+            f"did you mean {'.'.join([*map(str, parents), near[0]])}?"
+            if near
+            else f"known: {', '.join(known)}"
+        )
+        return f"unknown key {key}; {hint}"
+    if error["type"] == "missing":
+        return f"{key} is missing; add it"
+    rule = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":  # a rule over several fields names them itself
+        return f"{key}: {rule}" if key else rule
+    return f"{key} = {error['input']!r}: {rule[:1].lower()}{rule[1:]}"
+
+
+def _known_keys(model: type[BaseModel], parents: list[Any]) -> list[str]:
+    """Field names of the record that `parents` leads to inside `model`."""
+    for parent in parents:
+        field = model.model_fields.get(str(parent))
+        if field is not None:
+            model = _record_in(field.annotation) or model
+    return sorted(model.model_fields)
+
+
+def _record_in(annotation: Any) -> type[BaseModel] | None:
+    """The first pydantic model inside a type such as `X`, `X | None`, `dict[str, X]`, `tuple[X, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_record_in, get_args(annotation))), None)
