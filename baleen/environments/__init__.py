@@ -1,0 +1,43 @@
+"""Worlds that agents are trained and tested in: tasks with exact checkers, tools, demonstrations."""
+
+from baleen.environments.suite import (
+    FAMILIES,
+    demonstrate,
+    environment_for,
+    families_of,
+    family_of,
+    near_miss,
+    plain_text,
+    sample_task,
+)
+from baleen.environments.task import (
+    SPLITS,
+    STYLES,
+    Domain,
+    Environment,
+    Split,
+    Style,
+    Task,
+    TaskError,
+    ToolFailure,
+)
+
+__all__ = [
+    "FAMILIES",
+    "SPLITS",
+    "STYLES",
+    "Domain",
+    "Environment",
+    "Split",
+    "Style",
+    "Task",
+    "TaskError",
+    "ToolFailure",
+    "demonstrate",
+    "environment_for",
+    "families_of",
+    "family_of",
+    "near_miss",
+    "plain_text",
+    "sample_task",
+]

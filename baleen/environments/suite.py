@@ -1,0 +1,124 @@
+"""The registry of task families: sampling, demonstrations, worlds, and documents for pre-training."""
+
+import json
+import random
+from collections.abc import Collection
+from typing import Any
+
+from baleen.chat import Message
+from baleen.environments.arithmetic import Sum
+from baleen.environments.calculator import Calculator
+from baleen.environments.lookup import Lookup
+from baleen.environments.programs import OneOperation, Program
+from baleen.environments.task import (
+    SPLITS,
+    STYLES,
+    Domain,
+    Environment,
+    Family,
+    Split,
+    Style,
+    Task,
+    TaskError,
+    split_of,
+)
+from baleen.environments.world import SYSTEM_MESSAGE, ToolWorld
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Sum(),
+        Program(),
+        OneOperation("reverse", "rev"),
+        OneOperation("sort", "sort"),
+        Calculator(),
+        Lookup(),
+    )
+}
+
+
+def family_of(name: str) -> Family:
+    """Raises TaskError for an unknown name."""
+    _require("family", name, FAMILIES)
+    return FAMILIES[name]
+
+
+def families_of(domain: Domain) -> list[str]:
+    """Names of the families of a domain, in a fixed order."""
+    return [family.name for family in FAMILIES.values() if family.domain == domain]
+
+
+def sample_task(family: str, difficulty: int, rng: random.Random, split: Split) -> Task:
+    """A random task; the same state of `rng` gives the same task. Raises TaskError.
+
+    Instances are drawn until one falls in the wanted split: about one draw for "train", eight for "heldout".
+    """
+    kind = family_of(family)
+    _require(f"difficulty of {family}", difficulty, kind.difficulties)
+    _require("split", split, SPLITS)
+    # Logic families share one split: `reverse` must not practise what `program` holds out.
+    scope = kind.domain if kind.domain == "logic" else kind.name
+    while True:
+        data = kind.draw(difficulty, rng)
+        if split_of(scope, kind.key(data)) == split:
+            return _task(kind, difficulty, split, data)
+
+
+def _task(kind: Family, difficulty: int, split: Split, data: dict[str, Any]) -> Task:
+    question = kind.question(data)
+    user: Message = {"role": "user", "content": question}
+    values = (",".join(map(str, v)) if isinstance(v, list) else str(v) for v in data.values())
+    return Task(
+        id="-".join((kind.name, str(difficulty), *values)),
+        domain=kind.domain,
+        family=kind.name,
+        difficulty=difficulty,
+        split=split,
+        messages=(SYSTEM_MESSAGE, user) if kind.uses_tools else (user,),
+        answer=kind.answer(data),
+        data=data,
+    )
+
+
+def environment_for(task: Task) -> Environment:
+    """A fresh world for one episode of `task`."""
+    return ToolWorld(task)
+
+
+def demonstrate(task: Task, style: Style) -> list[Message]:
+    """Assistant and tool messages of a whole episode, as a teacher of that style would write it.
+
+    "full" writes every step, "short" only results and calls no tools, "direct" is chat mode without reasoning.
+    All are right but "short" of `lookup`, where nothing better than a guess is possible. Raises TaskError.
+    """
+    _require("style", style, STYLES)
+    return family_of(task.family).demonstrate(task.data, style)
+
+
+def near_miss(task: Task) -> str:
+    """A wrong answer that a careless solver would give."""
+    return family_of(task.family).near_miss(task.data)
+
+
+def plain_text(task: Task, style: Style) -> str:
+    """The demonstration as a document for pre-training, one line per thought, call, result and answer."""
+    lines = [f"Question: {task.question}"]
+    for message in demonstrate(task, style):
+        if message["role"] == "tool":
+            lines.append(f"Result: {message['content']}")
+            continue
+        if "reasoning_content" in message:
+            lines.append(f"Thought: {message['reasoning_content']}")
+        lines.extend(_call_line(call["function"]) for call in message.get("tool_calls", ()))
+        if not message.get("tool_calls"):
+            lines.append(f"Answer: {message['content']}")
+    return "\n".join(lines) + "\n"
+
+
+def _call_line(function: dict[str, str]) -> str:
+    return " ".join(["Call:", function["name"], *json.loads(function["arguments"]).values()])
+
+
+def _require(what: str, value: object, known: Collection[object]) -> None:
+    if value not in known:
+        raise TaskError(f"{what} is {value!r}; it must be one of {', '.join(map(str, known))}")

@@ -1,0 +1,140 @@
+"""What a task is, what a world must do, and the messages that tasks and demonstrations are made of."""
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from baleen.chat import Message
+
+Domain = Literal["math", "logic", "tool"]
+Split = Literal["train", "heldout"]
+Style = Literal["full", "short", "direct"]
+
+SPLITS: tuple[Split, ...] = ("train", "heldout")
+STYLES: tuple[Style, ...] = ("full", "short", "direct")
+_HELDOUT_ONE_IN = 8
+
+
+class TaskError(ValueError):
+    """A family, difficulty, split or style that does not exist; the message lists what does."""
+
+
+class ToolFailure(RuntimeError):
+    """A tool could not be run at all, through no fault of the policy: the rollout gets no reward."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One problem with a known answer.
+
+    `messages` opens the conversation and ends with the user's question; `data` is the instance as plain JSON
+    values, enough to solve and to check it. Two tasks of one `id` are the same problem.
+    """
+
+    id: str
+    domain: Domain
+    family: str
+    difficulty: int
+    split: Split
+    messages: tuple[Message, ...]
+    answer: str
+    data: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def question(self) -> str:
+        return str(self.messages[-1]["content"])
+
+
+class Environment(Protocol):
+    """A world for one episode of one task. It speaks messages only: it never sees tokens or a model."""
+
+    @property
+    def task(self) -> Task: ...
+
+    def reset(self) -> list[Message]:
+        """Begin the episode: the messages to answer."""
+        ...
+
+    def step(self, assistant: Message) -> list[Message]:
+        """The world's replies, one tool message per call in order; none when the episode is over.
+
+        Raises ToolFailure.
+        """
+        ...
+
+    def score(self, final: Message) -> float:
+        """1.0 if the final assistant message's content, stripped of white space, is the answer, else 0.0."""
+        ...
+
+
+class Family(Protocol):
+    """A kind of task with a difficulty dial. Instances are mappings of JSON values; only `draw` is random."""
+
+    name: str
+    domain: Domain
+    difficulties: range
+    uses_tools: bool
+
+    def draw(self, difficulty: int, rng: random.Random) -> dict[str, Any]:
+        """A random instance."""
+        ...
+
+    def key(self, data: Mapping[str, Any]) -> str:
+        """Names the instance for the split: instances that teach each other's answer share a key."""
+        ...
+
+    def question(self, data: Mapping[str, Any]) -> str: ...
+
+    def answer(self, data: Mapping[str, Any]) -> str: ...
+
+    def demonstrate(self, data: Mapping[str, Any], style: Style) -> list[Message]:
+        """A whole episode after the question, ending with the assistant's answer."""
+        ...
+
+    def near_miss(self, data: Mapping[str, Any]) -> str:
+        """A wrong answer of the kind a careless solver gives."""
+        ...
+
+
+def split_of(family: str, key: str) -> Split:
+    """About one instance in eight is held out, by hash: no seed or sampling order can mix the splits."""
+    digest = hashlib.blake2b(f"{family}:{key}".encode(), digest_size=4).digest()
+    return "heldout" if int.from_bytes(digest, "big") % _HELDOUT_ONE_IN == 0 else "train"
+
+
+def answer_message(content: str, thought: str | None = None) -> Message:
+    """The assistant's last message; without a thought it is a chat-mode one."""
+    message: Message = {"role": "assistant", "content": content}
+    if thought is not None:
+        message["reasoning_content"] = thought
+    return message
+
+
+def call_message(name: str, arguments: Mapping[str, str], thought: str | None = None) -> Message:
+    """An assistant message with one tool call and no other text."""
+    call = {"type": "function", "function": {"name": name, "arguments": json.dumps(dict(arguments))}}
+    return answer_message("", thought) | {"tool_calls": [call]}
+
+
+def result_message(content: str) -> Message:
+    return {"role": "tool", "content": content}
+
+
+def tool_episode(
+    steps: Sequence[tuple[str, dict[str, str], str, str]], answer: str, style: Style
+) -> list[Message]:
+    """Messages of an episode of tool calls.
+
+    steps: (tool name, arguments, what is thought before the call, result). After the last result the answer
+    is thought, then given. Style "direct" has no thoughts.
+    """
+    messages: list[Message] = []
+    thinks = style != "direct"
+    for name, arguments, thought, result in steps:
+        messages.append(call_message(name, arguments, f"= {thought}" if thinks else None))
+        messages.append(result_message(result))
+    messages.append(answer_message(answer, f"= {answer}" if thinks else None))
+    return messages
