@@ -188,9 +188,9 @@ class Progress:
             bar = "━" * round(30 * done)
             parts.append(Text.assemble(Text(bar, "cyan"), Text("━" * (30 - len(bar)), "dim")))
             parts.append(Text(self._numbers(stage)))
-            parts.append(
-                Text(f"{_main_scalar(stage.scalars) or ''} {sparkline(stage.history)}".strip(), "cyan")
-            )
+            name = _main_scalar(stage.scalars)
+            if name:
+                parts.append(Text(f"{name} {sparkline(stage.history)}", "cyan"))
         return Group(*parts)
 
     def _numbers(self, stage: _Stage) -> str:

@@ -78,7 +78,7 @@ class RunFolder:
             self._lock = -1
 
     def log(self, text: str) -> None:
-        """Append one dated line to `log.txt`; line breaks inside `text` are escaped: no text can forge one."""
+        """Append one dated line to `log.txt`; line breaks in `text` are escaped: no text forges one."""
         line = text.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         self._log.flush()
