@@ -55,9 +55,9 @@ class Program:
 
     def near_miss(self, data: Mapping[str, Any]) -> str:
         # One operation too few, or, where that changes nothing, one digit off.
-        states = [data["digits"], *_states(data)]
+        states = [str(data["digits"]), *_states(data)]
         if states[-2] != states[-1]:
-            return str(states[-2])
+            return states[-2]
         return states[-1][:-1] + str((int(states[-1][-1]) + 1) % 10)
 
 

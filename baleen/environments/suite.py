@@ -88,7 +88,7 @@ def environment_for(task: Task) -> Environment:
 def demonstrate(task: Task, style: Style) -> list[Message]:
     """Assistant and tool messages of a whole episode, as a teacher of that style would write it.
 
-    "full" writes every step, "short" only results and calls no tools, "direct" is chat mode without reasoning.
+    "full" writes every step, "short" only results and calls no tools, "direct" is chat mode: no reasoning.
     All are right but "short" of `lookup`, where nothing better than a guess is possible. Raises TaskError.
     """
     _require("style", style, STYLES)
