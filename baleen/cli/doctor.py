@@ -1,0 +1,154 @@
+"""`baleen doctor`: what this machine offers, and for each thing that will hurt, the remedy."""
+
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from baleen.cli import machine
+
+NEEDED_MEMORY = 4 * 2**30  # bytes the quickstart stays below
+NEEDED_DISK = 2 * 2**30
+OLDEST_TORCH = (2, 11)
+_STYLES = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the answer; `remedy` is empty where all is well."""
+
+    name: str
+    value: str
+    state: Literal["ok", "warn", "fail"] = "ok"
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Show what this machine offers and what to mend. Exits 1 if something keeps Baleen from working."""
+
+    out: Path = Path("runs")
+    """Folder that runs will be written to."""
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Entry of `baleen doctor`. Returns 0, or 1 when a check failed; warnings do not fail."""
+    options = tyro.cli(Options, args=list(argv), prog="baleen doctor")
+    checks = [
+        check_python(),
+        *check_packages(machine.package_versions()),
+        check_torch(),
+        *check_cores(machine.usable_cores(), os.environ, os.getloadavg()[0]),
+        check_memory(machine.available_memory(), machine.total_memory()),
+        check_disk(options.out),
+    ]
+    if options.json:
+        print(json.dumps({"checks": [asdict(check) for check in checks]}, indent=1))
+    else:
+        _print(checks)
+    return int(any(check.state == "fail" for check in checks))
+
+
+def check_python() -> Check:
+    """The interpreter; its version is enforced on install, so this only tells."""
+    return Check("python", f"{platform.python_version()} on {platform.platform()} ({sys.executable})")
+
+
+def check_packages(versions: Mapping[str, str | None]) -> list[Check]:
+    """One line for all installed packages, one for each missing one."""
+    there = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    missing = [name for name, version in versions.items() if version is None]
+    remedy = "install Baleen's dependencies with `make setup`"
+    return [Check("packages", there), *(Check(name, "missing", "fail", remedy) for name in missing)]
+
+
+def check_torch() -> Check:
+    """Import torch, which is what fails on a broken install, and compare its version."""
+    try:
+        torch = importlib.import_module("torch")
+    except (ImportError, OSError) as error:
+        return Check("torch", str(error).splitlines()[0], "fail", "reinstall it with `make setup`")
+    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    value = (
+        f"{torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    )
+    if torch.cuda.is_available():
+        value += f", GPU {torch.cuda.get_device_name(0)}"
+    if version < OLDEST_TORCH:
+        return Check("torch", value, "fail", "Baleen needs torch 2.11 or newer: run `make setup`")
+    return Check("torch", value)
+
+
+def check_cores(cores: int, environment: Mapping[str, str], load: float) -> list[Check]:
+    """Cores against the OpenMP settings in `environment` and the 1-minute `load` of the machine."""
+    name = f"{cores} × {machine.cpu_name() or 'unknown processor'}"
+    checks = [Check("cores", name)]
+    wanted = environment.get("OMP_NUM_THREADS", "")
+    if wanted.isdigit() and int(wanted) > cores:
+        remedy = f"set OMP_NUM_THREADS={cores}: more threads than cores wait for each other"
+        checks.append(Check("OMP_NUM_THREADS", wanted, "warn", remedy))
+    threads = int(wanted) if wanted.isdigit() else cores
+    spins = environment.get("OMP_WAIT_POLICY", "").lower() != "passive"
+    if threads > 1 and spins and load > cores / 2:
+        remedy = (
+            "OpenMP threads that wait burn the cores other programs use: set OMP_WAIT_POLICY=passive, "
+            "or run with one thread (--threads 1)"
+        )
+        checks.append(Check("load", f"{load:.1f} on {cores} cores", "warn", remedy))
+    else:
+        checks.append(Check("load", f"{load:.1f} on {cores} cores"))
+    return checks
+
+
+def check_memory(available: int | None, total: int | None) -> Check:
+    """Memory, in bytes, against what the quickstart needs."""
+    if available is None or total is None:
+        return Check("memory", "unknown")
+    free = min(available, total)
+    value = f"{free / 2**30:.1f} GiB free of {total / 2**30:.1f} GiB"
+    if free < NEEDED_MEMORY:
+        return Check("memory", value, "warn", "close other programs: the quickstart needs up to 4 GiB")
+    return Check("memory", value)
+
+
+def check_disk(out: Path) -> Check:
+    """Space and permission where runs are written."""
+    value = f"{machine.free_disk(out) / 2**30:.1f} GiB free for {out}"
+    there = out
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not os.access(there, os.W_OK):
+        return Check(
+            "disk", f"{there.resolve()} cannot be written", "fail", "choose another folder with --out"
+        )
+    if machine.free_disk(out) < NEEDED_DISK:
+        return Check("disk", value, "warn", "free 2 GiB, or choose a folder on another disk with --out")
+    return Check("disk", value)
+
+
+def _print(checks: Sequence[Check]) -> None:
+    table = Table.grid(padding=(0, 2))
+    for check in checks:
+        mark, style = _STYLES[check.state]
+        told = Text(check.value)
+        if check.remedy:
+            told.append(f"\n→ {check.remedy}", style)
+        table.add_row(Text(mark, style), Text(check.name, "bold"), told)
+    Console().print(table)
+    worst = {check.state for check in checks}
+    if "fail" in worst:
+        print("Something above keeps Baleen from working.")
+    else:
+        print("Ready." if "warn" not in worst else "Ready, but see the remarks above.")
