@@ -1,0 +1,24 @@
+"""What every test gets: one torch thread (bits do not depend on the machine), no settings of the user."""
+
+import os
+import sys
+
+import pytest
+from hypothesis import settings
+
+# Set before torch is imported anywhere: OpenMP reads them once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# A slow machine must not fail a test by time, and a run must be repeatable.
+settings.register_profile("baleen", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("baleen")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BALEEN_DEBUG", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    torch = sys.modules.get("torch")  # tests of rooms without torch stay without it
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
