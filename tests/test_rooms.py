@@ -273,6 +273,8 @@ def test_the_paper_map_points_at_code_that_exists() -> None:
             wrong.append(f"{mechanism}: {file} does not exist")
         elif path.suffix == ".py" and symbol and symbol not in symbols(path):
             wrong.append(f"{mechanism}: {file} defines no {symbol}")
+        if test == "–":  # written before its test: the row says so openly
+            continue
         test_file, _, test_name = test.partition("::")
         if not (ROOT / test_file).is_file():
             wrong.append(f"{mechanism}: test {test_file} does not exist")
