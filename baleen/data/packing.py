@@ -1,0 +1,57 @@
+"""Documents into rows of equal length. Packed neighbours never see each other: each carries its segment number."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Document:
+    """Token ids and, for each, whether it is a training target."""
+
+    token_ids: list[int]
+    loss_mask: list[bool]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Rows of documents: arrays [rows, length]; `segments` is -1 on padding."""
+
+    token_ids: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    loss_mask: NDArray[np.bool_]
+
+
+def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
+    """Fill `rows` rows with documents from `draw`; one that does not fit opens the next row (cut at `length`)."""
+    packed = Packed(
+        np.zeros((rows, length), np.int64), np.full((rows, length), -1, np.int64), np.zeros((rows, length), bool)
+    )
+    document = draw()
+    for row in range(rows):
+        at = segment = 0
+        while at == 0 or at + len(document.token_ids) <= length:
+            end = min(length, at + len(document.token_ids))
+            packed.token_ids[row, at:end] = document.token_ids[: end - at]
+            packed.loss_mask[row, at:end] = document.loss_mask[: end - at]
+            packed.segments[row, at:end] = segment
+            at, segment, document = end, segment + 1, draw()
+    return packed
+
+
+def windows(tokens: NDArray[np.int32], rng: np.random.Generator, rows: int, length: int) -> Packed:
+    """`rows` random windows of a long token sequence, every token a target."""
+    starts = rng.integers(0, max(1, len(tokens) - length), rows)
+    token_ids = np.stack([np.resize(tokens[start : start + length], length) for start in starts]).astype(np.int64)
+    return Packed(token_ids, np.zeros_like(token_ids), np.ones(token_ids.shape, bool))
+
+
+def join(parts: list[Packed]) -> Packed:
+    """Rows of several packed batches of one length, one after the other."""
+    return Packed(
+        np.concatenate([part.token_ids for part in parts]),
+        np.concatenate([part.segments for part in parts]),
+        np.concatenate([part.loss_mask for part in parts]),
+    )

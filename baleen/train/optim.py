@@ -1,0 +1,102 @@
+"""Muon for the hidden matrices, AdamW for the rest; one schedule."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+# quintic Newton-Schulz coefficients (Jordan et al. 2024): fast growth of small singular values, not exact convergence
+_NS = (3.4445, -4.7750, 2.0315)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalised: every singular value of a matrix's step is about 1 (Jordan et al. 2024).
+
+    `torch.optim.Muon` takes single matrices only; the experts here are stacks [E, I, D], one matrix each.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is None:
+                    continue
+                state = self.state[param]
+                if not state:
+                    state["momentum"] = torch.zeros_like(param)
+                state["momentum"].lerp_(param.grad, 1 - group["momentum"])
+                update = orthogonalise(param.grad.lerp(state["momentum"], group["momentum"]))
+                param.mul_(1 - group["lr"] * group["weight_decay"])
+                # sqrt(rows/columns): equal root-mean-square change of the output, whatever the shape
+                scale = max(1.0, param.shape[-2] / param.shape[-1]) ** 0.5
+                param.add_(update, alpha=-group["lr"] * scale)
+
+
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Nearly UVᵀ of each matrix in `matrices` [..., m, n] = UΣVᵀ, by Newton-Schulz iteration."""
+    a, b, c = _NS
+    x = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x if matrices.shape[-2] <= matrices.shape[-1] else x.mT
+
+
+class Optimisers:
+    """The two optimisers of a stage, with one cosine schedule over both."""
+
+    def __init__(self, model: nn.Module, names: set[str], muon_lr: float, adam_lr: float, total_steps: int):
+        matrices, others = [], []
+        for name, param in model.named_parameters():
+            if name in names:
+                adam = param.ndim < 2 or any(part in name for part in ("embed_tokens", "lm_head", "mlp.gate.", "indexer"))
+                (others if adam else matrices).append(param)
+        self.total_steps = total_steps
+        self._optimisers: list[torch.optim.Optimizer] = []
+        if matrices:
+            self._optimisers.append(Muon(matrices, muon_lr))
+        if others:
+            self._optimisers.append(torch.optim.AdamW(others, adam_lr, betas=(0.9, 0.95), weight_decay=0.0))
+        self._peaks = [optimiser.param_groups[0]["lr"] for optimiser in self._optimisers]
+        self.params = matrices + others
+
+    def step(self, step: int) -> float:
+        """Apply the gradients with the learning rate of `step` (0-based). Returns the share of the peak rate."""
+        share = schedule(step, self.total_steps)
+        for optimiser, peak in zip(self._optimisers, self._peaks, strict=True):
+            optimiser.param_groups[0]["lr"] = peak * share
+            optimiser.step()
+        return share
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state as named tensors, for a checkpoint."""
+        named = {}
+        for i, optimiser in enumerate(self._optimisers):
+            for j, state in optimiser.state_dict()["state"].items():
+                named |= {f"{i}.{j}.{key}": value for key, value in state.items()}
+        return named
+
+    def load_tensors(self, named: dict[str, Tensor]) -> None:
+        """Take back what `tensors` gave."""
+        for i, optimiser in enumerate(self._optimisers):
+            states: dict[int, dict[str, Tensor]] = {}
+            for name, value in named.items():
+                which, param, key = name.split(".")
+                if int(which) == i:
+                    states.setdefault(int(param), {})[key] = value
+            optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def schedule(step: int, total: int, warmup: float = 0.03, final: float = 0.05) -> float:
+    """Linear warm-up over the first share of the steps, then a cosine down to `final`."""
+    rise = max(1, round(total * warmup))
+    if step < rise:
+        return (step + 1) / rise
+    progress = (step - rise) / max(1, total - rise)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -1,0 +1,125 @@
+"""The supervised stages: pre-training, DSA warm-up, sparse training, SFT and distillation are one loop."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baleen.config.stages import SupervisedStage
+from baleen.data.packing import Packed
+from baleen.model import Transformer
+from baleen.model.moe import MoE
+from baleen.train.checkpoint import Checkpoints
+from baleen.train.losses import Batch, LossWeights, supervised_loss
+from baleen.train.optim import Optimisers
+from baleen.train.workers import Workers, clip_gradients
+
+
+class Interrupted(Exception):
+    """The user asked to stop; the checkpoint is written."""
+
+
+@dataclass
+class Surroundings:
+    """What a stage needs from outside: where to report, where to save, when to stop."""
+
+    workers: Workers
+    checkpoints: Checkpoints
+    log: Callable[[int, dict[str, float]], None]
+    should_stop: Callable[[], bool] = field(default=lambda: False)
+
+
+def trainable_names(model: Transformer, stage: SupervisedStage) -> set[str]:
+    """Parameters that the stage changes: only the indexers in the warm-up (V3.2 report, sec. 2.1.1), else all used."""
+    names = [name for name, _ in model.named_parameters()]
+    mtp = f"model.layers.{model.config.num_hidden_layers}."
+    if stage.lm == 0:
+        return {name for name in names if ".indexer." in name and not name.startswith(mtp)}
+    return {name for name in names if stage.mtp or not name.startswith(mtp)}
+
+
+def train(
+    model: Transformer, stage: SupervisedStage, batches: Callable[[int], Packed], around: Surroundings
+) -> None:
+    """Run a stage to its end, or from its newest checkpoint.
+
+    `batches(step)` is a pure function of the step, so a resumed run sees the data of an uninterrupted one.
+    Raises Interrupted after a checkpoint when `around.should_stop()` turns true.
+    """
+    optimisers = Optimisers(model, trainable_names(model, stage), stage.muon_lr, stage.adam_lr, stage.steps)
+    start = restore(model, optimisers, around.checkpoints)
+    model.train()
+    weights = LossWeights(stage.lm, stage.mtp, stage.index_kl, stage.balance)
+    for step in range(start, stage.steps):
+        began = time.perf_counter()
+        batch = to_batch(batches(step))
+        parts, load = _gradients(model, batch, weights, optimisers.params, around.workers)
+        parts["grad_norm"] = clip_gradients(optimisers.params, stage.clip_norm)
+        parts["lr"] = optimisers.step(step)
+        if stage.lm:
+            update_routing_bias(model, load, stage.bias_update)
+            parts["load_max_over_mean"] = float(load.max() * load.shape[-1])
+        parts["tokens_per_s"] = batch.token_ids.numel() / (time.perf_counter() - began)
+        around.log(step, parts)
+        save_if_due(step + 1, stage.steps, stage.checkpoint_every, model, optimisers, around)
+
+
+def to_batch(packed: Packed) -> Batch:
+    """NumPy rows as tensors."""
+    return Batch(
+        torch.from_numpy(packed.token_ids), torch.from_numpy(packed.segments), torch.from_numpy(packed.loss_mask)
+    )
+
+
+def _gradients(
+    model: Transformer, batch: Batch, weights: LossWeights, params: list[Tensor], workers: Workers
+) -> tuple[dict[str, float], Tensor]:
+    """Set `.grad`; returns the summed loss parts and the experts' load [n_moe_layers, E]."""
+    rows = len(batch.token_ids)
+    tokens = max(1, int(batch.targets(1).sum()))
+
+    def loss_of(part: slice) -> tuple[Tensor, Any]:
+        share = (part.stop - part.start) / rows
+        loss, parts, record = supervised_loss(model, batch.rows(part), weights, tokens, share)
+        return loss, (parts, share * record.expert_load(model.config.n_routed_experts))
+
+    results = workers.gradients(loss_of, workers.slices(rows), params)
+    totals: dict[str, float] = {}
+    for parts, _ in results:
+        for name, value in parts.items():
+            totals[name] = totals.get(name, 0.0) + value
+    return totals, torch.stack([load for _, load in results]).sum(0)
+
+
+@torch.no_grad()
+def update_routing_bias(model: Transformer, load: Tensor, speed: float) -> None:
+    """b_i += u · sign(mean load - load_i), in place (V3 report, sec. 2.1.2). `load` [n_moe_layers, E]."""
+    for module in model.modules():
+        if isinstance(module, MoE) and module.moe_idx is not None:
+            mine = load[module.moe_idx]
+            module.gate.e_score_correction_bias += speed * torch.sign(mine.mean() - mine)
+
+
+def restore(model: Transformer, optimisers: Optimisers, checkpoints: Checkpoints) -> int:
+    """Load the newest checkpoint into model and optimisers. Returns the number of finished steps."""
+    found = checkpoints.latest()
+    if found is None:
+        return 0
+    step, groups, _ = found
+    model.load_state_dict(groups["model"])
+    optimisers.load_tensors(groups["optimiser"])
+    return step
+
+
+def save_if_due(
+    done: int, total: int, every: int, model: Transformer, optimisers: Optimisers, around: Surroundings
+) -> None:
+    """Checkpoint every `every` steps, at the end, and before stopping on request."""
+    stopping = around.should_stop()
+    if done % every == 0 or done == total or stopping:
+        around.checkpoints.save(done, {"model": model.state_dict(), "optimiser": optimisers.tensors()}, {})
+    if stopping and done < total:
+        raise Interrupted
