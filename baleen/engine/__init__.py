@@ -1,0 +1,7 @@
+"""The inference engine: scheduler, paged latent cache, sampler."""
+
+from baleen.engine.async_engine import AsyncEngine
+from baleen.engine.engine import Engine
+from baleen.engine.sequence import GenerationResult, KeptSets, StepOutput
+
+__all__ = ["AsyncEngine", "Engine", "GenerationResult", "KeptSets", "StepOutput"]
