@@ -1,8 +1,8 @@
 """Pieces of a prompt to token ids, and ids back to text.
 
-Text is encoded by a copy of the tokenizer that has no added tokens at all, so nothing a user writes can become
-a control token; control pieces are looked up by name. For text without control strings the ids equal those of
-the whole prompt string under the original tokenizer, because neighbouring text is joined before it is encoded.
+Text is encoded by a copy of the tokenizer that has no added tokens at all, so nothing a user writes can
+become a control token; control pieces are looked up by name. For text without control strings the ids equal
+those of the whole prompt string under the original tokenizer, because neighbouring text is joined first.
 """
 
 import codecs
@@ -21,7 +21,7 @@ class Tokenizer:
     """A byte-level BPE tokenizer with DeepSeek's control tokens: the released one, or one trained here."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        """spec: the content of a `tokenizer.json`. Raises TokenizerError if it cannot serve the chat format."""
+        """spec: the content of `tokenizer.json`. Raises TokenizerError if it cannot serve the chat format."""
         added = spec.get("added_tokens") or []
         _check_byte_level(spec)
         self._added: dict[str, int] = {token["content"]: token["id"] for token in added}
@@ -99,8 +99,8 @@ class Tokenizer:
     def decode(self, ids: Sequence[int], skip_special: bool = False) -> str:
         """Text of ids; bytes that are no UTF-8 become U+FFFD.
 
-        skip_special drops the tokens marked `special` in the file. Tool calls hold such a token: keep it False
-        where the text will be parsed.
+        skip_special drops the tokens marked `special` in the file. Tool calls hold such a token: keep it
+        False where the text will be parsed.
         """
         kept = (i for i in ids if not (skip_special and i in self._special_ids))
         return b"".join(map(self.token_bytes, kept)).decode("utf-8", "replace")

@@ -15,7 +15,7 @@ from baleen.chat.tokens import ASSISTANT, BOS, CONTROLS, DSML, EOS, PAD, THINK_E
 _FIRST = (BOS, EOS, PAD)  # ids 0, 1, 2
 _LAST = (USER, ASSISTANT, THINK_START, THINK_END, DSML)  # the end of the vocabulary
 
-# The released pre-tokenizer, but for its groups of up to three digits: small models compute better on single ones.
+# The released pre-tokenizer, which groups up to three digits; a small model computes better on single ones.
 _SPLITS = (
     r"\p{N}",
     r"[一-龥぀-ゟ゠-ヿ]+",
@@ -25,11 +25,11 @@ _SPLITS = (
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | Path) -> Tokenizer:
-    """Learn byte-level BPE merges from `texts`; write `tokenizer.json` and `tokenizer_config.json` into `path`.
+    """Learn byte-level BPE merges from `texts`; `path` gets `tokenizer.json` and `tokenizer_config.json`.
 
-    vocab_size counts the 256 bytes and the 8 control tokens (BOS, EOS and pad are ids 0, 1, 2; the others come
-    last); it comes out smaller when the texts run out of pairs. Control strings inside `texts` are cut out, so
-    that no merge can spell one. The same texts give the same file.
+    vocab_size counts the 256 bytes and the 8 control tokens (BOS, EOS and pad are ids 0, 1, 2; the others
+    come last); it comes out smaller when the texts run out of pairs. Control strings inside `texts` are cut
+    out, so that no merge can spell one. The same texts give the same file.
 
     Raises TokenizerError when vocab_size has no room for bytes and control tokens.
     """
