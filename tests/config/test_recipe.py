@@ -65,7 +65,7 @@ def test_overrides_come_last_and_reach_into_tables(tmp_path: Path) -> None:
         ('name = "a"\n[pretrain]\nsteps = 0', "pretrain.steps = 0: input should be greater than 0"),
         ('name = "a"\n[pretrain]\nsteps = "x"', "pretrain.steps = 'x': input should be a valid integer"),
         ("seed = 2", "name is missing; add it"),
-        ('name = "a"\nseed = 3', "seed=3 is odd; choose an even one"),
+        ('name = "a"\nseed = 3', "tiny.toml: seed=3 is odd; choose an even one"),
         ('name = "a"\nsed = 2\nsoed = 3', "(and 1 more)"),
         ('name = "a', "is not valid TOML"),
     ],
