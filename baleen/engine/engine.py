@@ -1,36 +1,45 @@
 """The engine: requests in, tokens out. A step is schedule, run, sample, hand out."""
 
 import itertools
-import random
-from collections.abc import Sequence as Prompts
+import secrets
+from collections.abc import Sequence as Many
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from baleen.config import UserError
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.engine.runner import Runner
-from baleen.engine.sampler import sample
-from baleen.engine.scheduler import Scheduler, Work
-from baleen.engine.sequence import FinishReason, GenerationResult, Sequence, StepOutput, kept_sets
+from baleen.engine.sampler import Sampled, sample
+from baleen.engine.scheduler import Scheduler
+from baleen.engine.sequence import FinishReason, GenerationResult, KeptSets, Sequence, StepOutput
 from baleen.model import Transformer, load_model
 
 
 class Engine:
-    """Continuous batching over the paged latent cache; not thread-safe: one caller at a time."""
+    """Continuous batching over the paged latent cache. Not thread-safe: one caller at a time.
+
+    max_model_len: tokens of prompt and completion together, the least of the config's limit, the model's and
+    what the cache can hold. policy_version: raised by whoever changes the weights, who also calls
+    `reset_prefix_cache`.
+    """
 
     def __init__(self, model: Transformer, config: EngineConfig, eos_token_id: int | None = None):
         self.model = model
         self.config = config
         self.eos_token_id = model.config.eos_token_id if eos_token_id is None else eos_token_id
+        self.max_model_len = min(
+            config.max_model_len,
+            model.config.max_position_embeddings,
+            (config.num_blocks - 1) * config.block_size,
+        )
         self.policy_version = 0
         self._scheduler = Scheduler(config)
-        self._runner = Runner(model, config)
+        self._runner = Runner(model, config, self.max_model_len)
         self._sequences: dict[str, Sequence] = {}
         self._results: dict[str, GenerationResult] = {}
-        self._numbers = itertools.count()
+        self._ids = itertools.count()
+        self._arrivals = itertools.count()
 
     @classmethod
     def from_pretrained(
@@ -50,73 +59,98 @@ class Engine:
     def has_unfinished(self) -> bool:
         return bool(self._sequences)
 
-    def add_request(self, prompt_ids: list[int], params: SamplingParams, request_id: str | None = None) -> str:
-        """Queue a prompt. Returns the request's id. Raises UserError when it can never run."""
-        limit = min(self.config.max_model_len, (self.config.num_blocks - 1) * self.config.block_size)
+    def check_request(self, prompt_ids: list[int], params: SamplingParams) -> None:
+        """Raises UserError for a request that can never run. Looks at nothing that changes, in any thread."""
+        vocab = self.model.config.vocab_size
         if not prompt_ids:
             raise UserError("the prompt is empty; give at least one token, as the begin-of-sentence token")
-        if len(prompt_ids) >= limit:
-            raise UserError(f"prompt has {len(prompt_ids)} tokens, max_model_len is {limit}; shorten it or raise the limit")
-        vocab = self.model.config.vocab_size
-        if not 0 <= min(prompt_ids) <= max(prompt_ids) < vocab:
-            raise UserError(f"prompt has token ids outside 0..{vocab - 1}; encode it with this model's tokenizer")
-        request_id = request_id or f"request-{next(self._numbers)}"
+        if len(prompt_ids) >= self.max_model_len:
+            raise UserError(
+                f"the prompt has {len(prompt_ids)} tokens, max_model_len is {self.max_model_len} with at "
+                "least one token to sample; shorten the prompt or raise the limit"
+            )
+        for name, ids in (("prompt", prompt_ids), ("stop_token_ids", params.stop_token_ids)):
+            if ids and not 0 <= min(ids) <= max(ids) < vocab:
+                wrong = next(token for token in ids if not 0 <= token < vocab)
+                raise UserError(
+                    f"{name} has token id {wrong}, this model's are 0 to {vocab - 1}; use its own tokenizer"
+                )
+        if params.min_tokens and len(self._stop_ids(params)) == vocab:
+            raise UserError("stop_token_ids has every token, so min_tokens leaves none; leave some out")
+
+    def new_request_id(self) -> str:
+        """An id that no other request has."""
+        return f"request-{next(self._ids)}"
+
+    def add_request(
+        self, prompt_ids: list[int], params: SamplingParams, request_id: str | None = None
+    ) -> str:
+        """Queue a prompt. Returns the request's id. Raises UserError when it can never run."""
+        self.check_request(prompt_ids, params)
+        request_id = request_id or self.new_request_id()
         if request_id in self._sequences or request_id in self._results:
             raise UserError(f"request_id {request_id!r} is in use; choose another or leave it out")
-        seed = random.getrandbits(63) if params.seed is None else params.seed & (2**63 - 1)
-        sequence = Sequence(request_id, len(prompt_ids), list(prompt_ids), params, seed)
+        sequence = Sequence(
+            request_id=request_id,
+            arrival=next(self._arrivals),
+            num_prompt_tokens=len(prompt_ids),
+            token_ids=list(prompt_ids),
+            params=params,
+            seed=(secrets.randbits(64) if params.seed is None else params.seed) % 2**64,
+            stop_ids=self._stop_ids(params),
+        )
         self._sequences[request_id] = sequence
         self._scheduler.add(sequence)
         return request_id
 
     def step(self) -> list[StepOutput]:
-        """Advance every scheduled request by one step."""
+        """Advance the requests: those that sample by a token, the next prompts by a piece. [] without any."""
         work = self._scheduler.schedule()
         if not work:
             return []
         logits = self._runner.run(work)
-        sampling = [i for i, item in enumerate(work) if item.samples]
         self._scheduler.computed(work)
-        return self._hand_out([work[i] for i in sampling], logits[sampling]) if sampling else []
+        sampling = [item.sequence for item in work if item.samples]
+        return self._hand_out(sampling, sample(logits, sampling)) if sampling else []
 
     def abort(self, request_id: str) -> None:
-        """Stop a request and free its blocks; what it had sampled becomes its result. Unknown ids are ignored."""
-        sequence = self._sequences.get(request_id)
-        if sequence is None:
-            return
-        if sequence.row < 0:
-            self._scheduler.waiting.remove(sequence)
-        self._finish(sequence, "abort")
+        """Stop a request and free its blocks; what it sampled becomes its result. Unknown ids are ignored."""
+        if request_id in self._sequences:
+            self._finish(self._sequences[request_id], "abort")
 
     def result(self, request_id: str) -> GenerationResult:
         """Take the result of a finished request. Raises KeyError for one that is unknown or still running."""
         return self._results.pop(request_id)
 
     def discard(self, request_id: str) -> None:
-        """Forget the result of a finished request that nobody will take."""
+        """Forget the result of a finished request that nobody will take. Unknown ids are ignored."""
         self._results.pop(request_id, None)
 
     def generate(
-        self, prompts: Prompts[list[int]], params: SamplingParams | Prompts[SamplingParams]
+        self, prompts: Many[list[int]], params: SamplingParams | Many[SamplingParams]
     ) -> list[GenerationResult]:
-        """Run all prompts to their ends; results in the order of the prompts."""
+        """Run all prompts to their ends; results in their order. Raises UserError before any runs."""
         each = [params] * len(prompts) if isinstance(params, SamplingParams) else params
-        ids = [self.add_request(prompt, one) for prompt, one in zip(prompts, each, strict=True)]
+        requests = list(zip(prompts, each, strict=True))
+        for prompt, one in requests:
+            self.check_request(prompt, one)
+        ids = [self.add_request(prompt, one) for prompt, one in requests]
         while any(request_id in self._sequences for request_id in ids):
             self.step()
         return [self.result(request_id) for request_id in ids]
 
     def reset_prefix_cache(self) -> None:
-        """Forget cached prefixes: call it after the weights changed, with no request in progress."""
-        self._scheduler.blocks.forget()
+        """Forget what was computed, as after new weights. Requests in progress are computed anew."""
+        self._scheduler.restart()
 
-    def _hand_out(self, work: list[Work], logits: NDArray[np.float32]) -> list[StepOutput]:
-        sequences = [item.sequence for item in work]
-        sampled = sample(logits, sequences, self.eos_token_id)
+    def _stop_ids(self, params: SamplingParams) -> frozenset[int]:
+        ends = () if params.ignore_eos else (self.eos_token_id,)
+        return frozenset((*ends, *params.stop_token_ids))
+
+    def _hand_out(self, sequences: list[Sequence], sampled: Sampled) -> list[StepOutput]:
         outputs = []
-        for sequence, token, logprob, kept in zip(
-            sequences, sampled.token_ids, sampled.logprobs, sampled.kept, strict=True
-        ):
+        rows = zip(sequences, sampled.token_ids, sampled.logprobs, sampled.kept, strict=True)
+        for sequence, token, logprob, kept in rows:
             sequence.token_ids.append(token)
             sequence.logprobs.append(logprob)
             if kept is not None:
@@ -128,20 +162,17 @@ class Engine:
         return outputs
 
     def _finish_reason(self, sequence: Sequence, token: int) -> FinishReason | None:
-        params = sequence.params
-        if token in params.stop_token_ids or (token == self.eos_token_id and not params.ignore_eos):
+        if token in sequence.stop_ids:
             return "stop"
-        if sequence.num_sampled >= params.max_tokens or len(sequence.token_ids) >= self.config.max_model_len:
+        if (
+            sequence.num_sampled >= sequence.params.max_tokens
+            or len(sequence.token_ids) >= self.max_model_len
+        ):
             return "length"
         return None
 
     def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
-        sequence.finish_reason = reason
         prompt = sequence.num_prompt_tokens
-        experts = self._runner.routed_experts(sequence)
-        if sequence.row >= 0:
-            self._scheduler.release(sequence)
-        del self._sequences[sequence.request_id]
         self._results[sequence.request_id] = GenerationResult(
             request_id=sequence.request_id,
             prompt_ids=sequence.token_ids[:prompt],
@@ -149,7 +180,9 @@ class Engine:
             logprobs=sequence.logprobs,
             finish_reason=reason,
             num_cached_tokens=sequence.num_cached,
-            routed_experts=experts,
-            kept=kept_sets(sequence.kept) if sequence.kept else None,
+            routed_experts=self._runner.routed_experts(sequence),
+            kept=KeptSets.of(sequence.kept) if sequence.records_kept else None,
             policy_version=self.policy_version,
         )
+        self._scheduler.remove(sequence)
+        del self._sequences[sequence.request_id]

@@ -1,4 +1,4 @@
-"""From logits to tokens: temperature, top-k, top-p; log-probabilities and kept sets of the distribution sampled from."""
+"""From logits to tokens: min_tokens, temperature, top-k, top-p; with a record of what was sampled from."""
 
 from dataclasses import dataclass
 
@@ -8,64 +8,121 @@ from numpy.typing import NDArray
 from baleen.engine.sequence import Sequence
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# B rows, one a sequence; V vocab_size. Everything is computed in float64 and row by row: no result depends on
+# the other rows of the batch.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sampled:
-    """One token a row, its log-probability, and the row's kept set (None where nothing was cut)."""
+    """One token a row, its log-probability in nats, the sorted ids it could be (None: not recorded)."""
 
     token_ids: list[int]
     logprobs: list[float]
     kept: list[NDArray[np.int32] | None]
 
 
-def sample(logits: NDArray[np.float32], sequences: list[Sequence], eos_token_id: int) -> Sampled:
-    """Sample a token for each row of `logits` [B, vocab]. A row's result does not depend on the other rows."""
+def sample(logits: NDArray[np.float32], sequences: list[Sequence]) -> Sampled:
+    """Sample a token for each row of `logits` [B, V]. Raises FloatingPointError if they are not finite."""
     scores = logits.astype(np.float64)
     for row, sequence in enumerate(sequences):
         if sequence.num_sampled < sequence.params.min_tokens:
-            scores[row, eos_token_id] = -np.inf
+            scores[row, list(sequence.stop_ids)] = -np.inf
+    peak = scores.max(1, keepdims=True)
+    if not np.isfinite(peak).all():
+        raise FloatingPointError("the model's logits are not finite: its weights or its cache are damaged")
+    scores -= peak  # before the division: a tiny temperature must not overflow
     temperature = np.array([s.params.temperature for s in sequences])
-    scores /= np.where(temperature > 0, temperature, 1.0)[:, None]
-    truncated = [
-        row for row, s in enumerate(sequences) if temperature[row] > 0 and (s.params.top_p < 1 or s.params.top_k)
-    ]
+    greedy = temperature == 0
+    scores /= np.where(greedy, 1.0, temperature)[:, None]
+    weights = np.exp(scores)
+
     kept: list[NDArray[np.int32] | None] = [None] * len(sequences)
-    for row in truncated:
-        ids = kept_ids(scores[row], sequences[row].params.top_k, sequences[row].params.top_p)
-        allowed = scores[row, ids]
-        scores[row] = -np.inf
-        scores[row, ids] = allowed
-        kept[row] = ids
-    logprobs = scores - scores.max(1, keepdims=True)
-    logprobs -= np.log(np.exp(logprobs).sum(1, keepdims=True))
-    cumulative = np.exp(logprobs).cumsum(1)
+    recorded = [row for row, sequence in enumerate(sequences) if sequence.records_kept]
+    if recorded:
+        chosen = [sequences[row].params for row in recorded]
+        top_k = np.array([p.top_k if p.top_k and p.temperature else weights.shape[1] for p in chosen])
+        top_p = np.array([p.top_p if p.temperature else 1.0 for p in chosen])
+        mask = kept_mask(weights[recorded], top_k, top_p) & np.isfinite(scores[recorded])
+        weights[recorded] *= mask
+        ids = np.nonzero(mask)[1].astype(np.int32)
+        for row, part in zip(recorded, np.split(ids, mask.sum(1).cumsum()[:-1]), strict=True):
+            kept[row] = part
+
+    tokens = np.where(greedy, scores.argmax(1), _draw(weights, sequences))
+    logprobs = scores[np.arange(len(tokens)), tokens] - np.log(weights.sum(1))
+    return Sampled(tokens.tolist(), logprobs.tolist(), kept)
+
+
+def kept_mask(weights: Floats, top_k: NDArray[np.int64], top_p: Floats) -> Mask:
+    """[B, V] True for the `top_k` heaviest tokens, of these the fewest that hold `top_p` of their mass.
+
+    `weights` [B, V] are probabilities up to a factor; `top_k` [B] at least 1; `top_p` [B] in (0, 1], 1 keeps
+    all. Of equal tokens at the boundary the lowest ids are kept.
+    """
+    mask = np.ones(weights.shape, np.bool_)
+    rows = np.flatnonzero(top_k < weights.shape[1])
+    if len(rows):
+        mask[rows] = _top_k_mask(weights[rows], top_k[rows])
+    rows = np.flatnonzero(top_p < 1)
+    if len(rows):
+        mask[rows] = _top_p_mask(weights[rows] * mask[rows], top_p[rows])
+    return mask
+
+
+def _top_k_mask(weights: Floats, top_k: NDArray[np.int64]) -> Mask:
+    places = weights.shape[1] - top_k
+    ordered = np.partition(weights, np.unique(places), axis=1)
+    return _heaviest(weights, np.take_along_axis(ordered, places[:, None], 1), top_k)
+
+
+def _top_p_mask(weights: Floats, top_p: Floats) -> Mask:
+    # tokens lighter than this hold less than 1 - top_p together: the others, usually few, need sorting
+    total = weights.sum(1)
+    candidates = weights > (total * (1 - top_p) / weights.shape[1])[:, None]
+    width = candidates.sum(1)
+    owner, ids = np.nonzero(candidates)
+    ranked = np.zeros((len(weights), width.max()))
+    ranked[owner, np.arange(len(ids)) - np.repeat(width.cumsum() - width, width)] = weights[owner, ids]
+    ranked = np.sort(ranked, axis=1)[:, ::-1]
+    short_of_it = ranked.cumsum(1) < (top_p * total)[:, None]
+    count = np.minimum(short_of_it.sum(1) + 1, width)
+    return _heaviest(weights, np.take_along_axis(ranked, count[:, None] - 1, 1), count)
+
+
+def _heaviest(weights: Floats, least: Floats, count: NDArray[np.int64]) -> Mask:
+    """The `count` [B] heaviest tokens, given the weight `least` [B, 1] of the last of them."""
+    mask = weights >= least
+    crowded = np.flatnonzero(mask.sum(1) > count)
+    if len(crowded):
+        equal = weights[crowded] == least[crowded]
+        mask[crowded] &= ~equal
+        room = count[crowded] - mask[crowded].sum(1)
+        mask[crowded] |= equal & (equal.cumsum(1) <= room[:, None])
+    return mask
+
+
+def _draw(weights: Floats, sequences: list[Sequence]) -> NDArray[np.int64]:
+    """A token in proportion to its weight, by the inverse of the distribution function."""
     seeds = np.array([s.seed for s in sequences], np.uint64)
     positions = np.array([len(s.token_ids) for s in sequences], np.uint64)
-    draws = uniform(seeds, positions) * cumulative[:, -1]
-    tokens = (cumulative <= draws[:, None]).sum(1)
-    tokens = np.where(temperature > 0, tokens, scores.argmax(1))
-    chosen = logprobs[np.arange(len(tokens)), tokens]
-    return Sampled(tokens.tolist(), chosen.tolist(), kept)
+    cumulative = weights.cumsum(1)
+    total = cumulative[:, -1]
+    # below the total even after rounding: the count then ends at a token whose weight is positive
+    targets = np.minimum(uniform(seeds, positions) * total, np.nextafter(total, 0.0))
+    drawn: NDArray[np.int64] = (cumulative <= targets[:, None]).sum(1)
+    return drawn
 
 
-def kept_ids(scores: Floats, top_k: int, top_p: float) -> NDArray[np.int32]:
-    """Ids left by top-k, then by top-p: the fewest likeliest tokens that hold `top_p` of the mass. Sorted."""
-    order = np.argsort(-scores, kind="stable")
-    if top_k:
-        order = order[:top_k]
-    if top_p < 1:
-        mass = np.exp(scores[order] - scores[order[0]])
-        mass = mass.cumsum() / mass.sum()
-        order = order[: int(np.searchsorted(mass, top_p)) + 1]
-    return np.sort(order).astype(np.int32)
+def uniform(seeds: NDArray[np.uint64], counters: NDArray[np.uint64]) -> Floats:
+    """A number in [0, 1) for each pair: SplitMix64's mixing (Steele et al. 2014) of seed, then counter."""
+    mixed = _mix(_mix(seeds) + counters)
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def uniform(seeds: NDArray[np.uint64], positions: NDArray[np.uint64]) -> Floats:
-    """A number in [0, 1) for each (seed, position): SplitMix64 (Steele et al. 2014), so no state to keep or share."""
-    with np.errstate(over="ignore"):
-        x = seeds * np.uint64(0xD1342543DE82EF95) + (positions + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

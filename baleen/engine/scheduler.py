@@ -1,124 +1,155 @@
-"""Which sequences run in the next step: prompts first, in order of arrival, else one token for everybody."""
+"""What the next step computes: one token for everybody who is sampling, and a piece of the new prompts."""
 
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass
 
 from baleen.config.engine import EngineConfig
-from baleen.engine.block_manager import BlockManager, block_keys
+from baleen.engine.block_manager import BlockManager, extend_block_keys
 from baleen.engine.sequence import Sequence
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Work:
-    """A sequence and how many of its tokens the step computes; the last one is sampled from when none remain."""
+    """A sequence and how many of its tokens a step computes; `samples` says that none remain after them."""
 
     sequence: Sequence
     num_tokens: int
-
-    @property
-    def samples(self) -> bool:
-        return self.sequence.num_computed + self.num_tokens == len(self.sequence.token_ids)
+    samples: bool
 
 
 class Scheduler:
-    """Continuous batching with chunked prompts and preemption by recomputation."""
+    """Continuous batching with chunked prompts, shared prefixes, and preemption by recomputation.
+
+    Whoever came first goes first: the latest arrival waits, and the latest arrival gives up its blocks.
+    """
 
     def __init__(self, config: EngineConfig):
         self.config = config
         self.blocks = BlockManager(config.num_blocks)
-        self.waiting: deque[Sequence] = deque()
-        self.running: list[Sequence] = []  # in order of arrival; prompts in progress included
+        self.waiting: deque[Sequence] = deque()  # in order of arrival
+        self.running: list[Sequence] = []
         self._free_rows = list(range(config.max_num_seqs - 1, -1, -1))
 
     def add(self, sequence: Sequence) -> None:
-        self.waiting.append(sequence)
+        """Queue a sequence; one that was here before takes its old place."""
+        insort(self.waiting, sequence, key=lambda other: other.arrival)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence, wherever it is, and give back its blocks."""
+        if sequence.row >= 0:
+            self._stop(sequence)
+        else:
+            self.waiting.remove(sequence)
 
     def schedule(self) -> list[Work]:
-        """The work of the next step; empty when nothing is left to do."""
-        return self._prefill() or self._decode()
+        """The work of the next step; empty only when no sequence is left."""
+        work = self._decode()
+        work += self._prefill()
+        assert work or not (self.running or self.waiting), f"{len(self.waiting)} sequences wait for nothing"
+        return work
+
+    def computed(self, work: list[Work]) -> None:
+        """Note that the step ran: full blocks can now be shared."""
+        size = self.config.block_size
+        for item in work:
+            sequence = item.sequence
+            sequence.num_computed += item.num_tokens
+            full = sequence.num_computed // size
+            if full > sequence.num_named and self.config.enable_prefix_caching:
+                extend_block_keys(sequence.block_keys, sequence.token_ids, size)
+                for i in range(sequence.num_named, full):
+                    self.blocks.name(sequence.blocks[i], sequence.block_keys[i])
+                sequence.num_named = full
+
+    def restart(self) -> None:
+        """Forget everything that was computed: the weights changed. Running sequences are computed anew."""
+        for sequence in list(self.running):
+            self._preempt(sequence)
+        self.blocks.forget()
+
+    def _decode(self) -> list[Work]:
+        work: list[Work] = []
+        for sequence in sorted(self.running, key=lambda other: other.arrival):
+            # a row of -1: preempted for an earlier one in this very loop
+            if sequence.row >= 0 and sequence.num_pending == 1 and self._make_room(sequence):
+                work.append(Work(sequence, 1, True))
+        return work
+
+    def _make_room(self, sequence: Sequence) -> bool:
+        """Give the sequence a block for its next token, by preemption if need be; False if that hits it."""
+        if len(sequence.token_ids) <= len(sequence.blocks) * self.config.block_size:
+            return True
+        while self.blocks.num_free == 0:
+            victim = max(self.running, key=lambda other: other.arrival)
+            self._preempt(victim)
+            if victim is sequence:
+                return False
+        sequence.blocks.append(self.blocks.take())
+        return True
 
     def _prefill(self) -> list[Work]:
         budget = self.config.max_num_batched_tokens
         work: list[Work] = []
-        for sequence in self.running:
-            pending = len(sequence.token_ids) - sequence.num_computed
-            if pending > 1 and budget > 0:
-                work.append(Work(sequence, min(pending, budget)))
-                budget -= work[-1].num_tokens
-        being_computed: set[bytes] = set()
-        passed_over: list[Sequence] = []
-        while self.waiting and budget > 0 and self._free_rows:
-            sequence = self.waiting.popleft()
-            keys = block_keys(sequence.token_ids[:-1], self.config.block_size)
-            found = self.blocks.lookup(keys) if self.config.enable_prefix_caching else []
-            fresh = set(keys[len(found) :]) if self.config.enable_prefix_caching else set()
-            if fresh & being_computed:
-                # a sequence of this very step computes the same prefix: one step later it can be shared
-                passed_over.append(sequence)
-                continue
-            if not self._admit(sequence, keys, found):
-                self.waiting.appendleft(sequence)
+        computing: set[bytes] = set()  # blocks that will be shareable soon
+        started = [sequence for sequence in self.running if sequence.num_pending > 1]
+        deferred: list[Sequence] = []
+        while budget > 0:
+            sequence = started.pop(0) if started else self._next_arrival(computing, deferred)
+            if sequence is None:
                 break
-            being_computed |= fresh
-            work.append(Work(sequence, min(len(sequence.token_ids) - sequence.num_computed, budget)))
-            budget -= work[-1].num_tokens
-        self.waiting.extendleft(reversed(passed_over))
+            tokens = min(sequence.num_pending, budget)
+            work.append(Work(sequence, tokens, tokens == sequence.num_pending))
+            computing.update(sequence.block_keys[sequence.num_named :])
+            budget -= tokens
+        self.waiting.extendleft(reversed(deferred))
         return work
 
-    def _admit(self, sequence: Sequence, keys: list[bytes], found: list[int]) -> bool:
-        needed = -(-len(sequence.token_ids) // self.config.block_size)
+    def _next_arrival(self, computing: set[bytes], deferred: list[Sequence]) -> Sequence | None:
+        """Start the first waiting sequence, if there is room for it, and return it.
+
+        One that would compute the same block as another is doing now goes to `deferred`: soon it can share.
+        """
+        while self.waiting and self._free_rows:
+            sequence = self.waiting[0]
+            found = self._cached_blocks(sequence)
+            if any(key in computing for key in sequence.block_keys[len(found) : len(found) + 1]):
+                deferred.append(self.waiting.popleft())
+                continue
+            needed = -(-len(sequence.token_ids) // self.config.block_size) - len(found)
+            # everybody who runs may ask for a block soon; without a reserve they would preempt the newcomer
+            if needed + self.blocks.num_idle(found) + len(self.running) > self.blocks.num_free:
+                return None
+            self._start(self.waiting.popleft(), found, needed)
+            return sequence
+        return None
+
+    def _cached_blocks(self, sequence: Sequence) -> list[int]:
+        """Blocks in the cache that begin this sequence; its last token is always left to compute."""
+        if not self.config.enable_prefix_caching:
+            return []
+        size = self.config.block_size
+        extend_block_keys(sequence.block_keys, sequence.token_ids, size)
+        return self.blocks.lookup(sequence.block_keys[: (len(sequence.token_ids) - 1) // size])
+
+    def _start(self, sequence: Sequence, found: list[int], needed: int) -> None:
         self.blocks.share(found)
-        if needed - len(found) > self.blocks.num_free:
-            self.blocks.release(found)
-            return False
-        sequence.blocks = found + [self.blocks.take() for _ in range(needed - len(found))]
-        sequence.block_keys = keys[: len(found)]
+        sequence.blocks = found + [self.blocks.take() for _ in range(needed)]
+        sequence.num_named = len(found)
         sequence.num_computed = len(found) * self.config.block_size
         if sequence.num_sampled == 0:
             sequence.num_cached = sequence.num_computed
         sequence.row = self._free_rows.pop()
         self.running.append(sequence)
-        return True
 
-    def _decode(self) -> list[Work]:
-        work: list[Work] = []
-        for sequence in list(self.running):
-            if sequence.row < 0:  # preempted by an earlier one in this very loop
-                continue
-            if len(sequence.token_ids) > len(sequence.blocks) * self.config.block_size:
-                while self.blocks.num_free == 0:
-                    victim = self.running[-1]
-                    self._preempt(victim)
-                    if victim is sequence:
-                        break
-                if sequence.row < 0:
-                    continue
-                sequence.blocks.append(self.blocks.take())
-            work.append(Work(sequence, 1))
-        return work
-
-    def _preempt(self, sequence: Sequence) -> None:
-        """Take everything back from the latest arrival; it starts again from its tokens so far."""
-        self.release(sequence)
-        sequence.num_computed = 0
-        self.waiting.appendleft(sequence)
-
-    def release(self, sequence: Sequence) -> None:
-        """Remove a running sequence and give back its blocks."""
+    def _stop(self, sequence: Sequence) -> None:
         self.running.remove(sequence)
         self.blocks.release(sequence.blocks)
         self._free_rows.append(sequence.row)
-        sequence.blocks, sequence.block_keys, sequence.row = [], [], -1
+        sequence.row, sequence.blocks = -1, []
+        sequence.num_tabled = sequence.num_named = sequence.num_computed = 0
 
-    def computed(self, work: list[Work]) -> None:
-        """Note that the step ran: full blocks become shareable."""
-        size = self.config.block_size
-        for item in work:
-            sequence = item.sequence
-            sequence.num_computed += item.num_tokens
-            if not self.config.enable_prefix_caching or sequence.num_computed // size == len(sequence.block_keys):
-                continue
-            keys = block_keys(sequence.token_ids[: sequence.num_computed], size)
-            for i in range(len(sequence.block_keys), len(keys)):
-                self.blocks.name(sequence.blocks[i], keys[i])
-            sequence.block_keys = keys
+    def _preempt(self, sequence: Sequence) -> None:
+        """Take a sequence's blocks; it starts again from the tokens it has."""
+        self._stop(sequence)
+        self.add(sequence)
