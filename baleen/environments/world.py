@@ -64,7 +64,7 @@ class ToolWorld:
         parameter, tool = self._tools[function["name"]]
         try:
             arguments = json.loads(function["arguments"])
-        except ValueError:
+        except (ValueError, RecursionError):
             return "error: the arguments are not JSON"
         if not isinstance(arguments, dict) or set(arguments) != {parameter}:
             return f"error: wants exactly the argument {parameter!r}"

@@ -1,0 +1,117 @@
+"""The record of one rollout: what was sampled, token for token, what it meant, and how it ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+from baleen.chat import Message
+
+
+class StopReason(StrEnum):
+    """Why a rollout ended. Training treats truncated, malformed and failed ones differently."""
+
+    FINISHED = "finished"  # the policy answered; the reward is the environment's score
+    MAX_TURNS = "max_turns"  # it was still calling tools in its last turn
+    MAX_TOKENS = "max_tokens"  # a completion was cut off, or the next prompt was too long
+    PARSE_ERROR = "parse_error"  # a completion did not follow the chat format
+    TOOL_ERROR = "tool_error"  # a tool could not be run: nobody's fault, no reward
+    POLICY_ERROR = "policy_error"  # no completion could be had: nobody's fault, no reward
+
+    @property
+    def is_failure_of_infrastructure(self) -> bool:
+        """Whether the rollout says nothing about the policy and belongs in no average."""
+        return self in (StopReason.TOOL_ERROR, StopReason.POLICY_ERROR)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a policy sampled for one prompt.
+
+    token_ids: the sampled ids, with the end token if it was sampled. logprobs: one for each, natural log,
+    under the distribution that was sampled from. text: the ids decoded, control tokens included.
+    finish_reason: "stop", "length" or "abort". extra: the engine's record of the request, kept for replay.
+    """
+
+    prompt_ids: Sequence[int]
+    token_ids: Sequence[int]
+    logprobs: Sequence[float]
+    text: str
+    finish_reason: str
+    extra: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One completion and the assistant message it stands for; None where it was cut off or malformed.
+
+    starts_chain: its prompt does not extend the turn before (the first, or one after a new user message).
+    think_tokens: sampled ids before the end of thinking; all of them when thinking never ended.
+    """
+
+    completion: Completion
+    message: Message | None
+    starts_chain: bool
+    think_tokens: int
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Turns that share one growing sequence of ids, as a trainer wants them: one row, each token once.
+
+    token_ids, loss_mask, logprobs: of equal length. loss_mask is True on sampled ids, False on prompts and
+    tool results, where logprobs is 0.0. `turns[-1].completion.extra` covers the whole sequence.
+    """
+
+    turns: tuple[Turn, ...]
+    token_ids: list[int]
+    loss_mask: list[bool]
+    logprobs: list[float]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One rollout. reward: 0.0 to 1.0, None when the infrastructure failed. error: what went wrong, or ""."""
+
+    task_id: str
+    thinking_mode: str
+    turns: tuple[Turn, ...]
+    messages: tuple[Message, ...]
+    stop_reason: StopReason
+    reward: float | None
+    error: str = ""
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The first prompt; empty when there was no turn."""
+        return list(self.turns[0].completion.prompt_ids) if self.turns else []
+
+    @property
+    def think_tokens(self) -> int:
+        return sum(turn.think_tokens for turn in self.turns)
+
+    @property
+    def completion_tokens(self) -> int:
+        return sum(len(turn.completion.token_ids) for turn in self.turns)
+
+    @property
+    def tool_calls(self) -> int:
+        return sum(len(turn.message.get("tool_calls") or ()) for turn in self.turns if turn.message)
+
+    def chains(self) -> list[Chain]:
+        """The turns as training rows: one, unless a new user message made the prompt drop its thinking."""
+        starts = [i for i, turn in enumerate(self.turns) if turn.starts_chain]
+        return [_chain(self.turns[a:b]) for a, b in pairwise([*starts, len(self.turns)])]
+
+
+def _chain(turns: tuple[Turn, ...]) -> Chain:
+    last = turns[-1].completion
+    token_ids = [*last.prompt_ids, *last.token_ids]
+    loss_mask, logprobs = [False] * len(token_ids), [0.0] * len(token_ids)
+    for turn in turns:
+        start = len(turn.completion.prompt_ids)
+        end = start + len(turn.completion.token_ids)
+        loss_mask[start:end] = [True] * (end - start)
+        logprobs[start:end] = turn.completion.logprobs
+    return Chain(turns, token_ids, loss_mask, logprobs)
