@@ -74,6 +74,14 @@ def test_sampled_ids_are_never_encoded_again(tokenizer: Tokenizer) -> None:
     assert conversation.prompt_ids[start : start + len(sampled)] == sampled
 
 
+def test_a_developer_message_may_be_history(tokenizer: Tokenizer) -> None:
+    developer: Message = {"role": "developer", "content": "Find it."}
+    conversation = Conversation(tokenizer, "thinking", [developer])
+    conversation.add_completion(ANSWER, sample(tokenizer, "thinking", ANSWER))
+    conversation.add([NEXT])
+    assert "Find it." in tokenizer.decode(conversation.prompt_ids)
+
+
 def test_an_open_turn_is_closed(tokenizer: Tokenizer) -> None:
     closed, open_ = (Conversation(tokenizer, "thinking", [USER]) for _ in range(2))
     sampled = sample(tokenizer, "thinking", CALL)

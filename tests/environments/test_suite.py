@@ -2,6 +2,7 @@
 
 import random
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -109,8 +110,13 @@ def test_what_is_held_out_cannot_be_learnt_by_another_way() -> None:
     assert not pairs[0] & pairs[1]
     practised = {t.data["digits"] for t in tasks("reverse", 5, 4000) + tasks("program", 2, 4000)}
     assert not practised & {t.data["digits"] for t in tasks("sort", 5, 1000, "heldout")}
-    stores = [{t.data["salt"] for t in tasks("lookup", 1, 300, split)} for split in SPLITS]
-    assert not stores[0] & stores[1]
+    products = [
+        {frozenset(t.question[8:-1].split("*")) for t in tasks("calculator", 1, 1500, split)}
+        for split in SPLITS
+    ]
+    assert not products[0] & products[1]
+    key = FAMILIES["lookup"].key
+    assert key({"salt": "s", "start": "417", "links": 1}) == key({"salt": "s", "start": "902", "links": 2})
 
 
 def test_the_same_seed_gives_the_same_tasks() -> None:
@@ -118,6 +124,14 @@ def test_the_same_seed_gives_the_same_tasks() -> None:
         difficulty = FAMILIES[family].difficulties[0]
         assert tasks(family, difficulty, seed=3) == tasks(family, difficulty, seed=3)
         assert tasks(family, difficulty, seed=3) != tasks(family, difficulty, seed=4)
+
+
+def test_no_step_is_idle() -> None:
+    for task in tasks("program", 4, 500):
+        assert all(a != b for a, b in pairwise(task.data["operations"]))
+    for task in tasks("lookup", 3, 1000):
+        stops = [m["content"] for m in demonstrate(task, "full") if m["role"] == "tool"]
+        assert len({task.data["start"], *stops}) == 4, "a stop comes twice: a guess could be right"
 
 
 def test_difficulty_is_the_number_of_steps() -> None:

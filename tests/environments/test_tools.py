@@ -90,7 +90,7 @@ def test_a_store_is_a_stable_map_of_three_digit_keys() -> None:
     assert all(key is not None and 100 <= int(key) <= 999 for key in found)
     assert len(set(found)) > 500  # about 1 - 1/e of the keys are pointed to
     assert found != [next_key("pepper", str(key)) for key in range(100, 1000)]
-    assert [next_key("salt", key) for key in ("", "99", "1000", "012", "abc", "٣٣٣", "417\n")] == [None] * 7
+    assert [next_key("salt", key) for key in ("", "99", "1000", "012", "abc", "1٣٣", "417\n")] == [None] * 7
 
 
 def test_lookup_follows_the_tasks_own_store() -> None:
