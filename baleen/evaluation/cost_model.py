@@ -1,9 +1,9 @@
 """What a token costs at a position in the context: FLOPs, bytes and dollars, for dense MLA and for DSA.
 
-The dollar lines are those of the cost figure in the DeepSeek-V3.2 report, sec. 2.2 (H800 GPUs at 2 dollars an
-hour). Their slopes are the attention's FLOPs at a constant share of the H800's peak; what does not depend on
-the position is the weights' FLOPs at another share. Both shares are fitted to the figure, so that any sizes of
-the V3.2 family can be put in: what comes out is what that model would cost on the same service.
+The dollar lines are those of the cost figure in the DeepSeek-V3.2 report, sec. 2.2 (H800 GPUs at 2 dollars
+an hour). Their slopes are the attention's FLOPs at a constant share of the H800's peak; what does not depend
+on the position is the weights' FLOPs at another share. Both shares are fitted to the figure, so that any
+sizes of the V3.2 family can be put in: what comes out is what that model would cost on the same service.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DOLLARS_PER_MILLION_SECONDS = DOLLARS_PER_HOUR / 3600 * 1e6
 
 @dataclass(frozen=True)
 class Utilisation:
-    """Shares of peak FLOP/s that a phase reaches: of FP8's for weights and indexer, of BF16's for attention."""
+    """Shares of the peak that a phase reaches: FP8's for weights and indexer, BF16's for attention."""
 
     weights_dense: float
     weights_sparse: float
@@ -31,8 +31,8 @@ class Utilisation:
     indexer: float
 
 
-# The report names the masked mode for prefill only. In its figure decode bends at 2.06K instead of 2K, so short
-# decodes, too, run a little cheaper than the gathered kernel would.
+# The report names the masked mode for prefill only. In its figure decode bends at 2.06K instead of 2K, so
+# short decodes, too, run a little cheaper than the gathered kernel would.
 FITTED: dict[Phase, Utilisation] = {
     "prefill": Utilisation(0.38870, 0.34430, 0.6, 0.5556, 0.5734, 0.40),
     "decode": Utilisation(0.29166, 0.22098, 0.6, 0.412, 0.40, 0.35),

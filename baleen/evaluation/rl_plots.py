@@ -1,0 +1,116 @@
+"""The report's figures of reinforcement learning: rewards, thinking, mismatch, what more thinking buys."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from baleen.evaluation.curves import curve, few_ticks, plain_log
+from baleen.evaluation.run_data import STAGES, Evaluated, Run
+from baleen.evaluation.theme import (
+    BLUE,
+    DOMAIN_COLOURS,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    SURFACE,
+    Grid,
+    Plot,
+    label_lines,
+    plot,
+)
+
+REASONING_FAMILIES = ("sum", "program", "reverse", "sort")
+
+
+def rewards(run: Run) -> Plot | None:
+    """Mean reward of each RL stage, its thinking length, and how far trainer and engine disagree."""
+    specialists = [name for name in STAGES if name.startswith("specialist_") and run.curve(name, "reward")[0]]
+    joint = [name for name in ("mixed", "speciale") if run.curve(name, "reward")[0]]
+    names = {"mixed": "mixed", "speciale": "Speciale"} | {
+        name: name.removeprefix("specialist_") for name in specialists
+    }
+    colours = {"mixed": BLUE, "speciale": ORANGE} | {
+        name: DOMAIN_COLOURS.get(names[name], INK) for name in specialists
+    }
+    wanted = [
+        (specialists, "reward", "Specialists: mean reward"),
+        (joint, "reward", "Mixed RL and Speciale: mean reward"),
+        (joint, "think_tokens", "Thinking tokens per answer"),
+        (specialists + joint, "mean_abs_dlogp", "Mean |Δ log-prob|, engine to trainer"),
+    ]
+    shown = [
+        (kept, scalar, title)
+        for stages, scalar, title in wanted
+        if (kept := [stage for stage in stages if any(run.curve(stage, scalar)[1])])
+    ]
+    if not shown:
+        return None
+
+    def draw(panels: Sequence[Axes]) -> None:
+        for axes, (stages, scalar, title) in zip(panels, shown, strict=True):
+            log = scalar == "mean_abs_dlogp"
+            if log:
+                axes.set_yscale("log")
+            ends = [(curve(axes, run, s, scalar, colours[s]), names[s], colours[s]) for s in stages]
+            axes.set_title(title)
+            axes.set_xlabel("step")
+            few_ticks(axes)
+            if scalar == "reward":
+                axes.set_ylim(0, 1.03)
+            elif scalar == "think_tokens":
+                axes.set_ylim(bottom=0)
+            else:
+                plain_log(axes)
+            label_lines(axes, ends)
+
+    label = "Reward, thinking tokens and engine-trainer mismatch against RL step"
+    return plot("rewards", label, Grid(len(shown), 2), draw)
+
+
+def speciale(penalised: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot | None:
+    """Accuracy against thinking tokens, an arrow for each difficulty from the penalised model to Speciale."""
+    before = {(row.family, row.difficulty): row for row in penalised if row.mode == "thinking"}
+    after = {(row.family, row.difficulty): row for row in free if row.mode == "thinking"}
+    families = [f for f in REASONING_FAMILIES if any(k[0] == f and k in before for k in after)]
+    if not families:
+        return None
+
+    def draw(panels: Sequence[Axes]) -> None:
+        for axes, family in zip(panels, families, strict=True):
+            keys = sorted(key for key in after if key[0] == family and key in before)
+            for key in keys:
+                _arrow(axes, before[key], after[key])
+            axes.set_title(f"{family}")
+            axes.set_xlabel("thinking tokens")
+            axes.set_ylim(-0.03, 1.1)
+            axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25 %", "50 %", "75 %", "100 %"])
+            axes.set_xlim(
+                left=0, right=1.18 * max(max(before[k].think_tokens, after[k].think_tokens) for k in keys)
+            )
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+
+    label = "Accuracy against thinking tokens for the length-penalised model and Speciale, per difficulty"
+    return plot("speciale", label, Grid(len(families), len(families), 300, 260), draw)
+
+
+def _arrow(axes: Axes, before: Evaluated, after: Evaluated) -> None:
+    """From the penalised model's hollow point to Speciale's full one, with 95 % intervals, named d1, d2, …"""
+    start, end = (before.think_tokens, before.accuracy), (after.think_tokens, after.accuracy)
+    for (x, accuracy), colour in ((start, GREY), (end, ORANGE)):
+        axes.plot([x, x], accuracy[1:], color=colour, lw=1.2, alpha=0.6)
+    style = {"arrowstyle": "-|>,head_width=0.22,head_length=0.4", "color": MUTED, "lw": 1.0}
+    points = {"xy": (end[0], end[1].estimate), "xytext": (start[0], start[1].estimate)}
+    axes.annotate("", **points, arrowprops=style | {"shrinkA": 4, "shrinkB": 5})
+    axes.plot(start[0], start[1].estimate, "o", ms=6.5, mfc=SURFACE, mec=GREY, mew=1.6)
+    axes.plot(end[0], end[1].estimate, "o", ms=6.5, color=ORANGE)
+    axes.annotate(
+        f"d{after.difficulty}",
+        (end[0], end[1].estimate),
+        xytext=(7, -2),
+        textcoords="offset points",
+        fontsize=9.0,
+        weight="bold",
+        va="center",
+    )

@@ -1,0 +1,244 @@
+"""A run folder as plain records: all that the report knows, read once. Unfinished stages are absent."""
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from baleen.config.errors import UserError
+from baleen.config.model import ModelConfig
+from baleen.evaluation.intervals import Interval, wilson
+from baleen.evaluation.prices import price_of
+
+STAGES = {
+    "pretrain": "Pre-training",
+    "dsa_warmup": "DSA warm-up",
+    "dsa_sparse": "Sparse training",
+    "sft": "SFT",
+    "specialist_math": "Mathematics specialist",
+    "specialist_logic": "Logic specialist",
+    "specialist_tool": "Tool specialist",
+    "distill": "Distillation",
+    "mixed": "Mixed RL",
+    "speciale": "Speciale",
+}
+"""Every stage in the order it runs, with its name for people."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """An assertion that a stage ended with: `value` `relation` `limit`. hint: where to look when it fails."""
+
+    stage: str
+    name: str
+    value: float
+    limit: float
+    relation: str
+    passed: bool
+    hint: str
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One kind of task, evaluated after one stage. Token counts are means per attempt over its turns."""
+
+    domain: str
+    family: str
+    difficulty: int
+    mode: str
+    n: int
+    correct: float
+    think_tokens: float
+    completion_tokens: float
+    prompt_tokens: float
+    cached_tokens: float = 0.0
+
+    @property
+    def accuracy(self) -> Interval:
+        return wilson(self.correct, self.n)
+
+    @property
+    def dollars(self) -> float:
+        """Dollars per attempt at DeepSeek-V3.2's list price."""
+        return price_of(self.prompt_tokens, self.cached_tokens, self.completion_tokens)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a finished stage recorded. expert_load: share of the routed tokens, per MoE layer and expert."""
+
+    name: str
+    seconds: float
+    steps: int
+    tokens: int
+    bits_per_byte: float
+    summary: Mapping[str, Any]
+    gates: tuple[Gate, ...]
+    evals: tuple[Evaluated, ...]
+    expert_load: Sequence[Sequence[float]]
+    samples: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. config and cost are None while they are not known; metrics are grouped by stage."""
+
+    name: str
+    environment: Mapping[str, Any]
+    resolved: str
+    config: ModelConfig | None
+    metrics: Mapping[str, Sequence[Mapping[str, Any]]]
+    stages: Mapping[str, StageResult]
+    cost: Mapping[str, Any] | None = field(repr=False)
+
+    @property
+    def gates(self) -> list[Gate]:
+        return [gate for stage in self.stages.values() for gate in stage.gates]
+
+    def curve(self, stage: str, name: str) -> tuple[list[int], list[float]]:
+        """Steps and values of a scalar, where it was recorded and finite."""
+        points = [(line["step"], line.get(name)) for line in self.metrics.get(stage, ())]
+        known = [(step, float(value)) for step, value in points if value is not None]
+        return [step for step, _ in known], [value for _, value in known]
+
+
+def pool(rows: Sequence[Evaluated]) -> Evaluated:
+    """Rows of one domain and mode as one: counts added, token means weighted by attempts."""
+    n = sum(row.n for row in rows)
+
+    def mean(name: str) -> float:
+        return sum(getattr(row, name) * row.n for row in rows) / max(n, 1)
+
+    return Evaluated(
+        domain=rows[0].domain,
+        family="",
+        difficulty=0,
+        mode=rows[0].mode,
+        n=n,
+        correct=sum(row.correct for row in rows),
+        think_tokens=mean("think_tokens"),
+        completion_tokens=mean("completion_tokens"),
+        prompt_tokens=mean("prompt_tokens"),
+        cached_tokens=mean("cached_tokens"),
+    )
+
+
+def read_run(folder: Path) -> Run:
+    """Everything in the run folder. Raises UserError when it holds no run or a file in it is damaged."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give the folder of a run, as runs/quickstart")
+    if not (folder / "resolved.toml").exists():
+        raise UserError(
+            f"{folder} holds no run (resolved.toml is missing); give a folder like runs/quickstart"
+        )
+    resolved = (folder / "resolved.toml").read_text(encoding="utf-8")
+    stages = {name: _read_stage(folder / "stages" / f"{name}.json", name) for name in STAGES}
+    return Run(
+        name=folder.resolve().name,
+        environment=_read_json(folder / "environment.json") or {},
+        resolved=resolved,
+        config=_model_config(folder, resolved),
+        metrics=_read_metrics(folder / "metrics.jsonl"),
+        stages={name: stage for name, stage in stages.items() if stage is not None},
+        cost=_read_json(folder / "cost.json"),
+    )
+
+
+def _read_stage(path: Path, name: str) -> StageResult | None:
+    values = _read_json(path)
+    if values is None:
+        return None
+    try:
+        return StageResult(
+            name=name,
+            seconds=_number(values.get("seconds"), 0.0),
+            steps=int(_number(values.get("steps"), 0)),
+            tokens=int(_number(values.get("tokens"), 0)),
+            bits_per_byte=_number(values.get("bits_per_byte"), math.nan),
+            summary=values.get("summary") or {},
+            gates=tuple(_gate(gate, name) for gate in values.get("gates") or ()),
+            evals=tuple(_evaluated(row) for row in values.get("evals") or ()),
+            expert_load=values.get("expert_load") or (),
+            samples=values.get("samples") or (),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} lacks what a stage records ({error!r}); run the stage again") from None
+
+
+def _gate(values: Mapping[str, Any], stage: str) -> Gate:
+    return Gate(
+        stage=stage,
+        name=values["name"],
+        value=_number(values["value"], math.nan),
+        limit=_number(values["limit"], math.nan),
+        relation=values["relation"],
+        passed=bool(values["passed"]),
+        hint=values.get("hint") or "",
+    )
+
+
+def _evaluated(row: Mapping[str, Any]) -> Evaluated:
+    return Evaluated(
+        domain=row["domain"],
+        family=row["family"],
+        difficulty=int(row["difficulty"]),
+        mode=row.get("mode", "thinking"),
+        n=int(row["n"]),
+        correct=float(row["correct"]),
+        think_tokens=_number(row.get("think_tokens"), 0.0),
+        completion_tokens=_number(row.get("completion_tokens"), 0.0),
+        prompt_tokens=_number(row.get("prompt_tokens"), 0.0),
+        cached_tokens=_number(row.get("cached_tokens"), 0.0),
+    )
+
+
+def _number(value: Any, otherwise: float) -> float:
+    return otherwise if value is None else float(value)
+
+
+def _read_metrics(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Lines by stage. The last line may be half written by a run that is going on: it is left out."""
+    if not path.exists():
+        return {}
+    whole = path.read_text(encoding="utf-8").split("\n")[:-1]
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for number, text in enumerate(whole, start=1):
+        try:
+            line = json.loads(text)
+            grouped.setdefault(line["stage"], []).append(line)
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}, line {number} is damaged; delete that line") from None
+    return grouped
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is not valid JSON; run the stage that writes it again") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} does not hold a JSON object; run the stage that writes it again")
+    return values
+
+
+def _model_config(folder: Path, resolved: str) -> ModelConfig | None:
+    """The sizes of the finished model, or those that the configuration names; None where neither tells."""
+    if (folder / "model" / "config.json").exists():
+        return ModelConfig.from_pretrained(folder / "model")
+    try:
+        model = tomllib.loads(resolved).get("model")
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{folder / 'resolved.toml'} is not valid TOML: {error}") from None
+    if isinstance(model, str):
+        return ModelConfig.preset(model)
+    if isinstance(model, dict):
+        changes = dict(model)
+        preset = changes.pop("preset", None)
+        values = ModelConfig.preset(preset).to_hf_dict() if preset else {}
+        return ModelConfig.from_dict(values | changes, str(folder / "resolved.toml"))
+    return None
