@@ -82,7 +82,6 @@ class AsyncEngine:
 
     def _leave(self, request_id: str) -> None:
         """Every reader says goodbye: its result is not kept, and the request is aborted if it still runs."""
-        self.engine.discard(request_id)
         self._cancelled.append(request_id)
         if self.failure is None and (self._driver is None or self._driver.done()):
             self._admit()

@@ -21,16 +21,19 @@ class ChecksumModel(nn.Module):
         self.forward_passes = 0
 
     def hidden_states(self, token_ids: Tensor, meta: AttentionMetadata) -> Tensor:
+        """[B, S, 1] checksums. As in a transformer, what is cached of a token depends on those before it."""
         self.forward_passes += 1
-        cache = meta.cache
-        marked = torch.where(meta.slot_mapping == 0, -1, token_ids)  # a read of padding shows in the checksum
-        cache.kv[0][meta.slot_mapping.flatten(), 0] = marked.flatten().double()
-        cache.routed_experts[meta.slot_mapping.flatten()] = token_ids.flatten()[:, None, None].to(torch.int16)
-        context = cache.kv[0][meta.context_slots][..., 0].long()
-        order = torch.arange(context.shape[1])
-        visible = order <= meta.positions.unsqueeze(-1)
-        weights = (order + 1) * (order + 7)
-        return ((context.unsqueeze(1) + 1) * weights * visible).sum(-1, keepdim=True)
+        cache, slots = meta.cache, meta.slot_mapping.flatten()
+        marked = torch.where(meta.slot_mapping == 0, -9, token_ids)  # a read of padding shows in the checksum
+        cache.kv[0][slots, 0] = marked.flatten().double()
+        cache.routed_experts[slots] = token_ids.flatten()[:, None, None].to(torch.int16)
+        visible = torch.arange(meta.context_slots.shape[1]) <= meta.positions.unsqueeze(-1)
+        prefixes = checksum(self._read(meta, 0), visible)
+        cache.kv[0][slots, 1] = prefixes.flatten().double()
+        return checksum(self._read(meta, 1), visible).unsqueeze(-1)
+
+    def _read(self, meta: AttentionMetadata, column: int) -> Tensor:
+        return meta.cache.kv[0][meta.context_slots][..., column].long().unsqueeze(1)
 
     def logits(self, checksums: Tensor) -> Tensor:
         wave = (checksums * 7919 + self.salt * 104729) % 65521
@@ -38,5 +41,12 @@ class ChecksumModel(nn.Module):
 
     def expected_logits(self, token_ids: list[int]) -> np.ndarray:
         """The logits after `token_ids`, without any cache."""
-        checksum = sum((token + 1) * (i + 1) * (i + 7) for i, token in enumerate(token_ids))
-        return self.logits(torch.tensor([[checksum]]))[0].numpy()
+        context = torch.tensor([token_ids])
+        visible = torch.ones(len(token_ids), len(token_ids), dtype=torch.bool).tril()
+        prefixes = checksum(context.unsqueeze(1), visible)
+        return self.logits(checksum(prefixes, visible[-1])).numpy()
+
+
+def checksum(values: Tensor, visible: Tensor) -> Tensor:
+    order = torch.arange(values.shape[-1])
+    return ((values + 1) * (order + 1) * (order + 7) * visible).sum(-1) % 10007

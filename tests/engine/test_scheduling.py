@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from baleen.config import UserError
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.engine import Engine
+from baleen.engine.block_manager import BlockManager, extend_block_keys
 from baleen.engine.sequence import GenerationResult
 from tests.engine.fake_model import VOCAB, ChecksumModel
 
@@ -79,6 +80,58 @@ def test_requests_start_in_the_order_of_arrival():
     while engine.has_unfinished():
         first_tokens += [o.request_id for o in engine.step() if o.request_id not in first_tokens]
     assert first_tokens == ids
+
+
+def test_the_preempted_and_the_deferred_keep_their_place():
+    engine = engine_of()
+    scheduler = engine._scheduler
+    prompt = prompts(1, 30, 31)[0]
+    ids = [engine.add_request(p, GREEDY) for p in (prompt, prompt, [1, 2])]
+    engine.step()
+    assert [s.request_id for s in scheduler.waiting] == [ids[1]], (
+        "it waits for the first to compute the prompt"
+    )
+    ids += [engine.add_request([i], GREEDY) for i in range(20)]
+    engine.step()
+    engine.reset_prefix_cache()
+    assert [s.request_id for s in scheduler.waiting] == ids
+
+
+def test_newcomers_wait_rather_than_be_preempted(monkeypatch):
+    engine = engine_of(num_blocks=24)
+    preempted = []
+    plain = engine._scheduler._preempt
+    monkeypatch.setattr(engine._scheduler, "_preempt", lambda s: (preempted.append(s), plain(s)))
+    engine.generate(prompts(30, 13, 17), SamplingParams(max_tokens=4, temperature=0, ignore_eos=True))
+    assert not preempted
+
+
+def test_a_block_is_shared_only_behind_the_same_prefix():
+    engine = engine_of()
+    one, two, three, four = ([i] * 4 for i in range(1, 5))
+    engine.generate([one + two + [9], three + four + [9]], GREEDY)
+    result = engine.generate([three + two + [9]], GREEDY)[0]
+    assert result.num_cached_tokens == 4
+    check(result, engine.model)
+
+
+def test_the_head_of_a_prefix_is_kept_longest():
+    blocks = BlockManager(6)
+    taken = [blocks.take() for _ in range(4)]
+    keys: list[bytes] = []
+    extend_block_keys(keys, list(range(16)), 4)
+    for block, key in zip(taken, keys, strict=True):
+        blocks.name(block, key)
+    blocks.release(taken)
+    assert blocks.lookup(keys) == taken
+    fresh = [blocks.take() for _ in range(3)]
+    assert blocks.lookup(keys) == taken[:2]
+    blocks.share(taken[:1])
+    blocks.release(fresh)
+    blocks.forget()
+    assert blocks.lookup(keys) == []
+    blocks.release(taken[:1])
+    assert sorted(blocks.take() for _ in range(blocks.num_free)) == [1, 2, 3, 4, 5]
 
 
 def test_a_long_prompt_does_not_stop_the_others():
@@ -244,4 +297,4 @@ class AnyHistory(RuleBasedStateMachine):
 
 
 TestAnyHistory = AnyHistory.TestCase
-TestAnyHistory.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, derandomize=True)
+TestAnyHistory.settings = settings(max_examples=40, stateful_step_count=60, deadline=None, derandomize=True)
