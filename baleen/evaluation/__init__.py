@@ -1,6 +1,20 @@
-"""How good, how sure, and at what price: intervals, prices, the cost model, benchmarks, the report."""
+"""How good, how sure, and at what price: intervals, prices, the cost model, benchmarks, the report.
 
+The report is `baleen.evaluation.report.write_report`; it is not imported here because it brings matplotlib.
+"""
+
+from baleen.evaluation.benchmark import Benchmark, paired_rise, run_benchmark
 from baleen.evaluation.intervals import Interval, bootstrap_mean, newcombe, newcombe_paired, wilson
 from baleen.evaluation.prices import price_of
 
-__all__ = ["Interval", "bootstrap_mean", "newcombe", "newcombe_paired", "price_of", "wilson"]
+__all__ = [
+    "Benchmark",
+    "Interval",
+    "bootstrap_mean",
+    "newcombe",
+    "newcombe_paired",
+    "paired_rise",
+    "price_of",
+    "run_benchmark",
+    "wilson",
+]

@@ -1,0 +1,197 @@
+"""The report of a made-up run: what it says, what it admits, what it refuses."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from baleen.cli.main import main
+from baleen.config.errors import UserError
+from baleen.evaluation import story
+from baleen.evaluation.exhibits import sample_cards
+from baleen.evaluation.formats import duration, figures, percent, short
+from baleen.evaluation.report import render, write_report
+from baleen.evaluation.run_data import STAGES, read_run
+from tests.evaluation import synthetic_run
+from tests.evaluation.synthetic_run import write_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def text_of(page: str) -> str:
+    """What a person reads: no tags, no style sheet, one space between words."""
+    bare = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", bare)
+
+
+def test_the_stages_are_those_of_the_made_up_run() -> None:
+    assert tuple(STAGES) == synthetic_run.STAGES
+
+
+def test_it_tells_the_whole_story(page: str) -> None:
+    text = text_of(page)
+    assert "from random weights to Speciale in 8 min" in text
+    assert "All 14 gates passed" in text
+    for title in STAGES.values():
+        assert title in text
+    assert page.count('<div class="wide"><svg') == page.count('<div class="narrow"><svg') == 8
+    assert "pending" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    assert "Compute 47*83+256." in text and "calculate 3901+256" in text
+    assert "seed 0" in text and "2.13.0+cpu" in text and "length_penalty = 0.4" in text
+
+
+def test_it_is_one_file_that_asks_for_nothing(page: str) -> None:
+    outside = re.findall(r"""(?:src|href|action|srcset)\s*=\s*["'](?!#|data:)[^"']*""", page)
+    assert not outside
+    assert "@import" not in page and not re.search(r"url\((?!#)", page)
+    assert "<script" not in page
+    assert "default-src 'none'" in page
+
+
+def test_ids_are_unique_and_references_lead_somewhere(page: str) -> None:
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"""(?:href="|url\()#([^")]+)""", page)) <= set(ids)
+
+
+def test_the_same_run_gives_the_same_page(folder: Path, page: str) -> None:
+    assert render(read_run(folder)) == page
+
+
+@pytest.mark.parametrize("finished", [0, 2, 7])
+def test_stages_that_have_not_run_are_said_to_be_missing(tmp_path: Path, finished: int) -> None:
+    stages = synthetic_run.STAGES[:finished]
+    text = text_of(write_report(write_run(tmp_path / "run", stages)).read_text(encoding="utf-8"))
+    assert f"{finished} of 10 stages" in text
+    assert ("has not finished" in text) and ("“Speciale” has not finished" in text)
+    assert ("“Pre-training” has not finished" in text) == (finished == 0)
+
+
+def test_a_stage_in_progress_shows_its_curve_and_is_not_finished(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", ["pretrain"])
+    (run / "stages" / "pretrain.json").unlink()
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write('{"stage": "pretrain", "st')  # a line that is being written
+    text = text_of(write_report(run).read_text(encoding="utf-8"))
+    assert "not finished 1,300" in text
+
+
+def test_a_failed_gate_is_the_verdict(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run", failed_gate=True))
+    assert story.verdict(run) == ("failed", "1 of 14 gates failed")
+    text = text_of(render(run))
+    assert "✗ 1 of 14 gates failed" in text and text.count("✗ failed") == 1
+
+
+def test_text_from_the_run_cannot_become_markup(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", ["pretrain", "sft", "mixed"])
+    evil = "<script>alert(1)</script>"
+    for stage in ("sft", "mixed"):
+        path = run / "stages" / f"{stage}.json"
+        values = json.loads(path.read_text())
+        values["samples"][0] |= {"prompt": evil, "completion": f"Thought: {evil}\nAnswer: </p>{evil}"}
+        values["evals"][0]["family"] = evil
+        values["gates"] = [
+            {"name": evil, "value": 1, "limit": 1, "relation": evil, "passed": False, "hint": evil}
+        ]
+        path.write_text(json.dumps(values))
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_numbers_that_are_not_known_are_dashes(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", ["pretrain"])
+    path = run / "stages" / "pretrain.json"
+    values = json.loads(path.read_text())
+    values["gates"][0] |= {"value": None, "passed": False}
+    values["bits_per_byte"] = None
+    path.write_text(json.dumps(values))
+    (run / "environment.json").unlink()
+    text = text_of(write_report(run).read_text(encoding="utf-8"))
+    assert "– ≤ 2.6 ✗ failed" in text
+
+
+def test_key_numbers_are_computed_from_the_run(folder: Path) -> None:
+    run = read_run(folder)
+    kinds = story.attention_losses(run)
+    assert kinds[0] == ("Real text", 2.31, 2.333, 6.35)
+    cost = story.cost_summary(run)
+    assert cost is not None and run.cost is not None
+    at = run.cost["positions"].index(512)
+    assert (cost.topk, cost.position) == (32, 512)
+    assert cost.dense_over_dsa == run.cost["dense_attention_ms"][at] / run.cost["dsa_attention_ms"][at]
+    hard = story.speciale_summary(run)
+    assert hard is not None
+    assert hard.before.n == 4 * 64  # sum d5, reverse d7, sort d7, program d4
+    rows = [r for r in run.stages["mixed"].evals if r.mode == "thinking" and r.domain == "math"]
+    before = sum(row.correct for row in rows) / sum(row.n for row in rows)
+    stages, table = story.task_table(run, "thinking")
+    assert stages == list(synthetic_run.SKILL)
+    assert table[0].is_total and table[0].cells["mixed"].accuracy.estimate == pytest.approx(before)
+
+
+def test_samples_are_paired_by_task_and_in_order_of_stages(folder: Path) -> None:
+    cards = sample_cards(read_run(folder))
+    assert [card.domain for card in cards] == ["math", "logic", "tool"]
+    assert [stage for stage, _, _ in cards[2].attempts] == ["SFT", "Tool specialist", "Mixed RL", "Speciale"]
+    assert cards[2].attempts[1][1][:3] == [
+        ("thought", "= 47*83"),
+        ("call", "calculate 47*83"),
+        ("result", "3901"),
+    ]
+    assert not cards[2].attempts[0][2] and cards[2].attempts[1][2]
+
+
+def test_numbers_for_people() -> None:
+    plain = [duration(s).replace("\u00a0", " ") for s in (0, 9.96, 59.4, 59.6, 245, 3599.6, 7380)]
+    assert plain == ["0.0 s", "10 s", "59 s", "1 min 00 s", "4 min 05 s", "1 h 00 min", "2 h 03 min"]
+    assert [short(n) for n in (0, 12, 999.6, 1234, 4.2e6, 671e9)] == [
+        "0",
+        "12",
+        "1K",
+        "1.23K",
+        "4.2M",
+        "671B",
+    ]
+    assert figures(3.17e-6, 2).replace("\u202f", " ") == "3.2 × 10⁻⁶"
+    assert [figures(n) for n in (0, 0.8971, 1234.4, float("nan"))] == ["0", "0.897", "1.23e+03", "–"]
+    assert percent(0.125) == "12\u00a0%"
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda run: (run / "resolved.toml").unlink(), "holds no run"),
+        (lambda run: (run / "stages" / "sft.json").write_text("{"), "sft.json is not valid JSON"),
+        (lambda run: (run / "stages" / "sft.json").write_text('{"gates": [{}]}'), "run the stage again"),
+        (lambda run: (run / "metrics.jsonl").write_text("nonsense\n"), "metrics.jsonl, line 1"),
+        (lambda run: (run / "resolved.toml").write_text("= 1"), "resolved.toml is not valid TOML"),
+    ],
+)
+def test_a_damaged_folder_is_one_clear_line(tmp_path: Path, break_it, message: str) -> None:  # type: ignore[no-untyped-def]
+    run = write_run(tmp_path / "run", ["pretrain", "sft"])
+    break_it(run)
+    with pytest.raises(UserError, match=re.escape(message)):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "run", ["pretrain"])
+    assert main(["report", str(run)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"wrote {run / 'report.html'}\n" and not err
+    assert main(["report", str(tmp_path)]) == 1
+    assert main(["report", str(tmp_path / "nothing")]) == 1
+    out, err = capsys.readouterr()
+    assert not out and len(err.splitlines()) == 2 and "give the folder of a run" in err
+    assert main(["report"]) == 2
