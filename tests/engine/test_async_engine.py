@@ -20,14 +20,15 @@ def engine_of(**sizes) -> Engine:
 
 
 def count_steps(engine: Engine, seconds: float = 0.0) -> list[int]:
-    """Number of outputs of each step from now on; a step takes at least `seconds`."""
+    """Number of outputs of each step from now on, -1 for one in progress; it takes `seconds` or more."""
     outputs: list[int] = []
     plain = engine.step
 
     def step():
+        outputs.append(-1)
         time.sleep(seconds)
         out = plain()
-        outputs.append(len(out))
+        outputs[-1] = len(out)
         return out
 
     engine.step = step
@@ -145,20 +146,20 @@ def test_cancelling_at_any_moment_leaves_nothing(in_thread, turns):
 def test_a_closed_loop_leaves_the_front_usable_in_the_next(in_thread):
     engine = engine_of()
     front = AsyncEngine(engine, in_thread)
-    count_steps(engine, 0.002)
+    steps = count_steps(engine, 0.02)
 
     async def give_up():
-        await asyncio.wait_for(asyncio.gather(*(front.generate(p, LONG) for p in prompts(3))), 0.03)
+        await asyncio.wait_for(asyncio.gather(*(front.generate(p, LONG) for p in prompts(3))), 0.05)
 
     async def leave_running():
         asyncio.create_task(front.generate([9], LONG))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.03)
 
     with pytest.raises(TimeoutError):
         asyncio.run(give_up())
     assert not engine.has_unfinished()
     asyncio.run(leave_running())
-    assert not engine.has_unfinished()
+    assert not engine.has_unfinished() and -1 not in steps
     for _ in range(2):
         check(asyncio.run(front.generate([1, 2], GREEDY)), engine.model)
     assert engine.num_free_blocks == 255
@@ -184,8 +185,10 @@ def test_the_loop_stays_responsive_while_a_step_runs_in_the_thread():
 @in_thread
 def test_a_failing_step_fails_every_request_and_the_next(in_thread):
     engine = engine_of()
+    plain = engine.step
 
     def step():
+        engine.step = plain
         raise FloatingPointError("no more numbers")
 
     engine.step = step
