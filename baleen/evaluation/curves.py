@@ -1,7 +1,5 @@
 """Drawing of training curves and their axes, shared by the figures."""
 
-import math
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
@@ -49,11 +47,12 @@ def few_ticks(axes: Axes) -> None:
 
 
 def plain_log(axes: Axes) -> None:
-    """Decades and their halves written out as numbers, no minor ticks."""
+    """As few round numbers as tell the scale, written out, no minor ticks."""
     low, high = axes.get_ylim()
-    decades = math.log10(high / low)
-    factors = (1, 2, 5) if decades < 2.2 else (1,)
-    ticks = [f * 10.0**e for e in range(-12, 4) for f in factors if low <= f * 10.0**e <= high]
+    for factors in ((1,), (1, 2, 5), range(1, 10)):
+        ticks = [f * 10.0**e for e in range(-12, 4) for f in factors if low <= f * 10.0**e <= high]
+        if len(ticks) >= 3:
+            break
     axes.set_yticks(ticks)
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_formatter(NullFormatter())

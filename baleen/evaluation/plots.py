@@ -102,7 +102,7 @@ def attention_losses(kinds: Sequence[tuple[str, float, float, float]]) -> Plot |
         for axes, kind in zip(panels, kinds, strict=True):
             for row, (text, column, colour) in enumerate(reversed(lines)):
                 value = kind[column]
-                axes.barh(row, value, color=colour, height=0.58)
+                axes.barh(row, value, color=colour, height=0.5)
                 axes.annotate(
                     f"{value:.3g}",
                     (value, row),
@@ -112,7 +112,7 @@ def attention_losses(kinds: Sequence[tuple[str, float, float, float]]) -> Plot |
                     weight="bold",
                 )
                 axes.annotate(
-                    text, (0, row), xytext=(0, 13), textcoords="offset points", color=MUTED, fontsize=9.0
+                    text, (0, row), xytext=(0, 12.5), textcoords="offset points", color=MUTED, fontsize=9.0
                 )
             axes.set_title(kind[0])
             axes.set_yticks([])
@@ -150,7 +150,7 @@ def bits_per_byte(run: Run) -> Plot | None:
         axes.set_yticks(rows, [STAGES[stage.name] for stage in known])
         axes.set_ylim(-0.6, len(known) - 0.4)
         axes.set_xlim(min(values) * 0.97, max(values) * 1.06)
-        axes.set_xlabel("bits per byte, lower is better; the axis does not start at zero")
+        axes.set_xlabel("bits per byte")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(False)
 

@@ -43,7 +43,7 @@ def rewards(run: Run) -> Plot | None:
     shown = [
         (kept, scalar, title)
         for stages, scalar, title in wanted
-        if (kept := [stage for stage in stages if any(run.curve(stage, scalar)[1])])
+        if (kept := [stage for stage in stages if _is_drawable(run.curve(stage, scalar)[1], scalar)])
     ]
     if not shown:
         return None
@@ -69,6 +69,11 @@ def rewards(run: Run) -> Plot | None:
     return plot("rewards", label, Grid(len(shown), 2), draw)
 
 
+def _is_drawable(values: Sequence[float], scalar: str) -> bool:
+    """Exact agreement of engine and trainer has no place on the mismatch's log axis."""
+    return any(values) if scalar == "mean_abs_dlogp" else bool(values)
+
+
 def speciale(penalised: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot | None:
     """Accuracy against thinking tokens, an arrow for each difficulty from the penalised model to Speciale."""
     before = {(row.family, row.difficulty): row for row in penalised if row.mode == "thinking"}
@@ -86,9 +91,8 @@ def speciale(penalised: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot 
             axes.set_xlabel("thinking tokens")
             axes.set_ylim(-0.03, 1.1)
             axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25 %", "50 %", "75 %", "100 %"])
-            axes.set_xlim(
-                left=0, right=1.18 * max(max(before[k].think_tokens, after[k].think_tokens) for k in keys)
-            )
+            longest = max(max(before[key].think_tokens, after[key].think_tokens) for key in keys)
+            axes.set_xlim(0, max(1.18 * longest, 1.0))
             axes.xaxis.set_major_locator(MaxNLocator(4))
 
     label = "Accuracy against thinking tokens for the length-penalised model and Speciale, per difficulty"

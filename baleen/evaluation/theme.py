@@ -156,11 +156,10 @@ def label_lines(axes: Axes, ends: Iterable[tuple[float, str, str]]) -> None:
     height = axes.figure.get_size_inches()[1] / axes.get_subplotspec().get_gridspec().nrows  # type: ignore[union-attr]
     gap = 0.17 / max(height - 0.7, 0.5)  # a line of type, as a share of the panel
     to_share = axes.transAxes.inverted().transform
+    left = axes.get_xlim()[0]
     placed: list[tuple[float, str, str]] = []
     for value, text, colour in ends:
-        share = float(
-            to_share(axes.transData.transform((0.0 if axes.get_xscale() == "linear" else 1.0, value)))[1]
-        )
+        share = float(to_share(axes.transData.transform((left, value)))[1])
         placed.append((share, text, colour))
     placed.sort()
     floor = -0.02

@@ -57,7 +57,7 @@ def write_run(folder: Path, stages: Sequence[str] = STAGES, seed: int = 0, faile
     for stage in stages:
         result = stage_result(stage, rng)
         if failed_gate and stage == stages[-1]:
-            result["gates"][-1] |= {"passed": False, "value": result["gates"][-1]["limit"] * 0.7}
+            result["gates"][-1] |= {"passed": False, "value": result["gates"][-1]["limit"] - 0.2}
         (folder / "stages" / f"{stage}.json").write_text(json.dumps(result))
     if "dsa_sparse" in stages:
         (folder / "cost.json").write_text(json.dumps(cost(rng)))
