@@ -7,10 +7,15 @@ the program: a thinking mode that does not exist, an environment that breaks its
 from dataclasses import dataclass
 from typing import Protocol
 
-from baleen import chat
 from baleen.agent.conversation import Conversation
 from baleen.agent.trajectory import Completion, StopReason, Trajectory, Turn
-from baleen.chat import ChatError, EncodingError, Message, Tokenizer
+from baleen.chat import (
+    ChatError,
+    EncodingError,
+    Message,
+    Tokenizer,
+    parse_message_from_completion_text,
+)
 from baleen.chat.tokens import THINK_END
 from baleen.config.engine import SamplingParams
 from baleen.environments import Environment, ToolFailure
@@ -98,7 +103,7 @@ class _Episode:
             self._record(completion, None)
             return _End(StopReason.MAX_TOKENS, "the completion was cut off")
         try:
-            message = chat.parse_message_from_completion_text(completion.text, self._thinking_mode)
+            message = parse_message_from_completion_text(completion.text, self._thinking_mode)
         except ChatError as error:
             self._record(completion, None)
             return _End(StopReason.PARSE_ERROR, f"{error.kind}: {error}")

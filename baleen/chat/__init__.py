@@ -3,6 +3,7 @@
 from baleen.chat.encoding import encode_messages, encode_pieces
 from baleen.chat.errors import ChatError, EncodingError, ParseError, TokenizerError
 from baleen.chat.fields import Message
+from baleen.chat.parsing import Delta, StreamParser, parse_message_from_completion_text
 from baleen.chat.tokenizer import TextStream, Tokenizer
 from baleen.chat.tokenizer_training import train_tokenizer
 from baleen.chat.tokens import Control
@@ -10,13 +11,16 @@ from baleen.chat.tokens import Control
 __all__ = [
     "ChatError",
     "Control",
+    "Delta",
     "EncodingError",
     "Message",
     "ParseError",
+    "StreamParser",
     "TextStream",
     "Tokenizer",
     "TokenizerError",
     "encode_messages",
     "encode_pieces",
+    "parse_message_from_completion_text",
     "train_tokenizer",
 ]
