@@ -24,3 +24,16 @@ class SupervisedStage(Strict):
     bias_update: float = Field(default=0.001, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
     checkpoint_every: int = Field(default=200, gt=0)
+
+
+class BaseRecipe(Strict):
+    """From nothing to a sparse base model: pre-training, dense warm-up of the indexers, sparse training."""
+
+    seed: int = 0
+    preset: str = "tiny"
+    vocab_size: int = Field(default=768, gt=263)
+    text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
+    text_share: float = Field(default=0.15, gt=0, lt=1)  # of the rows of a step; generated tasks fill the rest
+    pretrain: SupervisedStage
+    dsa_warmup: SupervisedStage
+    dsa_sparse: SupervisedStage

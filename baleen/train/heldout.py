@@ -1,0 +1,46 @@
+"""Held-out loss of a model on fixed rows, dense or sparse, with its indexers or with random ones."""
+
+import copy
+
+import torch
+
+from baleen.data.packing import Packed
+from baleen.model import Record, Transformer
+from baleen.train.losses import token_loss
+from baleen.train.supervised import to_batch
+
+
+@torch.no_grad()
+def heldout_loss(model: Transformer, rows: Packed, sparse: bool) -> float:
+    """Mean next-token cross-entropy over the target tokens, nats."""
+    batch = to_batch(rows)
+    hidden = with_attention(model, sparse).hidden_states(batch.token_ids, model.metadata(batch.token_ids, batch.segments))
+    return float(token_loss(model, hidden, batch, 1) / batch.targets(1).sum())
+
+
+@torch.no_grad()
+def indexer_fit(model: Transformer, rows: Packed) -> tuple[float, float]:
+    """(KL of dense attention to the indexer in nats, share of its mass inside the indexer's top-k), layers averaged."""
+    batch = to_batch(rows)
+    record = Record(counted=batch.segments >= 0, index_kl=True)
+    with_attention(model, False).hidden_states(batch.token_ids, model.metadata(batch.token_ids, batch.segments), record)
+    return float(torch.stack(record.index_losses).mean()), float(torch.stack(record.index_recalls).mean())
+
+
+@torch.no_grad()
+def with_random_indexers(model: Transformer, generator: torch.Generator) -> Transformer:
+    """A copy whose indexers know nothing: what sparse attention costs without the warm-up."""
+    twin = copy.deepcopy(model)
+    for name, parameter in twin.named_parameters():
+        if ".indexer." in name and parameter.ndim == 2:
+            parameter.normal_(0.0, parameter.shape[-1] ** -0.5, generator=generator)
+    return twin
+
+
+def with_attention(model: Transformer, sparse: bool) -> Transformer:
+    """`model`, or a copy with the same weights, that attends densely or sparsely."""
+    if model.config.sparse_attention == sparse:
+        return model
+    twin = Transformer(model.config.replace(sparse_attention=sparse))
+    twin.load_state_dict(model.state_dict())
+    return twin
