@@ -43,7 +43,9 @@ def parse_message_from_completion_text(text: str, thinking_mode: str) -> Message
             raise reader.error("invalid_thinking_format", "the thinking does not end in </think>")
     content, stop = reader.until(EOS, CALLS_START)
     if stop is None:
-        raise reader.error("invalid_summary_format", "neither the end token nor tool calls follow the content")
+        raise reader.error(
+            "invalid_summary_format", "neither the end token nor tool calls follow the content"
+        )
     calls: list[Message] = []
     if stop == CALLS_START:
         calls = _calls(reader)
@@ -106,7 +108,9 @@ def _call(reader: _Reader) -> Message:
         body, _ = reader.until(PARAMETER_END)
         parameter = _PARAMETER.fullmatch(body)
         if parameter is None:
-            raise reader.error("parameter_format", 'a parameter must read name="..." string="true|false">value')
+            raise reader.error(
+                "parameter_format", 'a parameter must read name="..." string="true|false">value'
+            )
         key, is_string, value = parameter.groups()
         if key in arguments:
             raise reader.error("duplicate_parameter", f"parameter {key!r} is given twice")
@@ -170,7 +174,9 @@ class StreamParser:
             return False
         if self._state == "calls":
             return self._take_call(deltas)
-        after = {CALLS_START: "calls", EOS: "done"} | ({THINK_END: "content"} if self._state == "reasoning" else {})
+        after = {CALLS_START: "calls", EOS: "done"} | (
+            {THINK_END: "content"} if self._state == "reasoning" else {}
+        )
         found = [(at, marker) for marker in after if (at := self._held.find(marker)) >= 0]
         if found:
             at, marker = min(found)
@@ -196,7 +202,9 @@ class StreamParser:
         self._held = self._held[end + len(INVOKE_END) + 1 :]
         try:
             function = _call(reader)["function"]
-            deltas.append(Delta(index=self._num_calls, name=function["name"], arguments=function["arguments"]))
+            deltas.append(
+                Delta(index=self._num_calls, name=function["name"], arguments=function["arguments"])
+            )
             self._num_calls += 1
         except ParseError as error:
             self.reason = self.reason or str(error)

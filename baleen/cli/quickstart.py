@@ -73,9 +73,13 @@ class _Quickstart:
         self.workers = Workers(options.threads)
         corpus = load_corpus(options.text, recipe.text_bytes)
         self.tokenizer = self._tokenizer(corpus.train)
-        self.train_data = Mixture(self.tokenizer, corpus.train, _drawer("train"), recipe.seed, recipe.text_share)
+        self.train_data = Mixture(
+            self.tokenizer, corpus.train, _drawer("train"), recipe.seed, recipe.text_share
+        )
         self.heldout_data = Mixture(self.tokenizer, corpus.heldout, _drawer("heldout"), recipe.seed, 0.5)
-        config = ModelConfig.preset(recipe.preset, vocab_size=self.tokenizer.vocab_size, sparse_attention=False)
+        config = ModelConfig.preset(
+            recipe.preset, vocab_size=self.tokenizer.vocab_size, sparse_attention=False
+        )
         self.model: Transformer = Transformer(config).initialise(torch.Generator().manual_seed(recipe.seed))
         self.stopping = False
         signal.signal(signal.SIGINT, self._stop)
@@ -130,7 +134,12 @@ class _Quickstart:
             return self.train_data.batch(name, step, stage.rows, stage.length)
 
         try:
-            train(self.model, stage, batches, Surroundings(self.workers, checkpoints, log, lambda: self.stopping))
+            train(
+                self.model,
+                stage,
+                batches,
+                Surroundings(self.workers, checkpoints, log, lambda: self.stopping),
+            )
         except Interrupted:
             raise KeyboardInterrupt from None
         summary = self._heldout()
@@ -161,7 +170,10 @@ class _Quickstart:
         from baleen.train.heldout import heldout_loss, indexer_fit
 
         kl, recall = indexer_fit(self.model, self._rows())
-        losses = {f"{kind}_loss": heldout_loss(self.model, self._rows(), kind == "sparse") for kind in ("dense", "sparse")}
+        losses = {
+            f"{kind}_loss": heldout_loss(self.model, self._rows(), kind == "sparse")
+            for kind in ("dense", "sparse")
+        }
         return losses | {"kl": kl, "recall": recall}
 
     def _random_indexer_loss(self) -> dict[str, float]:
@@ -179,9 +191,13 @@ class _Quickstart:
         ids = rows.token_ids[: len(rows.token_ids) // 2].flatten().tolist()
         from baleen.train.heldout import heldout_loss
 
-        text = type(rows)(*(part[: len(part) // 2] for part in (rows.token_ids, rows.segments, rows.loss_mask)))
+        text = type(rows)(
+            *(part[: len(part) // 2] for part in (rows.token_ids, rows.segments, rows.loss_mask))
+        )
         size = len(self.tokenizer.decode(ids).encode("utf-8", "replace"))
-        return heldout_loss(self.model, text, self.model.config.sparse_attention) * len(ids) / size / math.log(2)
+        return (
+            heldout_loss(self.model, text, self.model.config.sparse_attention) * len(ids) / size / math.log(2)
+        )
 
 
 def _drawer(split: Any) -> Callable[[random.Random], tuple[str, str]]:
@@ -200,12 +216,30 @@ def _drawer(split: Any) -> Callable[[random.Random], tuple[str, str]]:
 def _gates(name: str, before: dict[str, float], after: dict[str, float]) -> list[dict[str, Any]]:
     if name == "dsa_warmup":
         wanted = [
-            ("indexer KL, times smaller", before["kl"] / after["kl"], 3.0, ">=", "raise dsa_warmup.steps or its adam_lr"),
-            ("attention mass in the top-k", after["recall"], 0.8, ">=", "raise dsa_warmup.steps or index_topk"),
+            (
+                "indexer KL, times smaller",
+                before["kl"] / after["kl"],
+                3.0,
+                ">=",
+                "raise dsa_warmup.steps or its adam_lr",
+            ),
+            (
+                "attention mass in the top-k",
+                after["recall"],
+                0.8,
+                ">=",
+                "raise dsa_warmup.steps or index_topk",
+            ),
         ]
     else:
         wanted = [
-            ("sparse over dense loss", after["sparse_loss"] / after["dense_loss"], 1.05, "<=", "raise dsa_sparse.steps"),
+            (
+                "sparse over dense loss",
+                after["sparse_loss"] / after["dense_loss"],
+                1.05,
+                "<=",
+                "raise dsa_sparse.steps",
+            ),
             (
                 "random-indexer over trained loss",
                 before["random_indexer_loss"] / after["sparse_loss"],
@@ -215,6 +249,13 @@ def _gates(name: str, before: dict[str, float], after: dict[str, float]) -> list
             ),
         ]
     return [
-        {"name": n, "value": v, "limit": x, "relation": r, "passed": v >= x if r == ">=" else v <= x, "hint": h}
+        {
+            "name": n,
+            "value": v,
+            "limit": x,
+            "relation": r,
+            "passed": v >= x if r == ">=" else v <= x,
+            "hint": h,
+        }
         for n, v, x, r, h in wanted
     ]

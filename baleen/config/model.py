@@ -81,13 +81,21 @@ class ModelConfig(BaseModel):
 
         rope, index = self.qk_rope_head_dim, self.index_head_dim
         require(rope % 2 == 0, f"qk_rope_head_dim={rope} is odd; rotary pairs need an even width")
-        require(index >= rope, f"index_head_dim={index} is below qk_rope_head_dim={rope}; it holds the rotary part")
+        require(
+            index >= rope,
+            f"index_head_dim={index} is below qk_rope_head_dim={rope}; it holds the rotary part",
+        )
         experts, groups = self.n_routed_experts, self.n_group
-        require(experts % groups == 0, f"n_routed_experts={experts} does not divide into n_group={groups} groups")
+        require(
+            experts % groups == 0, f"n_routed_experts={experts} does not divide into n_group={groups} groups"
+        )
         require(self.topk_group <= groups, f"topk_group={self.topk_group} exceeds n_group={groups}")
         allowed = self.topk_group * (experts // groups)
         chosen = self.num_experts_per_tok
-        require(chosen <= allowed, f"num_experts_per_tok={chosen} exceeds the {allowed} experts of topk_group groups")
+        require(
+            chosen <= allowed,
+            f"num_experts_per_tok={chosen} exceeds the {allowed} experts of topk_group groups",
+        )
         layers = self.num_hidden_layers
         dense = self.first_k_dense_replace
         require(dense <= layers, f"first_k_dense_replace={dense} exceeds num_hidden_layers={layers}")
@@ -138,9 +146,13 @@ class ModelConfig(BaseModel):
         try:
             values = json.loads(file.read_text())
         except FileNotFoundError:
-            raise UserError(f"{file} does not exist; give the folder of a model that holds config.json") from None
+            raise UserError(
+                f"{file} does not exist; give the folder of a model that holds config.json"
+            ) from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"{file} is not valid JSON ({error}); restore it from the checkpoint's source") from None
+            raise UserError(
+                f"{file} is not valid JSON ({error}); restore it from the checkpoint's source"
+            ) from None
         return cls.from_dict(values, str(file))
 
     @classmethod

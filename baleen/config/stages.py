@@ -33,7 +33,9 @@ class BaseRecipe(Strict):
     preset: str = "tiny"
     vocab_size: int = Field(default=768, gt=263)
     text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
-    text_share: float = Field(default=0.15, gt=0, lt=1)  # of the rows of a step; generated tasks fill the rest
+    text_share: float = Field(
+        default=0.15, gt=0, lt=1
+    )  # of the rows of a step; generated tasks fill the rest
     pretrain: SupervisedStage
     dsa_warmup: SupervisedStage
     dsa_sparse: SupervisedStage

@@ -27,7 +27,9 @@ class Packed:
 def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
     """Fill `rows` rows with documents from `draw`; one that does not fit opens the next row (cut at `length`)."""
     packed = Packed(
-        np.zeros((rows, length), np.int64), np.full((rows, length), -1, np.int64), np.zeros((rows, length), bool)
+        np.zeros((rows, length), np.int64),
+        np.full((rows, length), -1, np.int64),
+        np.zeros((rows, length), bool),
     )
     document = draw()
     for row in range(rows):
@@ -44,7 +46,9 @@ def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
 def windows(tokens: NDArray[np.int32], rng: np.random.Generator, rows: int, length: int) -> Packed:
     """`rows` random windows of a long token sequence, every token a target."""
     starts = rng.integers(0, max(1, len(tokens) - length), rows)
-    token_ids = np.stack([np.resize(tokens[start : start + length], length) for start in starts]).astype(np.int64)
+    token_ids = np.stack([np.resize(tokens[start : start + length], length) for start in starts]).astype(
+        np.int64
+    )
     return Packed(token_ids, np.zeros_like(token_ids), np.ones(token_ids.shape, bool))
 
 

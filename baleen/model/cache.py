@@ -79,7 +79,9 @@ class Record:
     balance: bool = False
     replay_experts: Tensor | None = None
     index_losses: list[Tensor] = field(default_factory=list)  # a scalar a layer: mean over queries, nats
-    index_recalls: list[Tensor] = field(default_factory=list)  # dense attention's mass inside the indexer's top-k
+    index_recalls: list[Tensor] = field(
+        default_factory=list
+    )  # dense attention's mass inside the indexer's top-k
     balance_losses: list[Tensor] = field(default_factory=list)  # a scalar a MoE layer
     routed_experts: list[Tensor] = field(default_factory=list)  # [B, S, k] a MoE layer
 

@@ -53,7 +53,9 @@ class MLA(nn.Module):
         q = self.q_b_proj(c_q).unflatten(-1, (config.num_attention_heads, config.qk_head_dim))
         q_nope, q_rope = q.split([config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1)
         q_rope = rotate_interleaved(q_rope, cos.unsqueeze(2), sin.unsqueeze(2))
-        c_kv, k_rope = self.kv_a_proj_with_mqa(x).split([config.kv_lora_rank, config.qk_rope_head_dim], dim=-1)
+        c_kv, k_rope = self.kv_a_proj_with_mqa(x).split(
+            [config.kv_lora_rank, config.qk_rope_head_dim], dim=-1
+        )
         latent = torch.cat((self.kv_a_layernorm(c_kv), rotate_interleaved(k_rope, cos, sin)), dim=-1)
 
         keys = self.indexer.keys(x.detach(), cos, sin)
@@ -87,7 +89,9 @@ class MLA(nn.Module):
                 record.index_recalls.append(record.average(mass))
         return self.o_proj(out.flatten(2))
 
-    def _context(self, latent: Tensor, keys: Tensor, meta: AttentionMetadata) -> tuple[Tensor, Tensor, Tensor]:
+    def _context(
+        self, latent: Tensor, keys: Tensor, meta: AttentionMetadata
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """(pool of latents [N, C+R], index keys [B, T, D], slot of each context position [B, T])."""
         if meta.cache is None:
             slots = torch.arange(latent.shape[0] * latent.shape[1], device=latent.device)

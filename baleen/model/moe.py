@@ -77,7 +77,9 @@ class MoE(nn.Module):
         if record is not None and self.moe_idx is not None:
             record.routed_experts.append(experts.view(*x.shape[:2], -1))
             if record.balance:
-                record.balance_losses.append(self._balance_loss(affinity, experts, x.shape[0], record.counted))
+                record.balance_losses.append(
+                    self._balance_loss(affinity, experts, x.shape[0], record.counted)
+                )
         weights = self.experts
         routed = expert_mlp(tokens, experts, gates, weights.gate_proj, weights.up_proj, weights.down_proj)
         return routed.view_as(x) + self.shared_experts(x)

@@ -110,7 +110,9 @@ class Transformer(nn.Module):
         """`hidden` [..., hidden_size] -> logits [..., vocab_size] float32."""
         return self.lm_head(hidden).float()
 
-    def mtp_hidden_states(self, hidden: Tensor, token_ids: Tensor, meta: AttentionMetadata | None = None) -> Tensor:
+    def mtp_hidden_states(
+        self, hidden: Tensor, token_ids: Tensor, meta: AttentionMetadata | None = None
+    ) -> Tensor:
         """Hidden states that predict token t+2 for t = 0..S-2: [B, S-1, hidden_size].
 
         `hidden` [B, S, hidden_size] are the main model's, for `token_ids` [B, S].

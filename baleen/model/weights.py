@@ -37,7 +37,9 @@ def load_model(
         model = Transformer(config)
     model.to_empty(device=device)
     with torch.device(device):
-        model.rope_frequencies = Transformer(config.replace(num_hidden_layers=1, first_k_dense_replace=0)).rope_frequencies
+        model.rope_frequencies = Transformer(
+            config.replace(num_hidden_layers=1, first_k_dense_replace=0)
+        ).rope_frequencies
     model.to(dtype)
     targets = dict(_released_tensors(model))
     missing = set(targets)
@@ -45,7 +47,9 @@ def load_model(
         if name not in targets:
             if _is_tied_copy(name, config):
                 continue
-            raise UserError(f"{folder}: tensor {name} does not belong to this config; check config.json's sizes")
+            raise UserError(
+                f"{folder}: tensor {name} does not belong to this config; check config.json's sizes"
+            )
         if targets[name].shape != tensor.shape:
             have, want = tuple(tensor.shape), tuple(targets[name].shape)
             raise UserError(f"{folder}: tensor {name} has shape {have}, config.json asks for {want}")

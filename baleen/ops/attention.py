@@ -22,7 +22,9 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, scale: float)
     pad = q.shape[-1] - v.shape[-1]  # the CPU kernel asks for values as wide as keys
     v = torch.nn.functional.pad(v, (0, pad)) if pad > 0 else v
     heads_first = (x.transpose(1, 2) for x in (q, k, v))
-    out = torch.nn.functional.scaled_dot_product_attention(*heads_first, attn_mask=keep.unsqueeze(1), scale=scale)
+    out = torch.nn.functional.scaled_dot_product_attention(
+        *heads_first, attn_mask=keep.unsqueeze(1), scale=scale
+    )
     return out.transpose(1, 2)[..., : v.shape[-1] - max(pad, 0)]
 
 
@@ -35,7 +37,9 @@ def gathered_attention(
     rows of the pool, `valid` [B, S, K] with at least one True a row; values are the first `value_dim` = C columns.
     Returns the output [B, S, H, C] (the value up-projection still to come) and the probabilities [B, H, S, K].
     """
-    latents = torch.nn.functional.embedding(slots, pool)  # [B, S, K, C+R]; its backward beats index_put's on a CPU
+    latents = torch.nn.functional.embedding(
+        slots, pool
+    )  # [B, S, K, C+R]; its backward beats index_put's on a CPU
     scores = torch.matmul(q * scale, latents.transpose(-1, -2)).float()  # [B, S, H, K]
     probs = scores.masked_fill(~valid.unsqueeze(2), float("-inf")).softmax(-1)
     out = torch.matmul(probs.to(latents.dtype), latents[..., :value_dim])

@@ -17,7 +17,9 @@ def route(scores: Tensor, bias: Tensor, k: int, n_group: int, topk_group: int) -
     if topk_group < n_group:
         groups = choice.view(-1, n_group, choice.shape[-1] // n_group)
         best = groups.topk(min(2, groups.shape[-1]), dim=-1).values.sum(-1)
-        kept = torch.zeros_like(best, dtype=torch.bool).scatter(1, best.topk(topk_group, dim=-1).indices, True)
+        kept = torch.zeros_like(best, dtype=torch.bool).scatter(
+            1, best.topk(topk_group, dim=-1).indices, True
+        )
         choice = groups.masked_fill(~kept.unsqueeze(-1), float("-inf")).flatten(1)
     return choice.topk(k, dim=-1).indices
 

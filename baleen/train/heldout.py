@@ -14,7 +14,9 @@ from baleen.train.supervised import to_batch
 def heldout_loss(model: Transformer, rows: Packed, sparse: bool) -> float:
     """Mean next-token cross-entropy over the target tokens, nats."""
     batch = to_batch(rows)
-    hidden = with_attention(model, sparse).hidden_states(batch.token_ids, model.metadata(batch.token_ids, batch.segments))
+    hidden = with_attention(model, sparse).hidden_states(
+        batch.token_ids, model.metadata(batch.token_ids, batch.segments)
+    )
     return float(token_loss(model, hidden, batch, 1) / batch.targets(1).sum())
 
 
@@ -23,7 +25,9 @@ def indexer_fit(model: Transformer, rows: Packed) -> tuple[float, float]:
     """(KL of dense attention to the indexer in nats, share of its mass inside the indexer's top-k), layers averaged."""
     batch = to_batch(rows)
     record = Record(counted=batch.segments >= 0, index_kl=True)
-    with_attention(model, False).hidden_states(batch.token_ids, model.metadata(batch.token_ids, batch.segments), record)
+    with_attention(model, False).hidden_states(
+        batch.token_ids, model.metadata(batch.token_ids, batch.segments), record
+    )
     return float(torch.stack(record.index_losses).mean()), float(torch.stack(record.index_recalls).mean())
 
 

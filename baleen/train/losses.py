@@ -57,7 +57,9 @@ def supervised_loss(
     (already scaled, so that they add up over the parts) and the record of the forward pass.
     """
     record = Record(
-        counted=batch.segments >= 0, index_kl=weights.index_kl > 0, balance=weights.balance > 0 and weights.lm > 0
+        counted=batch.segments >= 0,
+        index_kl=weights.index_kl > 0,
+        balance=weights.balance > 0 and weights.lm > 0,
     )
     meta = model.metadata(batch.token_ids, batch.segments)
     # the warm-up freezes everything but the indexers: their loss needs no logits

@@ -16,7 +16,9 @@ class Muon(torch.optim.Optimizer):
     `torch.optim.Muon` takes single matrices only; the experts here are stacks [E, I, D], one matrix each.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -55,7 +57,9 @@ class Optimisers:
         matrices, others = [], []
         for name, param in model.named_parameters():
             if name in names:
-                adam = param.ndim < 2 or any(part in name for part in ("embed_tokens", "lm_head", "mlp.gate.", "indexer"))
+                adam = param.ndim < 2 or any(
+                    part in name for part in ("embed_tokens", "lm_head", "mlp.gate.", "indexer")
+                )
                 (others if adam else matrices).append(param)
         self.total_steps = total_steps
         self._optimisers: list[torch.optim.Optimizer] = []
@@ -90,7 +94,9 @@ class Optimisers:
                 which, param, key = name.split(".")
                 if int(which) == i:
                     states.setdefault(int(param), {})[key] = value
-            optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
+            optimiser.load_state_dict(
+                {"state": states, "param_groups": optimiser.state_dict()["param_groups"]}
+            )
 
 
 def schedule(step: int, total: int, warmup: float = 0.03, final: float = 0.05) -> float:

@@ -70,7 +70,9 @@ def train(
 def to_batch(packed: Packed) -> Batch:
     """NumPy rows as tensors."""
     return Batch(
-        torch.from_numpy(packed.token_ids), torch.from_numpy(packed.segments), torch.from_numpy(packed.loss_mask)
+        torch.from_numpy(packed.token_ids),
+        torch.from_numpy(packed.segments),
+        torch.from_numpy(packed.loss_mask),
     )
 
 

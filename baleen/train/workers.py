@@ -20,7 +20,9 @@ class Workers:
     def __init__(self, count: int):
         self.count = count
         torch.set_num_threads(1)
-        self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) if count > 1 else None
+        self._pool = (
+            ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) if count > 1 else None
+        )
 
     def map(self, function: Callable[[Part], Any], parts: Sequence[Part]) -> list[Any]:
         """`function` of each part, in order."""

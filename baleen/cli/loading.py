@@ -1,0 +1,89 @@
+"""What `serve` and `chat` share: finding a model folder, loading it, and the prices of its cost line.
+
+torch is imported inside the functions, so that `--help` and mistakes in the options are answered at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from baleen.config import UserError
+
+if TYPE_CHECKING:
+    from baleen.chat import Tokenizer
+    from baleen.engine import Engine
+
+
+_FULL_LENGTH_ANSWERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An engine with what is needed to speak to it. `max_model_len` is in tokens."""
+
+    name: str
+    engine: "Engine"
+    tokenizer: "Tokenizer"
+    max_model_len: int
+
+
+def model_folder(path: Path) -> Path:
+    """The folder with `config.json`: `path` itself, or `path/model` of a finished run. Raises UserError."""
+    for folder in (path, path / "model"):
+        if (folder / "config.json").is_file():
+            return folder
+    if not path.exists():
+        raise UserError(f"MODEL is {str(path)!r}, which does not exist; give a model folder or a run folder")
+    raise UserError(
+        f"MODEL is {str(path)!r}, which holds neither config.json nor model/config.json; "
+        "give a model folder or the folder of a finished run"
+    )
+
+
+def model_name(folder: Path) -> str:
+    """The name a model is served under: its folder's, or its run's if the folder is just `model`."""
+    full = folder.resolve()
+    return full.parent.name if full.name == "model" else full.name
+
+
+def load(path: Path, max_running: int, max_model_len: int | None, threads: int) -> LoadedModel:
+    """Load a model for generation. Raises UserError and OSError for a folder that is not one."""
+    folder = model_folder(path)
+    import torch
+
+    from baleen.chat import ChatError, Tokenizer
+    from baleen.config import ModelConfig
+    from baleen.config.engine import EngineConfig
+    from baleen.engine import Engine
+
+    torch.set_num_threads(threads)
+    try:
+        tokenizer = Tokenizer.from_pretrained(folder)
+    except ChatError as error:
+        raise UserError(f"{folder / 'tokenizer.json'}: {error}") from error
+    limit = ModelConfig.from_pretrained(folder).max_position_embeddings
+    if max_model_len is not None and max_model_len > limit:
+        raise UserError(
+            f"max_model_len is {max_model_len}, this model's context is {limit} tokens; give at most that"
+        )
+    length = max_model_len or limit
+    config = EngineConfig(
+        max_num_seqs=max_running, max_model_len=length, num_blocks=_cache_blocks(length, max_running)
+    )
+    engine = Engine.from_pretrained(folder, config)
+    return LoadedModel(model_name(folder), engine, tokenizer, length)
+
+
+def _cache_blocks(max_model_len: int, max_running: int) -> int:
+    """Room for a few answers of full length, or many short ones; the engine makes the others wait."""
+    from baleen.config.engine import EngineConfig
+
+    block_size = EngineConfig().block_size
+    return max(1024, 1 + min(max_running, _FULL_LENGTH_ANSWERS) * -(-max_model_len // block_size))
+
+
+def dollars(prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> str:
+    """What these tokens would cost at the hosted model's prices, for a cost line."""
+    from baleen.evaluation.prices import price_of
+
+    return f"${price_of(prompt_tokens, cached_tokens, completion_tokens):.2g}"

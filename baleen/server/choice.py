@@ -1,0 +1,160 @@
+"""One answer: what the engine samples, token by token, becomes reasoning, content and tool calls."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from baleen.chat import Delta, StreamParser, Tokenizer
+from baleen.chat.tokens import THINK_END
+from baleen.server.prompt import ThinkingMode
+from baleen.server.responses import FinishReason, TokenLogprob
+from baleen.server.stops import StopMatcher
+
+
+class StepOutput(Protocol):
+    """What one engine step brought for one answer."""
+
+    @property
+    def new_token_ids(self) -> Sequence[int]: ...
+    @property
+    def new_logprobs(self) -> Sequence[float]: ...
+    @property
+    def finish_reason(self) -> str | None: ...
+
+
+@dataclass(slots=True)
+class CallDelta:
+    """A piece of tool call `index`: its first piece has id and name, later ones are arguments only."""
+
+    index: int
+    arguments: str = ""
+    id: str = ""
+    name: str | None = None
+
+
+@dataclass(slots=True)
+class FinishedCall:
+    index: int
+    id: str
+    name: str
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class ChoiceDelta:
+    """What one step added to answer `index`; `finish_reason` is set on its last one."""
+
+    index: int
+    reasoning: str = ""
+    content: str = ""
+    calls: list[CallDelta] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    finish_reason: FinishReason | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.reasoning or self.content or self.calls or self.logprobs or self.finish_reason)
+
+
+class Choice:
+    """Collects one answer; every `push` returns what it added.
+
+    offers_tools: without it calls the model makes anyway are left out: nobody could answer them.
+    stop: strings that end the answer when its content reaches them; thinking is not searched.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        tokenizer: Tokenizer,
+        thinking_mode: ThinkingMode,
+        offers_tools: bool,
+        stop: Sequence[str],
+        wants_logprobs: bool,
+    ) -> None:
+        self.index = index
+        self.thinking_mode = thinking_mode
+        self.wants_logprobs = wants_logprobs
+        self.reasoning = ""
+        self.content = ""
+        self.calls: list[FinishedCall] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.completion_tokens = 0
+        self.reasoning_tokens = 0
+        self.cached_tokens = 0
+        self.finish_reason: FinishReason | None = None
+        self._tokenizer = tokenizer
+        self._offers_tools = offers_tools
+        self._text = tokenizer.stream()
+        self._parser = StreamParser(thinking_mode)
+        self._stops = StopMatcher(stop)
+        self._think_end_id = tokenizer.control_id(THINK_END)
+        self._reasoning_open = thinking_mode == "thinking"
+
+    def push(self, output: StepOutput) -> ChoiceDelta:
+        """Take one step's tokens. After a stop string or the engine's last step `finish_reason` is set."""
+        self._count(output.new_token_ids)
+        added = ChoiceDelta(self.index)
+        if self.wants_logprobs:
+            added.logprobs = [
+                self._token_logprob(token_id, logprob)
+                for token_id, logprob in zip(output.new_token_ids, output.new_logprobs, strict=True)
+                if token_id != self._tokenizer.eos_token_id
+            ]
+            self.logprobs += added.logprobs
+        parsed = self._parser.push(self._text.push(output.new_token_ids))
+        if output.finish_reason is not None:
+            parsed += self._parser.push(self._text.finish())
+            parsed += self._parser.finish()
+        for delta in parsed:
+            self._take(delta, added)
+        if self._stops.stopped:
+            self.finish_reason = "stop"
+        elif output.finish_reason is not None:
+            self._add_content(self._stops.finish(), added)
+            self.finish_reason = self._reason(output.finish_reason)
+        added.finish_reason = self.finish_reason
+        return added
+
+    def _count(self, token_ids: Sequence[int]) -> None:
+        self.completion_tokens += len(token_ids)
+        if self._reasoning_open:
+            ids = list(token_ids)
+            self._reasoning_open = self._think_end_id not in ids
+            self.reasoning_tokens += len(ids) if self._reasoning_open else ids.index(self._think_end_id)
+
+    def _take(self, delta: Delta, added: ChoiceDelta) -> None:
+        if self._stops.stopped:
+            return
+        self.reasoning += delta.reasoning
+        added.reasoning += delta.reasoning
+        self._add_content(self._stops.push(delta.content), added)
+        if delta.index is None or not self._offers_tools or self._stops.stopped:
+            return
+        self._add_content(
+            self._stops.finish(), added
+        )  # a call ends the content: nothing can complete a stop string
+        if delta.name is not None:
+            call = FinishedCall(len(self.calls), f"call_{uuid.uuid4().hex[:24]}", delta.name)
+            self.calls.append(call)
+            added.calls.append(CallDelta(call.index, "", call.id, call.name))
+        if delta.arguments:
+            self.calls[-1].arguments += delta.arguments
+            added.calls.append(CallDelta(self.calls[-1].index, delta.arguments))
+
+    def _add_content(self, text: str, added: ChoiceDelta) -> None:
+        self.content += text
+        added.content += text
+
+    def _reason(self, engine_reason: str) -> FinishReason:
+        if engine_reason == "stop":
+            return "tool_calls" if self.calls else "stop"
+        if engine_reason == "length":
+            return "length"
+        raise RuntimeError(f"the engine ended a request that nobody aborted with {engine_reason!r}")
+
+    def _token_logprob(self, token_id: int, logprob: float) -> TokenLogprob:
+        data = self._tokenizer.token_bytes(token_id)
+        text = data.decode("utf-8", "replace")
+        return TokenLogprob(token=text, logprob=logprob, bytes=list(data), top_logprobs=[])

@@ -1,0 +1,134 @@
+"""Answers of the API. Fields that are set are sent, null included; fields left unset do not appear."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+class FunctionDelta(BaseModel):
+    name: str = ""
+    arguments: str
+
+
+class ToolCallDelta(BaseModel):
+    """A whole call; in a stream name and id come once, `arguments` in pieces under one `index`."""
+
+    index: int = 0
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: FunctionDelta
+
+
+class ChoiceMessage(BaseModel):
+    role: Literal["assistant"] = "assistant"
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallDelta] = []
+
+
+class TokenLogprob(BaseModel):
+    """`logprob` is under the distribution the token was drawn from: temperature and top_p applied."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[Any]
+
+
+class ChoiceLogprobs(BaseModel):
+    content: list[TokenLogprob]
+
+
+class CompletionChoice(BaseModel):
+    index: int
+    message: ChoiceMessage
+    logprobs: ChoiceLogprobs | None
+    finish_reason: FinishReason
+
+
+class ChunkChoice(BaseModel):
+    index: int
+    delta: ChoiceMessage
+    logprobs: ChoiceLogprobs | None
+    finish_reason: FinishReason | None
+
+
+class PromptTokensDetails(BaseModel):
+    cached_tokens: int
+
+
+class CompletionTokensDetails(BaseModel):
+    reasoning_tokens: int
+
+
+class Usage(BaseModel):
+    """Tokens of a request: hit + miss = prompt; completion holds reasoning and the end-of-sentence token."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_cache_hit_tokens: int
+    prompt_cache_miss_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+
+
+class ChatCompletion(BaseModel):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[CompletionChoice]
+    usage: Usage
+
+
+class ChatCompletionChunk(BaseModel):
+    """One event of a stream. `usage`, if asked for, is null but in the last chunk, which has no choices."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None
+
+
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorBody(BaseModel):
+    error: ErrorDetail
+
+
+class ModelCard(BaseModel):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(BaseModel):
+    object: Literal["list"]
+    data: list[ModelCard]
+
+
+def make_usage(
+    prompt_tokens: int, cached_tokens: int, completion_tokens: int, reasoning_tokens: int
+) -> Usage:
+    return Usage(
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        total_tokens=prompt_tokens + completion_tokens,
+        prompt_cache_hit_tokens=cached_tokens,
+        prompt_cache_miss_tokens=prompt_tokens - cached_tokens,
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=cached_tokens),
+        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=reasoning_tokens),
+    )
