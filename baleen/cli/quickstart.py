@@ -14,7 +14,6 @@ from baleen.config.errors import UserError
 
 if TYPE_CHECKING:
     from baleen.config.stages import BaseRecipe
-    from baleen.model import Transformer
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 STAGES = ("pretrain", "dsa_warmup", "dsa_sparse")

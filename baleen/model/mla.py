@@ -97,7 +97,7 @@ class MLA(nn.Module):
             slots = torch.arange(latent.shape[0] * latent.shape[1], device=latent.device)
             return latent.flatten(0, 1), keys, slots.view(latent.shape[:2])
         meta.cache.write(self.layer_idx, meta.slot_mapping, latent, keys)
-        keys = meta.cache.index_k[self.layer_idx][meta.context_slots]
+        keys = nn.functional.embedding(meta.context_slots, meta.cache.index_k[self.layer_idx])
         return meta.cache.kv[self.layer_idx], keys, meta.context_slots
 
     def _materialised(

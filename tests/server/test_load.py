@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from baleen.server import Limits
+
 from .conftest import wait_until
 
 LONG = "word " * 400
