@@ -180,13 +180,11 @@ class StreamParser:
         found = [(at, marker) for marker in after if (at := self._held.find(marker)) >= 0]
         if found:
             at, marker = min(found)
-            rest = self._held[at + len(marker) :]
         else:
-            at, marker, rest = len(self._held) - _overlap(self._held, tuple(after)), "", ""
-            rest = self._held[at:]
+            at, marker = len(self._held) - _overlap(self._held, tuple(after)), ""
         if at:
             deltas.append(self._text(self._held[:at]))
-        self._held = rest
+        self._held = self._held[at + len(marker) :]
         self._state = after.get(marker, self._state)
         return bool(marker)
 

@@ -1,5 +1,6 @@
 """`baleen quickstart`: from nothing to a base model with DeepSeek sparse attention, in one command."""
 
+import math
 import random
 import signal
 import time
@@ -75,7 +76,8 @@ class _Quickstart:
         self.train_data = Mixture(
             self.tokenizer, corpus.train, _drawer("train"), recipe.seed, recipe.text_share
         )
-        self.heldout_data = Mixture(self.tokenizer, corpus.heldout, _drawer("heldout"), recipe.seed, 0.5)
+        heldout = Mixture(self.tokenizer, corpus.heldout, _drawer("heldout"), recipe.seed, 0.5)
+        self.heldout_rows = heldout.batch("heldout", 0, 16, 256)  # the first half is real text
         config = ModelConfig.preset(
             recipe.preset, vocab_size=self.tokenizer.vocab_size, sparse_attention=False
         )
@@ -93,9 +95,10 @@ class _Quickstart:
         """Whether all gates passed."""
         from baleen.model import save_model
 
-        passed = True
+        passed, summary = True, {}
         for stage in STAGES:
-            passed &= self._stage(stage)
+            stage_passed, summary = self._stage(stage, summary)
+            passed &= stage_passed
         save_model(self.model, self.out / "model")
         return passed
 
@@ -110,24 +113,25 @@ class _Quickstart:
         tasks = ["".join(draw(rng)) for _ in range(3000)]
         return train_tokenizer([*texts, *tasks], self.recipe.vocab_size, folder)
 
-    def _stage(self, name: str) -> bool:
+    def _stage(self, name: str, before: dict[str, float]) -> tuple[bool, dict[str, float]]:
+        """Whether the gates passed, and the held-out figures after the stage; `before` are the last stage's."""
         from baleen.train import Checkpoints, Interrupted, Surroundings, train
         from baleen.train.heldout import with_attention
 
         stage = getattr(self.recipe, name)
-        before = self._heldout() if name != "pretrain" else {}
         if name == "dsa_sparse":
-            before |= self._random_indexer_loss()
+            before = before | self._random_indexer_loss()
             self.model = with_attention(self.model, True)
         checkpoints = Checkpoints(self.folder.checkpoints / name)
-        found = checkpoints.latest()
-        self.folder.truncate_metrics(name, found[0] - 1 if found else -1)
         self.progress.start_stage(name, stage.steps)
         began = time.monotonic()
 
         def log(step: int, scalars: dict[str, float]) -> None:
             self.folder.log_metrics(name, step, **scalars)
             self.progress.update(step + 1, **scalars)
+
+        def resumed(done: int) -> None:
+            self.folder.truncate_metrics(name, done - 1)
 
         def batches(step: int) -> Any:
             return self.train_data.batch(name, step, stage.rows, stage.length)
@@ -137,7 +141,7 @@ class _Quickstart:
                 self.model,
                 stage,
                 batches,
-                Surroundings(self.workers, checkpoints, log, lambda: self.stopping),
+                Surroundings(self.workers, checkpoints, log, lambda: self.stopping, resumed),
             )
         except Interrupted:
             raise KeyboardInterrupt from None
@@ -152,7 +156,7 @@ class _Quickstart:
                 "seconds": done.get("seconds") or time.monotonic() - began,
                 "steps": stage.steps,
                 "tokens": stage.steps * stage.rows * stage.length,
-                "bits_per_byte": self._bits_per_byte(summary),
+                "bits_per_byte": self._bits_per_byte(),
                 "summary": {f"{key}_first": value for key, value in before.items()} | summary,
                 "gates": gates,
                 "evals": [],
@@ -160,17 +164,14 @@ class _Quickstart:
             },
         )
         self.progress.finish_stage(passed, "; ".join(f"{g['name']} {g['value']:.3g}" for g in gates))
-        return passed
-
-    def _rows(self) -> Any:
-        return self.heldout_data.batch("heldout", 0, 16, 256)
+        return passed, summary
 
     def _heldout(self) -> dict[str, float]:
         from baleen.train.heldout import heldout_loss, indexer_fit
 
-        kl, recall = indexer_fit(self.model, self._rows())
+        kl, recall = indexer_fit(self.model, self.heldout_rows)
         losses = {
-            f"{kind}_loss": heldout_loss(self.model, self._rows(), kind == "sparse")
+            f"{kind}_loss": heldout_loss(self.model, self.heldout_rows, kind == "sparse")
             for kind in ("dense", "sparse")
         }
         return losses | {"kl": kl, "recall": recall}
@@ -181,22 +182,18 @@ class _Quickstart:
         from baleen.train.heldout import heldout_loss, with_random_indexers
 
         twin = with_random_indexers(self.model, torch.Generator().manual_seed(1))
-        return {"random_indexer_loss": heldout_loss(twin, self._rows(), True)}
+        return {"random_indexer_loss": heldout_loss(twin, self.heldout_rows, True)}
 
-    def _bits_per_byte(self, summary: dict[str, float]) -> float:
-        import math
-
-        rows = self._rows()
-        ids = rows.token_ids[: len(rows.token_ids) // 2].flatten().tolist()
+    def _bits_per_byte(self) -> float:
+        """Held-out real text under the model as it attends now."""
+        from baleen.data.packing import first_rows
         from baleen.train.heldout import heldout_loss
 
-        text = type(rows)(
-            *(part[: len(part) // 2] for part in (rows.token_ids, rows.segments, rows.loss_mask))
-        )
+        text = first_rows(self.heldout_rows, len(self.heldout_rows.token_ids) // 2)
+        ids = text.token_ids.flatten().tolist()
         size = len(self.tokenizer.decode(ids).encode("utf-8", "replace"))
-        return (
-            heldout_loss(self.model, text, self.model.config.sparse_attention) * len(ids) / size / math.log(2)
-        )
+        loss = heldout_loss(self.model, text, self.model.config.sparse_attention)
+        return loss * len(ids) / size / math.log(2)
 
 
 def _drawer(split: Any) -> Callable[[random.Random], tuple[str, str]]:

@@ -24,6 +24,11 @@ class Packed:
     loss_mask: NDArray[np.bool_]
 
 
+def first_rows(packed: Packed, count: int) -> Packed:
+    """The first `count` rows."""
+    return Packed(packed.token_ids[:count], packed.segments[:count], packed.loss_mask[:count])
+
+
 def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
     """Fill `rows` rows with documents from `draw`; one that does not fit opens the next row (cut at `length`)."""
     packed = Packed(

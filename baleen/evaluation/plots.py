@@ -103,14 +103,7 @@ def attention_losses(kinds: Sequence[tuple[str, float, float, float]]) -> Plot |
             for row, (text, column, colour) in enumerate(reversed(lines)):
                 value = kind[column]
                 axes.barh(row, value, color=colour, height=0.5)
-                axes.annotate(
-                    f"{value:.3g}",
-                    (value, row),
-                    xytext=(5, 0),
-                    textcoords="offset points",
-                    va="center",
-                    weight="bold",
-                )
+                _value(axes, f"{value:.3g}", (value, row), shift=5)
                 axes.annotate(
                     text, (0, row), xytext=(0, 12.5), textcoords="offset points", color=MUTED, fontsize=9.0
                 )
@@ -139,14 +132,7 @@ def bits_per_byte(run: Run) -> Plot | None:
         axes.hlines(rows, min(values) * 0.97, values, color=GREY, lw=1.0, alpha=0.5)
         axes.plot(values, rows, "o", ms=7, color=BLUE)
         for value, row in zip(values, rows, strict=True):
-            axes.annotate(
-                f"{value:.3f}",
-                (value, row),
-                xytext=(9, 0),
-                textcoords="offset points",
-                va="center",
-                weight="bold",
-            )
+            _value(axes, f"{value:.3f}", (value, row), shift=9)
         axes.set_yticks(rows, [STAGES[stage.name] for stage in known])
         axes.set_ylim(-0.6, len(known) - 0.4)
         axes.set_xlim(min(values) * 0.97, max(values) * 1.06)
@@ -157,3 +143,8 @@ def bits_per_byte(run: Run) -> Plot | None:
     height = 60 + 30 * len(known)
     label = "Bits per byte on held-out real text after each stage"
     return plot("bits", label, Grid(1, 1, height, height, width=720), draw)
+
+
+def _value(axes: Axes, text: str, at: tuple[float, float], shift: float) -> None:
+    """A number in bold, `shift` points to the right of its mark."""
+    axes.annotate(text, at, xytext=(shift, 0), textcoords="offset points", va="center", weight="bold")

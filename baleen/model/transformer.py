@@ -10,6 +10,16 @@ from baleen.model.moe import MLP, MoE
 from baleen.ops import rope_inverse_frequencies, yarn_mscale
 
 
+def rope_frequencies(config: ModelConfig) -> Tensor:
+    """The model's rotary frequencies, YaRN's rescaling included: float32 [qk_rope_head_dim / 2]."""
+    scaling = config.rope_scaling
+    extension = scaling.model_dump(include={"factor", "beta_fast", "beta_slow"}) if scaling else {}
+    original = scaling.original_max_position_embeddings if scaling else 0
+    return rope_inverse_frequencies(
+        config.qk_rope_head_dim, config.rope_theta, original_length=original, **extension
+    )
+
+
 class DecoderLayer(nn.Module):
     """x + MLA(norm(x)), then x + MLP(norm(x)): a dense MLP in the first layers, a mixture of experts after."""
 
@@ -73,13 +83,8 @@ class Transformer(nn.Module):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         if config.tie_word_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
+        self.register_buffer("rope_frequencies", rope_frequencies(config), persistent=False)
         scaling = config.rope_scaling
-        extension = scaling.model_dump(include={"factor", "beta_fast", "beta_slow"}) if scaling else {}
-        original = scaling.original_max_position_embeddings if scaling else 0
-        frequencies = rope_inverse_frequencies(
-            config.qk_rope_head_dim, config.rope_theta, original_length=original, **extension
-        )
-        self.register_buffer("rope_frequencies", frequencies, persistent=False)
         self.rope_magnitude = (
             yarn_mscale(scaling.factor, scaling.mscale) / yarn_mscale(scaling.factor, scaling.mscale_all_dim)
             if scaling

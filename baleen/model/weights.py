@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from baleen.config import ModelConfig, UserError
-from baleen.model.transformer import Transformer
+from baleen.model.transformer import Transformer, rope_frequencies
 
 
 def save_model(model: Transformer, path: str | Path) -> None:
@@ -36,11 +36,9 @@ def load_model(
     with torch.device("meta"):
         model = Transformer(config)
     model.to_empty(device=device)
-    with torch.device(device):
-        model.rope_frequencies = Transformer(
-            config.replace(num_hidden_layers=1, first_k_dense_replace=0)
-        ).rope_frequencies
     model.to(dtype)
+    # not a weight: it comes from the config, and rounding it to `dtype` would shift far positions
+    model.rope_frequencies = rope_frequencies(config).to(device)
     targets = dict(_released_tensors(model))
     missing = set(targets)
     for name, tensor in _read(folder):

@@ -10,6 +10,8 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
+from baleen.config.files import sync_folder, write_synced
+
 MANIFEST = "manifest.json"
 
 
@@ -31,12 +33,12 @@ class Checkpoints:
         for name, tensors in groups.items():
             data = save({key: tensor.detach().contiguous() for key, tensor in tensors.items()})
             checksums[f"{name}.safetensors"] = hashlib.sha256(data).hexdigest()
-            _write_synced(partial / f"{name}.safetensors", data)
+            write_synced(partial / f"{name}.safetensors", data)
         manifest = {"step": step, "state": state, "sha256": checksums}
-        _write_synced(partial / MANIFEST, json.dumps(manifest, indent=2).encode())
-        _sync_folder(partial)
+        write_synced(partial / MANIFEST, json.dumps(manifest, indent=2).encode())
+        sync_folder(partial)
         os.rename(partial, final)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         for old in self._all()[:-2]:
             shutil.rmtree(old)
 
@@ -58,18 +60,3 @@ class Checkpoints:
 
     def _all(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

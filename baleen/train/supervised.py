@@ -30,6 +30,7 @@ class Surroundings:
     checkpoints: Checkpoints
     log: Callable[[int, dict[str, float]], None]
     should_stop: Callable[[], bool] = field(default=lambda: False)
+    resumed: Callable[[int], None] = field(default=lambda done: None)  # told how many steps are done already
 
 
 def trainable_names(model: Transformer, stage: SupervisedStage) -> set[str]:
@@ -51,6 +52,7 @@ def train(
     """
     optimisers = Optimisers(model, trainable_names(model, stage), stage.muon_lr, stage.adam_lr, stage.steps)
     start = restore(model, optimisers, around.checkpoints)
+    around.resumed(start)
     model.train()
     weights = LossWeights(stage.lm, stage.mtp, stage.index_kl, stage.balance)
     for step in range(start, stage.steps):

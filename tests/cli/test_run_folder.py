@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from baleen.cli.files import write_atomic, write_json
+from baleen.config.files import write_atomic, write_json
 from baleen.cli.run_folder import RunFolder
 from baleen.config.errors import UsageError, UserError
 

@@ -15,10 +15,7 @@ def write_atomic(path: Path, text: str) -> None:
     """Replace `path` by `text`. On OSError (disk full, read-only) `path` is unchanged, nothing beside it."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(partial, text.encode())
         os.replace(partial, path)
     except OSError as error:
         with suppress(OSError):
@@ -30,6 +27,14 @@ def write_atomic(path: Path, text: str) -> None:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replace `path` by `value` as indented JSON, numbers that are not finite as null."""
     write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write `path` and wait until its content is on the disk; its name is durable after `sync_folder`."""
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:
