@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,19 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A slow machine must not fail a test by time, and a run must be repeatable.
 settings.register_profile("baleen", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("baleen")
+
+
+if TYPE_CHECKING:
+    from baleen.chat import Tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> "Tokenizer":
+    """Hardly more than bytes and control tokens: every text has ids, and ids decode to the very text."""
+    from baleen.chat import train_tokenizer
+
+    texts = ["Compute 47*83. function_calls invoke parameter name expression string true result"] * 2
+    return train_tokenizer(texts, 300, tmp_path_factory.mktemp("tokenizer"))
 
 
 @pytest.fixture(autouse=True)

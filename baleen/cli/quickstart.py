@@ -1,28 +1,24 @@
-"""`baleen quickstart`: from nothing to a base model with DeepSeek sparse attention, in one command."""
+"""`baleen quickstart`: from nothing to a model that reasons and calls tools, through every stage of V3.2."""
 
-import math
-import random
 import signal
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
-from baleen.config.errors import UserError
-
-if TYPE_CHECKING:
-    from baleen.config.stages import BaseRecipe
+from baleen.config.errors import UsageError
+from baleen.evaluation.run_data import STAGES
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-STAGES = ("pretrain", "dsa_warmup", "dsa_sparse")
+# Shares of the whole time, for the estimate of what is left.
+_WEIGHTS = {"pretrain": 38, "dsa_sparse": 10, "sft": 8, "mixed": 10, "dsa_warmup": 3}
 
 
 @dataclass(frozen=True)
 class Options:
-    """Train a tiny model: pre-training, dense warm-up of the indexers, sparse training. The same command resumes."""
+    """Train a tiny DeepSeek-V3.2 through every stage and report on it. The same command resumes."""
 
     out: Path = Path("runs/quickstart")
     """Folder of the run."""
@@ -33,225 +29,75 @@ class Options:
     """Workers, one core each."""
     text: Path | None = None
     """File or folder of text to train on besides the standard library of this Python."""
+    recipe: Path | None = None
+    """Another recipe than recipes/tiny.toml."""
+    stages: str = "all"
+    """Only these, separated by commas, as in `pretrain,dsa_warmup`; what they build on must be there."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Entry of `baleen quickstart`. Returns 1 when a gate failed. Raises UserError, OSError."""
     options = tyro.cli(Options, args=list(argv), prog="baleen quickstart")
     if options.threads < 1:
-        raise UserError(f"--threads is {options.threads}; give at least 1")
+        raise UsageError(f"--threads is {options.threads}; give at least 1")
+    stages = _stages(options.stages)
     from baleen.cli.progress import Progress
     from baleen.cli.run_folder import RunFolder
     from baleen.config.recipe import load_toml
-    from baleen.config.stages import BaseRecipe
+    from baleen.config.stages import Recipe
 
-    recipe_file = RECIPES / ("smoke.toml" if options.smoke else "tiny.toml")
-    recipe = load_toml(recipe_file, BaseRecipe, {"seed": options.seed})
+    file = options.recipe or RECIPES / ("smoke.toml" if options.smoke else "tiny.toml")
+    recipe = load_toml(file, Recipe, {"seed": options.seed})
+    stop = _Stop()
     with (
         RunFolder(options.out, recipe, seed=options.seed, threads=options.threads) as run,
-        Progress(list(STAGES)) as progress,
+        Progress(stages, weights={name: _WEIGHTS.get(name, 6) for name in STAGES}) as progress,
     ):
-        passed = _Quickstart(recipe, options, run, progress).run()
-    from baleen.evaluation.report import write_report
+        from baleen.cli.pipeline import Pipeline
 
-    print(f"model: {options.out / 'model'}\nreport: {write_report(options.out)}")
-    return 0 if passed or options.smoke else 1  # a smoke run shows its gates; it cannot meet them
+        stop.progress = progress
+        pipeline = Pipeline(recipe, run, progress, options.threads, options.text, lambda: stop.wanted)
+        passed = pipeline.run(stages)
+        pipeline.finish()
+    return _farewell(options, run, stages, passed)
 
 
-class _Quickstart:
-    """The stages in order; what a stage needs of the others is on disk, so any of them can be resumed."""
+def _stages(wanted: str) -> list[str]:
+    names = list(STAGES) if wanted == "all" else [name.strip() for name in wanted.split(",")]
+    for name in names:
+        if name not in STAGES:
+            raise UsageError(f"--stages has {name!r}; known: {', '.join(STAGES)}")
+    return [name for name in STAGES if name in names]
 
-    def __init__(self, recipe: "BaseRecipe", options: Options, run: Any, progress: Any) -> None:
-        import torch
 
-        from baleen.config import ModelConfig
-        from baleen.data import Mixture, load_corpus
-        from baleen.model import Transformer
-        from baleen.train import Workers
+class _Stop:
+    """The first Ctrl-C asks the stage to save and stop, the second ends at once."""
 
-        self.recipe, self.out, self.folder, self.progress = recipe, options.out, run, progress
-        self.workers = Workers(options.threads)
-        corpus = load_corpus(options.text, recipe.text_bytes)
-        self.tokenizer = self._tokenizer(corpus.train)
-        self.train_data = Mixture(
-            self.tokenizer, corpus.train, _drawer("train"), recipe.seed, recipe.text_share
-        )
-        heldout = Mixture(self.tokenizer, corpus.heldout, _drawer("heldout"), recipe.seed, 0.5)
-        self.heldout_rows = heldout.batch("heldout", 0, 16, 256)  # the first half is real text
-        config = ModelConfig.preset(
-            recipe.preset, vocab_size=self.tokenizer.vocab_size, sparse_attention=False
-        )
-        self.model: Transformer = Transformer(config).initialise(torch.Generator().manual_seed(recipe.seed))
-        self.stopping = False
-        signal.signal(signal.SIGINT, self._stop)
+    def __init__(self) -> None:
+        self.wanted = False
+        self.progress: Any = None
+        signal.signal(signal.SIGINT, self._heard)
 
-    def _stop(self, *_: object) -> None:
-        if self.stopping:
+    def _heard(self, *_: object) -> None:
+        if self.wanted or self.progress is None:
             raise KeyboardInterrupt
-        self.stopping = True
+        self.wanted = True
         self.progress.message("stopping after this step; the same command goes on from there")
 
-    def run(self) -> bool:
-        """Whether all gates passed."""
-        from baleen.model import save_model
 
-        passed, summary = True, {}
-        for stage in STAGES:
-            stage_passed, summary = self._stage(stage, summary)
-            passed &= stage_passed
-        save_model(self.model, self.out / "model")
-        return passed
+def _farewell(options: Options, run: Any, stages: Sequence[str], passed: bool) -> int:
+    from baleen.evaluation.report import write_report
 
-    def _tokenizer(self, texts: list[str]) -> Any:
-        from baleen.chat import Tokenizer, train_tokenizer
-
-        folder = self.out / "model"
-        if (folder / "tokenizer_config.json").exists():
-            return Tokenizer.from_pretrained(folder)
-        rng = random.Random(self.recipe.seed)
-        draw = _drawer("train")
-        tasks = ["".join(draw(rng)) for _ in range(3000)]
-        return train_tokenizer([*texts, *tasks], self.recipe.vocab_size, folder)
-
-    def _stage(self, name: str, before: dict[str, float]) -> tuple[bool, dict[str, float]]:
-        """Whether the gates passed, and the held-out figures after the stage; `before` are the last stage's."""
-        from baleen.train import Checkpoints, Interrupted, Surroundings, train
-        from baleen.train.heldout import with_attention
-
-        stage = getattr(self.recipe, name)
-        if name == "dsa_sparse":
-            before = before | self._random_indexer_loss()
-            self.model = with_attention(self.model, True)
-        checkpoints = Checkpoints(self.folder.checkpoints / name)
-        self.progress.start_stage(name, stage.steps)
-        began = time.monotonic()
-
-        def log(step: int, scalars: dict[str, float]) -> None:
-            self.folder.log_metrics(name, step, **scalars)
-            self.progress.update(step + 1, **scalars)
-
-        def resumed(done: int) -> None:
-            self.folder.truncate_metrics(name, done - 1)
-
-        def batches(step: int) -> Any:
-            return self.train_data.batch(name, step, stage.rows, stage.length)
-
-        try:
-            train(
-                self.model,
-                stage,
-                batches,
-                Surroundings(self.workers, checkpoints, log, lambda: self.stopping, resumed),
-            )
-        except Interrupted:
-            raise KeyboardInterrupt from None
-        summary = self._heldout()
-        gates = [] if name == "pretrain" else _gates(name, before, summary)
-        passed = all(gate["passed"] for gate in gates)
-        done = self.folder.read_stage(name) or {}
-        self.folder.write_stage(
-            name,
-            {
-                "stage": name,
-                "seconds": done.get("seconds") or time.monotonic() - began,
-                "steps": stage.steps,
-                "tokens": stage.steps * stage.rows * stage.length,
-                "bits_per_byte": self._bits_per_byte(),
-                "summary": {f"{key}_first": value for key, value in before.items()} | summary,
-                "gates": gates,
-                "evals": [],
-                "samples": [],
-            },
-        )
-        self.progress.finish_stage(passed, "; ".join(f"{g['name']} {g['value']:.3g}" for g in gates))
-        return passed, summary
-
-    def _heldout(self) -> dict[str, float]:
-        from baleen.train.heldout import heldout_loss, indexer_fit
-
-        kl, recall = indexer_fit(self.model, self.heldout_rows)
-        losses = {
-            f"{kind}_loss": heldout_loss(self.model, self.heldout_rows, kind == "sparse")
-            for kind in ("dense", "sparse")
-        }
-        return losses | {"kl": kl, "recall": recall}
-
-    def _random_indexer_loss(self) -> dict[str, float]:
-        import torch
-
-        from baleen.train.heldout import heldout_loss, with_random_indexers
-
-        twin = with_random_indexers(self.model, torch.Generator().manual_seed(1))
-        return {"random_indexer_loss": heldout_loss(twin, self.heldout_rows, True)}
-
-    def _bits_per_byte(self) -> float:
-        """Held-out real text under the model as it attends now."""
-        from baleen.data.packing import first_rows
-        from baleen.train.heldout import heldout_loss
-
-        text = first_rows(self.heldout_rows, len(self.heldout_rows.token_ids) // 2)
-        ids = text.token_ids.flatten().tolist()
-        size = len(self.tokenizer.decode(ids).encode("utf-8", "replace"))
-        loss = heldout_loss(self.model, text, self.model.config.sparse_attention)
-        return loss * len(ids) / size / math.log(2)
-
-
-def _drawer(split: Any) -> Callable[[random.Random], tuple[str, str]]:
-    """Draws a task of any family and difficulty as (question, solution) text."""
-    from baleen.environments import FAMILIES, STYLES, plain_text, sample_task
-
-    def draw(rng: random.Random) -> tuple[str, str]:
-        family = FAMILIES[rng.choice(sorted(FAMILIES))]
-        task = sample_task(family.name, rng.choice(family.difficulties), rng, split)
-        question, solution = plain_text(task, rng.choice(STYLES)).split("\n", 1)
-        return question, "\n" + solution
-
-    return draw
-
-
-def _gates(name: str, before: dict[str, float], after: dict[str, float]) -> list[dict[str, Any]]:
-    if name == "dsa_warmup":
-        wanted = [
-            (
-                "indexer KL, times smaller",
-                before["kl"] / after["kl"],
-                3.0,
-                ">=",
-                "raise dsa_warmup.steps or its adam_lr",
-            ),
-            (
-                "attention mass in the top-k",
-                after["recall"],
-                0.8,
-                ">=",
-                "raise dsa_warmup.steps or index_topk",
-            ),
-        ]
-    else:
-        wanted = [
-            (
-                "sparse over dense loss",
-                after["sparse_loss"] / after["dense_loss"],
-                1.05,
-                "<=",
-                "raise dsa_sparse.steps",
-            ),
-            (
-                "random-indexer over trained loss",
-                before["random_indexer_loss"] / after["sparse_loss"],
-                1.2,
-                ">=",
-                "is attention too local to need choosing? raise index_topk's pressure with longer rows",
-            ),
-        ]
-    return [
-        {
-            "name": n,
-            "value": v,
-            "limit": x,
-            "relation": r,
-            "passed": v >= x if r == ">=" else v <= x,
-            "hint": h,
-        }
-        for n, v, x, r, h in wanted
-    ]
+    for name in stages:
+        for gate in (run.read_stage(name) or {}).get("gates", ()):
+            if not gate["passed"]:
+                print(
+                    f"gate failed: {name}: {gate['name']} is {gate['value']:.4g}, wanted {gate['relation']} "
+                    f"{gate['limit']:g}; {gate['hint']}"
+                )
+    print(f"report: {write_report(options.out)}")
+    if (options.out / "model" / "config.json").exists():
+        print(f"model: {options.out / 'model'}; try: baleen chat {options.out / 'model'}")
+    if options.smoke and not passed:
+        print("a smoke run shows its gates, it cannot meet them")
+    return 0 if passed or options.smoke else 1

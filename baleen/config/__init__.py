@@ -1,6 +1,7 @@
 """Frozen, validated configs: models, engine, stages; presets; TOML in, resolved TOML out. No torch here."""
 
+from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.config.errors import UsageError, UserError
 from baleen.config.model import ModelConfig, RopeScaling
 
-__all__ = ["ModelConfig", "RopeScaling", "UsageError", "UserError"]
+__all__ = ["EngineConfig", "ModelConfig", "RopeScaling", "SamplingParams", "UsageError", "UserError"]

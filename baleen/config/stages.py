@@ -1,5 +1,7 @@
 """Configs of the training stages and of a whole run from base model to Speciale (V3.2 report, sec. 2 and 3)."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -26,16 +28,84 @@ class SupervisedStage(Strict):
     checkpoint_every: int = Field(default=200, gt=0)
 
 
-class BaseRecipe(Strict):
-    """From nothing to a sparse base model: pre-training, dense warm-up of the indexers, sparse training."""
+class RLStage(Strict):
+    """GRPO with what keeps it stable, each part a switch (V3.2 report, sec. 3.1): specialists, mixed RL, Speciale."""
+
+    tasks: dict[str, tuple[int, ...]]  # family -> difficulties; both drawn evenly
+    steps: int = Field(gt=0)
+    prompts: int = Field(default=16, gt=0)  # a step
+    group: int = Field(default=12, gt=1)  # rollouts of each prompt
+    updates: int = Field(default=1, gt=0)  # optimiser steps on a step's rollouts
+    adam_lr: float = Field(default=0.0003, gt=0)
+    mode: Literal["thinking", "chat"] = "thinking"
+    max_tokens: int = Field(default=96, gt=0)  # of one completion
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    clip: float = Field(default=0.2, gt=0, lt=1)  # epsilon
+    kl: float = Field(default=0.01, ge=0)  # beta
+    unbiased_kl: bool = True
+    mask_delta: float = Field(default=0.1, ge=0)  # delta of off-policy sequence masking; 0 switches it off
+    keep_routing: bool = True
+    keep_sampling_mask: bool = True
+    length_penalty: float = Field(default=0.0, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    checkpoint_every: int = Field(default=20, gt=0)
+
+
+class DistillStage(SupervisedStage):
+    """Supervised training of one student on what the specialists solved."""
+
+    prompts: int = Field(default=256, gt=0)  # of each domain
+    group: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
+    demonstrations: float = Field(default=0.2, ge=0, lt=1)  # share of documents that are SFT's
+
+
+class TaskShare(Strict):
+    """How often a family of tasks comes, and how hard."""
+
+    difficulties: tuple[int, ...]  # drawn evenly
+    weight: float = Field(gt=0)
+
+
+class DataMix(Strict):
+    """Real text beside demonstrations of generated tasks."""
+
+    text_share: float = Field(ge=0, lt=1)  # of the rows of a step
+    conversations: float = Field(ge=0, le=1)  # share of the demonstrations in the chat encoding, the rest is plain
+    tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
+    tasks: dict[str, TaskShare]
+    styles: dict[Literal["full", "short", "direct"], float]  # of the demonstrations, by weight
+
+
+class Evaluation(Strict):
+    """Held-out tasks that every stage from SFT on is asked, sampled as in RL."""
+
+    attempts: int = Field(gt=0)  # at each difficulty of each family
+    tasks: dict[str, tuple[int, ...]]
+    hard: dict[str, tuple[int, ...]]  # those of `tasks` that Speciale is for
+    max_tokens: int = Field(default=128, gt=0)
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+
+
+class Recipe(Strict):
+    """A whole run, from nothing to Speciale. The fields from `pretrain` on are the stages, in their order."""
 
     seed: int = 0
     preset: str = "tiny"
-    vocab_size: int = Field(default=768, gt=263)
+    vocab_size: int = Field(default=1024, gt=263)
     text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
-    text_share: float = Field(
-        default=0.15, gt=0, lt=1
-    )  # of the rows of a step; generated tasks fill the rest
+    base_data: DataMix  # of pretrain
+    long_data: DataMix  # of dsa_warmup and dsa_sparse
+    chat_data: DataMix  # of sft, and of distill beside the specialists' samples
+    evaluation: Evaluation
     pretrain: SupervisedStage
     dsa_warmup: SupervisedStage
     dsa_sparse: SupervisedStage
+    sft: SupervisedStage
+    specialist_math: RLStage
+    specialist_logic: RLStage
+    specialist_tool: RLStage
+    distill: DistillStage
+    mixed: RLStage
+    speciale: RLStage

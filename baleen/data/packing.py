@@ -29,6 +29,11 @@ def first_rows(packed: Packed, count: int) -> Packed:
     return Packed(packed.token_ids[:count], packed.segments[:count], packed.loss_mask[:count])
 
 
+def last_rows(packed: Packed, count: int) -> Packed:
+    """The last `count` rows."""
+    return Packed(packed.token_ids[-count:], packed.segments[-count:], packed.loss_mask[-count:])
+
+
 def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
     """Fill `rows` rows with documents from `draw`; one that does not fit opens the next row (cut at `length`)."""
     packed = Packed(
@@ -50,10 +55,9 @@ def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
 
 def windows(tokens: NDArray[np.int32], rng: np.random.Generator, rows: int, length: int) -> Packed:
     """`rows` random windows of a long token sequence, every token a target."""
-    starts = rng.integers(0, max(1, len(tokens) - length), rows)
-    token_ids = np.stack([np.resize(tokens[start : start + length], length) for start in starts]).astype(
-        np.int64
-    )
+    token_ids = np.zeros((rows, length), np.int64)
+    for row, start in enumerate(rng.integers(0, max(1, len(tokens) - length), rows)):
+        token_ids[row] = np.resize(tokens[start : start + length], length)
     return Packed(token_ids, np.zeros_like(token_ids), np.ones(token_ids.shape, bool))
 
 

@@ -1,4 +1,4 @@
-"""Sums of two-digit numbers. Thinking aloud makes each step a small table look-up; a direct answer is not."""
+"""Sums of digits. Thinking aloud makes each step a small table look-up; a direct answer is not."""
 
 import itertools
 import random
@@ -9,19 +9,19 @@ from baleen.chat import Message
 from baleen.environments.task import Domain, Style, answer_message
 
 # Fixed widths keep the strides of the copies equal, which small models learn several times faster.
-_TOTAL_WIDTH = 3
+_TOTAL_WIDTH = 2
 
 
 class Sum:
-    """ "Add 12+34+56."; difficulty is the number of operands."""
+    """ "Add 7+5+9."; difficulty is the number of operands."""
 
     name = "sum"
     domain: Domain = "math"
-    difficulties = range(2, 6)
+    difficulties = range(2, 10)
     uses_tools = False
 
     def draw(self, difficulty: int, rng: random.Random) -> dict[str, Any]:
-        return {"operands": [rng.randrange(10, 100) for _ in range(difficulty)]}
+        return {"operands": [rng.randrange(1, 10) for _ in range(difficulty)]}
 
     def key(self, data: Mapping[str, Any]) -> str:
         # Order does not change a sum.
@@ -37,8 +37,8 @@ class Sum:
         return [answer_message(self.answer(data), _thought(data["operands"], style))]
 
     def near_miss(self, data: Mapping[str, Any]) -> str:
-        # A lost carry.
-        return str(sum(data["operands"]) - 10)
+        # The last operand forgotten.
+        return str(sum(data["operands"][:-1]))
 
 
 def _thought(operands: list[int], style: Style) -> str | None:

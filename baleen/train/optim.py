@@ -51,13 +51,13 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 class Optimisers:
-    """The two optimisers of a stage, with one cosine schedule over both."""
+    """The two optimisers of a stage, with one cosine schedule over both; muon_lr 0 leaves all to AdamW."""
 
     def __init__(self, model: nn.Module, names: set[str], muon_lr: float, adam_lr: float, total_steps: int):
         matrices, others = [], []
         for name, param in model.named_parameters():
             if name in names:
-                adam = param.ndim < 2 or any(
+                adam = not muon_lr or param.ndim < 2 or any(
                     part in name for part in ("embed_tokens", "lm_head", "mlp.gate.", "indexer")
                 )
                 (others if adam else matrices).append(param)

@@ -96,17 +96,17 @@ def test_answers_equal_an_independent_solver(family: str, difficulty: int) -> No
 
 
 def test_splits_are_disjoint_and_one_in_eight_is_held_out() -> None:
-    for family, difficulty in (("sum", 2), ("reverse", 4), ("calculator", 1)):
+    for family, difficulty in (("sum", 4), ("reverse", 4), ("calculator", 1)):
         train, heldout = (
             {task.question for task in tasks(family, difficulty, 1500, split)} for split in SPLITS
         )
         assert not train & heldout
-    assert len({t.question for t in tasks("sum", 2, 6000, "heldout")}) < 1500 < 8100 / 5
-    assert len({t.question for t in tasks("sum", 2, 6000, "train")}) > 3000
+    assert len({t.question for t in tasks("sum", 4, 6000, "heldout")}) < 6561 / 5
+    assert len({t.question for t in tasks("sum", 4, 9000, "train")}) > 3000
 
 
 def test_what_is_held_out_cannot_be_learnt_by_another_way() -> None:
-    pairs = [{tuple(sorted(t.data["operands"])) for t in tasks("sum", 2, 2000, split)} for split in SPLITS]
+    pairs = [{tuple(sorted(t.data["operands"])) for t in tasks("sum", 4, 2000, split)} for split in SPLITS]
     assert not pairs[0] & pairs[1]
     practised = {t.data["digits"] for t in tasks("reverse", 5, 4000) + tasks("program", 2, 4000)}
     assert not practised & {t.data["digits"] for t in tasks("sort", 5, 1000, "heldout")}
@@ -144,7 +144,7 @@ def test_difficulty_is_the_number_of_steps() -> None:
                 calls = [m for m in demonstrate(task, "full") if m.get("tool_calls")]
                 assert len(calls) == difficulty
     for task in tasks("program", 3):
-        assert len(task.data["operations"]) == 3 and 5 <= len(task.data["digits"]) <= 7
+        assert len(task.data["operations"]) == 3 and 4 <= len(task.data["digits"]) <= 6
     for task in tasks("sort", 9):
         assert len(task.data["digits"]) == 9
 
@@ -155,10 +155,10 @@ def test_difficulty_is_the_number_of_steps() -> None:
         (
             "sum",
             3,
-            {"operands": [12, 34, 56]},
-            ("Add 12+34+56.", "= 12+34=046 046+56=102", ": 046 102", "102"),
+            {"operands": [7, 5, 9]},
+            ("Add 7+5+9.", "= 7+5=12 12+9=21", ": 12 21", "21"),
         ),
-        ("sum", 2, {"operands": [12, 34]}, ("Add 12+34.", "= 12+34=046", ": 046", "46")),
+        ("sum", 2, {"operands": [3, 4]}, ("Add 3+4.", "= 3+4=07", ": 07", "7")),
         (
             "program",
             2,
@@ -191,9 +191,9 @@ def test_plain_text() -> None:
         task = Task("t", kind.domain, family, 1, "train", (user,), kind.answer(data), data)
         return plain_text(task, style)  # type: ignore[arg-type]
 
-    sums = {"operands": [12, 34]}
-    assert text("sum", "full", sums) == "Question: Add 12+34.\nThought: = 12+34=046\nAnswer: 46\n"
-    assert text("sum", "direct", sums) == "Question: Add 12+34.\nAnswer: 46\n"
+    sums = {"operands": [7, 5]}
+    assert text("sum", "full", sums) == "Question: Add 7+5.\nThought: = 7+5=12\nAnswer: 12\n"
+    assert text("sum", "direct", sums) == "Question: Add 7+5.\nAnswer: 12\n"
     product = {"terms": ["47", "*83"]}
     assert text("calculator", "full", product) == (
         "Question: Compute 47*83.\nThought: = 47*83\nCall: calculate 47*83\nResult: 3901\n"
@@ -221,8 +221,8 @@ def test_a_wrong_request_says_what_exists() -> None:
     rng = random.Random(0)
     with pytest.raises(TaskError, match=r"'chess'.*sum.*lookup"):
         sample_task("chess", 1, rng, "train")
-    with pytest.raises(TaskError, match=r"difficulty of sum is 6.*2, 3, 4, 5"):
-        sample_task("sum", 6, rng, "train")
+    with pytest.raises(TaskError, match=r"difficulty of sum is 10.*2, 3, 4, 5"):
+        sample_task("sum", 10, rng, "train")
     with pytest.raises(TaskError, match=r"'test'.*train, heldout"):
         sample_task("sum", 2, rng, "test")  # type: ignore[arg-type]
     with pytest.raises(TaskError, match=r"'long'.*full, short, direct"):

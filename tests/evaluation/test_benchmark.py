@@ -75,12 +75,12 @@ def wrong(task: Task) -> Sequence[Message]:
 
 
 def test_all_rollouts_run_at_once_and_count_in_their_row(tokenizer: Tokenizer) -> None:
-    tasks = [*tasks_of("sum", 2, 5), *tasks_of("sum", 3, 3), *tasks_of("lookup", 2, 2)]
+    tasks = [*tasks_of("sum", 4, 5), *tasks_of("sum", 3, 3), *tasks_of("lookup", 2, 2)]
     failing = {tasks[0].id, tasks[1].id, tasks[8].id}
     benchmark = play(tokenizer, tasks, lambda task: wrong(task) if task.id in failing else right(task))
     rows = benchmark.rows()
     assert [(r["domain"], r["family"], r["difficulty"], r["n"], r["correct"]) for r in rows] == [
-        ("math", "sum", 2, 5, 3),
+        ("math", "sum", 4, 5, 3),
         ("math", "sum", 3, 3, 3),
         ("tool", "lookup", 2, 2, 1),
     ]
@@ -109,7 +109,7 @@ def test_a_prompt_that_was_encoded_afresh_is_not_billed_as_cached(tokenizer: Tok
 
 
 def test_infrastructure_that_fails_counts_nowhere(tokenizer: Tokenizer) -> None:
-    tasks = tasks_of("sum", 2, 4)
+    tasks = tasks_of("sum", 4, 4)
     benchmark = play(
         tokenizer, tasks, lambda task: [] if task is tasks[0] else right(task)
     )  # an empty script fails
@@ -124,11 +124,11 @@ def test_a_mistake_in_the_program_is_not_swallowed(tokenizer: Tokenizer) -> None
         raise KeyError("broken")
 
     with pytest.raises(ExceptionGroup):
-        asyncio.run(run_benchmark(broken, tokenizer, tasks_of("sum", 2, 2), "thinking", PARAMS, LIMITS))
+        asyncio.run(run_benchmark(broken, tokenizer, tasks_of("sum", 4, 2), "thinking", PARAMS, LIMITS))
 
 
 def test_each_task_has_a_seed_of_its_own(tokenizer: Tokenizer) -> None:
-    tasks = tasks_of("sum", 2, 3)
+    tasks = tasks_of("sum", 4, 3)
     for seed, seeds in ((7, [7, 8, 9]), (None, [None] * 3)):
         crowd = Crowd(tokenizer, tasks, right)
         params = SamplingParams(max_tokens=64, seed=seed)
@@ -137,7 +137,7 @@ def test_each_task_has_a_seed_of_its_own(tokenizer: Tokenizer) -> None:
 
 
 def test_samples_read_like_a_transcript(tokenizer: Tokenizer) -> None:
-    tasks = [*tasks_of("calculator", 1, 2), *tasks_of("sum", 2, 2)]
+    tasks = [*tasks_of("calculator", 1, 2), *tasks_of("sum", 4, 2)]
     samples = play(tokenizer, tasks, right).samples()
     assert [sample["domain"] for sample in samples] == ["tool", "math"]
     expression, answer = tasks[0].question.removeprefix("Compute ").rstrip("."), tasks[0].answer
@@ -152,14 +152,14 @@ def test_samples_read_like_a_transcript(tokenizer: Tokenizer) -> None:
 
 
 def test_a_completion_that_was_cut_off_is_shown_as_sampled(tokenizer: Tokenizer) -> None:
-    benchmark = play(tokenizer, tasks_of("sum", 2, 1), lambda task: [": 12 and so on"])
+    benchmark = play(tokenizer, tasks_of("sum", 4, 1), lambda task: [": 12 and so on"])
     (sample,) = benchmark.samples()
     assert sample["completion"].startswith(": 12 and so on\n(max_tokens")
     assert not sample["correct"] and benchmark.rows()[0]["correct"] == 0
 
 
 def test_paired_rise_compares_the_tasks_that_both_attempted(tokenizer: Tokenizer) -> None:
-    tasks = tasks_of("sum", 2, 12)
+    tasks = tasks_of("sum", 4, 12)
     before = play(tokenizer, tasks, wrong)
     after = play(tokenizer, tasks[2:], right)
     rise = paired_rise(after, before)

@@ -1,0 +1,242 @@
+"""The quickstart's stages, each from its parent's checkpoint: what a stage needs of the others is on disk."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from baleen.cli import gates, measure, stage_data
+from baleen.cli.progress import Progress
+from baleen.cli.run_folder import RunFolder
+from baleen.config import ModelConfig, SamplingParams, UserError
+from baleen.config.files import write_json
+from baleen.config.stages import DistillStage, Recipe, RLStage, SupervisedStage
+from baleen.data import Corpus, Document, Mixture, load_corpus, text_tokens
+from baleen.data.packing import first_rows
+from baleen.evaluation.benchmark import Benchmark
+from baleen.model import Transformer, save_model
+from baleen.rl import play_groups, train_rl
+from baleen.train import Checkpoints, Interrupted, Surroundings, Workers, train
+
+PARENTS: dict[str, str | None] = {
+    "pretrain": None,
+    "dsa_warmup": "pretrain",
+    "dsa_sparse": "dsa_warmup",
+    "sft": "dsa_sparse",
+    "specialist_math": "sft",
+    "specialist_logic": "sft",
+    "specialist_tool": "sft",
+    "distill": "sft",
+    "mixed": "distill",
+    "speciale": "mixed",
+}
+"""Every stage in the order it runs, and the stage whose model it begins with."""
+BASE = ("pretrain", "dsa_warmup", "dsa_sparse")
+DOMAINS = ("math", "logic", "tool")
+
+
+class Pipeline:
+    """Runs stages in an open run folder. Raises UserError, OSError."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: RunFolder,
+        progress: Progress,
+        threads: int,
+        text: Path | None,
+        should_stop: Callable[[], bool],
+    ):
+        self.recipe, self.folder, self.progress, self.should_stop = recipe, folder, progress, should_stop
+        self.workers = Workers(threads)
+        corpus = load_corpus(text, recipe.text_bytes)
+        self.tokenizer = stage_data.tokenizer_of(folder.path / "model", recipe, corpus.train)
+        self.text = text_tokens(self.tokenizer, corpus.train)
+        self.heldout_rows = self._heldout_rows(corpus)
+        self.heldout_text = first_rows(self.heldout_rows, len(self.heldout_rows.token_ids) // 2)
+        evaluation = recipe.evaluation
+        self.tasks = stage_data.held_out_tasks(evaluation.tasks, evaluation.attempts, recipe.seed)
+
+    def run(self, stages: Sequence[str]) -> bool:
+        """Run `stages` that are not done yet; whether all gates of `stages` passed."""
+        passed = True
+        for name in stages:
+            record = self.folder.read_stage(name)
+            if record is None:
+                record = self._run_stage(name)
+            else:
+                self.progress.skip_stage(name)
+            passed &= all(found["passed"] for found in record["gates"])
+        return passed
+
+    def _run_stage(self, name: str) -> dict[str, Any]:
+        stage = getattr(self.recipe, name)
+        model = self._begin(name)
+        self.progress.start_stage(name, stage.steps)
+        clock = _Clock()
+        around = self._surroundings(name, clock)
+        try:
+            if isinstance(stage, RLStage):
+                train_rl(model, self.tokenizer, stage, self._rl_tasks(name, stage), around, self.recipe.seed)
+            else:
+                mixture = self._mixture(name, stage)
+                train(model, stage, lambda step: mixture.batch(name, step, stage.rows, stage.length), around)
+        except Interrupted:
+            raise KeyboardInterrupt from None
+        record = {"stage": name, "steps": stage.steps, "tokens": _tokens(stage), "samples": [], "evals": []}
+        record |= self._measured(name, model)
+        record["seconds"] = clock.elapsed()
+        self.folder.write_stage(name, record)
+        told = "; ".join(f"{found['name']} {found['value']:.3g}" for found in record["gates"])
+        self.progress.finish_stage(
+            all(found["passed"] for found in record["gates"]),
+            f"{record['bits_per_byte']:.3f} bits/byte; {told}".rstrip("; "),
+        )
+        return record
+
+    def model_after(self, name: str) -> Transformer:
+        """The model that a finished stage left. Raises UserError where it has not run."""
+        found = Checkpoints(self.folder.checkpoints / name).latest()
+        if found is None or self.folder.read_stage(name) is None:
+            raise UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
+        model = self._empty_model(name)
+        model.load_state_dict(found[1]["model"])
+        return model
+
+    def _begin(self, name: str) -> Transformer:
+        parent = PARENTS[name]
+        if parent is None:
+            return self._empty_model(name).initialise(torch.Generator().manual_seed(self.recipe.seed))
+        model = self._empty_model(name)
+        model.load_state_dict(self.model_after(parent).state_dict())
+        return model
+
+    def _empty_model(self, name: str) -> Transformer:
+        sparse = name not in ("pretrain", "dsa_warmup")
+        changes = {"vocab_size": self.tokenizer.vocab_size, "sparse_attention": sparse}
+        return Transformer(ModelConfig.preset(self.recipe.preset, **changes))
+
+    def _surroundings(self, name: str, clock: "_Clock") -> Surroundings:
+        def log(step: int, scalars: dict[str, float]) -> None:
+            self.folder.log_metrics(name, step, **scalars, elapsed=clock.elapsed())
+            self.progress.update(step + 1, **scalars)
+
+        def resumed(done: int) -> None:
+            self.folder.truncate_metrics(name, done - 1)
+            earlier = [line["elapsed"] for line in self.folder.metrics() if line["stage"] == name]
+            clock.before = earlier[-1] if earlier else 0.0
+
+        checkpoints = Checkpoints(self.folder.checkpoints / name)
+        return Surroundings(self.workers, checkpoints, log, self.should_stop, resumed)
+
+    def _heldout_rows(self, corpus: Corpus) -> Any:
+        """Sixteen rows, the first half real text, the second tasks."""
+        draw = stage_data.demonstrations(self.tokenizer, self.recipe.long_data, "heldout")
+        mixture = Mixture(text_tokens(self.tokenizer, corpus.heldout), 0.5, draw, self.recipe.seed)
+        return mixture.batch("heldout", 0, 16, 512)
+
+    def _mixture(self, name: str, stage: SupervisedStage) -> Mixture:
+        recipe = self.recipe
+        mix = {"pretrain": recipe.base_data, "dsa_warmup": recipe.long_data, "dsa_sparse": recipe.long_data}.get(
+            name, recipe.chat_data
+        )
+        draw = stage_data.demonstrations(self.tokenizer, mix)
+        if isinstance(stage, DistillStage):
+            draw = stage_data.either(self._solved_by_specialists(stage), draw, stage.demonstrations)
+        return Mixture(self.text, mix.text_share, draw, recipe.seed)
+
+    def _solved_by_specialists(self, stage: DistillStage) -> list[list[Document]]:
+        """What each specialist solved of fresh tasks of its domain."""
+        solved = []
+        for domain in DOMAINS:
+            name = f"specialist_{domain}"
+            teacher: RLStage = getattr(self.recipe, name)
+            groups = play_groups(
+                self.model_after(name),
+                self.tokenizer,
+                teacher.model_copy(update={"group": stage.group}),
+                stage_data.drawn_tasks(teacher.tasks, stage.prompts, (self.recipe.seed, "distill", domain)),
+                (self.recipe.seed, "distill", domain),
+            )
+            solved.append(stage_data.solved_documents([one for group in groups for one in group]))
+        return solved
+
+    def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], Any]:
+        return lambda step: stage_data.drawn_tasks(
+            stage.tasks, stage.prompts, (self.recipe.seed, name, step)
+        )
+
+    def _measured(self, name: str, model: Transformer) -> dict[str, Any]:
+        """Everything about the finished stage that its record holds besides the training."""
+        load = measure.expert_load(model, self.heldout_rows)
+        found: dict[str, Any] = {
+            "bits_per_byte": measure.bits_per_byte(model, self.heldout_text, self.tokenizer),
+            "expert_load": load,
+            "summary": {},
+        }
+        if name in BASE:
+            figures = measure.indexer_figures(model, self.heldout_rows)
+            before = self._record(PARENTS[name])["summary"] if PARENTS[name] else figures
+            found["summary"] = figures | {"kl_first": before["kl"], "kl_last": figures["kl"]}
+            found["gates"] = {
+                "pretrain": lambda: gates.pretrain_gates(load),
+                "dsa_warmup": lambda: gates.warmup_gates(before, figures),
+                "dsa_sparse": lambda: gates.sparse_gates(figures),
+            }[name]()
+            return found
+        benchmark = measure.solve(model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking")
+        answers = measure.answers_of(benchmark)
+        found |= {"answers": answers, "evals": benchmark.rows(), "samples": benchmark.samples()}
+        found["gates"] = self._gates(name, answers)
+        return found
+
+    def _gates(self, name: str, answers: gates.Answers) -> list[gates.Gate]:
+        def of(stage: str | None) -> gates.Answers:
+            return self._record(stage)["answers"]
+
+        if name == "sft":
+            return gates.sft_gates(answers)
+        if name == "distill":
+            return gates.distill_gates(answers, {domain: of(f"specialist_{domain}") for domain in DOMAINS})
+        before = of(PARENTS[name])
+        if name == "mixed":
+            return gates.mixed_gates(answers, before)
+        if name == "speciale":
+            return gates.speciale_gates(answers, before, self.recipe.evaluation.hard)
+        return gates.specialist_gates(name.removeprefix("specialist_"), answers, before)
+
+    def _record(self, name: str | None) -> dict[str, Any]:
+        record = self.folder.read_stage(name) if name else None
+        if record is None:
+            raise UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
+        return record
+
+    def finish(self) -> None:
+        """Write the final models and the cost of decoding, for the stages that have run."""
+        for name, stage in (("model", "mixed"), ("model-speciale", "speciale")):
+            if self.folder.read_stage(stage):
+                save_model(self.model_after(stage), self.folder.path / name)
+                if name != "model":
+                    for file in ("tokenizer.json", "tokenizer_config.json"):
+                        shutil.copyfile(self.folder.path / "model" / file, self.folder.path / name / file)
+        if self.folder.read_stage("mixed"):
+            write_json(self.folder.path / "cost.json", measure.decode_cost(self.model_after("mixed")))
+
+
+class _Clock:
+    """Seconds of a stage, those of earlier sessions included."""
+
+    def __init__(self) -> None:
+        self.before = 0.0
+        self._began = time.monotonic()
+
+    def elapsed(self) -> float:
+        return round(self.before + time.monotonic() - self._began, 3)
+
+
+def _tokens(stage: SupervisedStage | RLStage) -> int:
+    """Tokens that a supervised stage trains on; an RL stage's depend on what it samples and are in its metrics."""
+    return 0 if isinstance(stage, RLStage) else stage.steps * stage.rows * stage.length

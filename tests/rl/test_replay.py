@@ -1,0 +1,77 @@
+"""What the engine sampled, the trainer recomputes: log-probabilities, experts, sampling sets."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from baleen.agent import Limits
+from baleen.config import EngineConfig, ModelConfig, SamplingParams
+from baleen.config.stages import RLStage
+from baleen.engine import Engine
+from baleen.environments import sample_task
+from baleen.model import Transformer
+from baleen.rl import collect, pack_rollouts, rollouts_of
+from baleen.rl.trainer import log_probabilities
+
+STAGE = RLStage(tasks={"sum": (3,)}, steps=1)
+
+
+@pytest.fixture(scope="module")
+def played(tokenizer):
+    """A model of random weights, longer contexts than its index_topk, and what it sampled in them."""
+    config = ModelConfig.preset(
+        "tiny", vocab_size=tokenizer.vocab_size, index_topk=8, index_n_heads=16, num_nextn_predict_layers=0
+    )
+    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(6)]
+    params = [SamplingParams(max_tokens=20 + 5 * i, top_p=0.8, seed=i) for i in range(6)]
+    engine = Engine(model, EngineConfig(num_blocks=256), tokenizer.eos_token_id)
+    trajectories = collect(engine, tokenizer, tasks, params, "thinking", Limits(4, 400))
+    return model, [one for t in trajectories for one in rollouts_of(t, 1.0)]
+
+
+def mismatch(model, rollouts, **changes) -> float:
+    part = pack_rollouts(rollouts, model.config.vocab_size)
+    with torch.no_grad():
+        new, _ = log_probabilities(model, part, STAGE.model_copy(update=changes))
+    return float((new - part.old_logprobs).abs().mean())
+
+
+def test_the_trainer_recomputes_the_engines_log_probabilities(played):
+    model, rollouts = played
+    assert all(len(rollout.token_ids) > model.config.index_topk for rollout in rollouts)
+    assert mismatch(model, rollouts) < 1e-5
+
+
+def test_without_the_sampling_mask_the_ratio_is_biased(played):
+    model, rollouts = played
+    # top_p 0.8 keeps at least 0.8 of the mass: uncut log-probabilities are lower by up to ln(1/0.8)
+    assert 0.05 < mismatch(model, rollouts, keep_sampling_mask=False) < 0.2232
+
+
+def test_kept_routing_is_the_engines_whatever_the_router_says_now(played):
+    model, rollouts = played
+    biases = [module.e_score_correction_bias for module in model.modules() if hasattr(module, "e_score_correction_bias")]
+    saved = [bias.clone() for bias in biases]
+    generator = torch.Generator().manual_seed(1)
+    for bias in biases:
+        bias.add_(torch.rand(bias.shape, generator=generator))
+    try:
+        assert mismatch(model, rollouts) < 1e-5  # the bias chooses experts and does nothing else
+        assert mismatch(model, rollouts, keep_routing=False) > 1e-3
+    finally:
+        for bias, value in zip(biases, saved, strict=True):
+            bias.copy_(value)
+
+
+def test_packing_keeps_every_sampled_token_with_its_own(played):
+    model, rollouts = played
+    part = pack_rollouts(rollouts, model.config.vocab_size, least_length=128)
+    assert len(part.token_ids) < len(rollouts)  # some share a row
+    sampled = [np.array(r.token_ids)[np.array(r.loss_mask)] for r in rollouts]
+    assert part.targets.tolist() == np.concatenate(sampled).tolist()
+    assert part.sequence.tolist() == np.repeat(np.arange(len(rollouts)), [len(s) for s in sampled]).tolist()
+    assert part.kept is not None
+    assert bool(part.kept.gather(1, part.targets.unsqueeze(1)).all())
