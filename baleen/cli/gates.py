@@ -85,7 +85,9 @@ def specialist_gates(domain: str, after: Answers, before: Answers) -> list[Gate]
     """The specialist against the SFT model on the held-out tasks of its domain."""
     after, before = of_domain(after, domain), of_domain(before, domain)
     rise = newcombe_paired([a["correct"] for a in after], [a["correct"] for a in before])
-    hint = f"look at specialist_{domain}'s reward: flat from the start means that SFT left nothing to reinforce"
+    hint = (
+        f"look at specialist_{domain}'s reward: flat from the start means that SFT left nothing to reinforce"
+    )
     found = [
         gate("rise of held-out accuracy", rise.estimate, ">=", 0.1, hint),
         gate("lower end of its 95 % interval", rise.low, ">=", 0.001, hint),
@@ -121,12 +123,20 @@ def mixed_gates(after: Answers, before: Answers) -> list[Gate]:
 
 def speciale_gates(after: Answers, before: Answers, hard: Mapping[str, Sequence[int]]) -> list[Gate]:
     """Speciale against the penalised model. `hard`: family -> difficulties."""
-    after, before = ([a for a in group if a["difficulty"] in hard.get(a["family"], ())] for group in (after, before))
+    after, before = (
+        [a for a in group if a["difficulty"] in hard.get(a["family"], ())] for group in (after, before)
+    )
     longer = mean(after, "think_tokens") / max(1e-9, mean(before, "think_tokens"))
     hint = "raise speciale.steps, or mixed.length_penalty for a terser start"
     return [
         gate("thinking on hard tasks, times longer", longer, ">=", 1.05, hint),
-        gate("rise of accuracy on hard tasks", mean(after, "correct") - mean(before, "correct"), ">=", 0.01, hint),
+        gate(
+            "rise of accuracy on hard tasks",
+            mean(after, "correct") - mean(before, "correct"),
+            ">=",
+            0.01,
+            hint,
+        ),
     ]
 
 

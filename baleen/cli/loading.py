@@ -12,6 +12,7 @@ from baleen.config import UserError
 if TYPE_CHECKING:
     from baleen.chat import Tokenizer
     from baleen.engine import Engine
+    from baleen.server import Prices
 
 
 _FULL_LENGTH_ANSWERS = 4
@@ -87,3 +88,12 @@ def dollars(prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> s
     from baleen.evaluation.prices import price_of
 
     return f"${price_of(prompt_tokens, cached_tokens, completion_tokens):.2g}"
+
+
+def page_prices() -> "Prices":
+    """The hosted model's prices, for the cost line of the server's page."""
+    from baleen.evaluation.prices import price
+    from baleen.server import Prices
+
+    row = price()
+    return Prices(row.model, str(row.as_of), row.input, row.cached, row.output)

@@ -16,7 +16,7 @@ from baleen.data.packing import Packed, first_rows, last_rows
 from baleen.engine import AsyncEngine, Engine
 from baleen.environments import Task
 from baleen.evaluation.benchmark import Benchmark, run_benchmark
-from baleen.model import AttentionMetadata, LatentCache, Record, Transformer
+from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
 from baleen.model.mla import MLA
 from baleen.train.heldout import heldout_loss, indexer_fit, with_attention, with_random_indexers
 from baleen.train.supervised import to_batch
@@ -134,16 +134,17 @@ def _filled_cache(config: ModelConfig, position: int) -> LatentCache:
 def _timed_step(model: Transformer, cache: LatentCache, position: int) -> tuple[float, float]:
     """(whole step, attention alone) in milliseconds, at `position` tokens of context."""
     slots = 1 + torch.arange(COST_BATCH * (position + 1)).view(COST_BATCH, -1)
-    meta = AttentionMetadata(
-        torch.full((COST_BATCH, 1), position), slot_mapping=slots[:, -1:], context_slots=slots, cache=cache
-    )
+    paged = Paged(cache, slots[:, -1:], slots)
+    meta = AttentionMetadata(torch.full((COST_BATCH, 1), position), paged=paged)
     began: list[float] = []
     spent: list[float] = []
     hooks = []
     for module in model.modules():
         if isinstance(module, MLA):
             hooks.append(module.register_forward_pre_hook(lambda *_: began.append(time.perf_counter())))
-            hooks.append(module.register_forward_hook(lambda *_: spent.append(time.perf_counter() - began[-1])))
+            hooks.append(
+                module.register_forward_hook(lambda *_: spent.append(time.perf_counter() - began[-1]))
+            )
     start = time.perf_counter()
     model.logits(model.hidden_states(torch.zeros(COST_BATCH, 1, dtype=torch.int64), meta))
     whole = time.perf_counter() - start

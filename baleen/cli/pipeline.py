@@ -1,5 +1,6 @@
 """The quickstart's stages, each from its parent's checkpoint: what a stage needs of the others is on disk."""
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -11,12 +12,18 @@ import torch
 from baleen.cli import gates, measure, stage_data
 from baleen.cli.progress import Progress
 from baleen.cli.run_folder import RunFolder
-from baleen.config import ModelConfig, SamplingParams, UserError
+from baleen.config import ModelConfig, UserError
 from baleen.config.files import write_json
-from baleen.config.stages import DistillStage, Recipe, RLStage, SupervisedStage
+from baleen.config.stages import (
+    DataMix,
+    DistillStage,
+    PretrainStage,
+    Recipe,
+    RLStage,
+    SupervisedStage,
+)
 from baleen.data import Corpus, Document, Mixture, load_corpus, text_tokens
-from baleen.data.packing import first_rows
-from baleen.evaluation.benchmark import Benchmark
+from baleen.data.packing import Packed, first_rows
 from baleen.model import Transformer, save_model
 from baleen.rl import play_groups, train_rl
 from baleen.train import Checkpoints, Interrupted, Surroundings, Workers, train
@@ -82,11 +89,16 @@ class Pipeline:
             if isinstance(stage, RLStage):
                 train_rl(model, self.tokenizer, stage, self._rl_tasks(name, stage), around, self.recipe.seed)
             else:
-                mixture = self._mixture(name, stage)
-                train(model, stage, lambda step: mixture.batch(name, step, stage.rows, stage.length), around)
+                train(model, stage, self._batches(name, stage), around)
         except Interrupted:
             raise KeyboardInterrupt from None
-        record = {"stage": name, "steps": stage.steps, "tokens": _tokens(stage), "samples": [], "evals": []}
+        record: dict[str, Any] = {
+            "stage": name,
+            "steps": stage.steps,
+            "tokens": _tokens(stage),
+            "samples": [],
+            "evals": [],
+        }
         record |= self._measured(name, model)
         record["seconds"] = clock.elapsed()
         self.folder.write_stage(name, record)
@@ -138,15 +150,27 @@ class Pipeline:
         mixture = Mixture(text_tokens(self.tokenizer, corpus.heldout), 0.5, draw, self.recipe.seed)
         return mixture.batch("heldout", 0, 16, 512)
 
-    def _mixture(self, name: str, stage: SupervisedStage) -> Mixture:
-        recipe = self.recipe
-        mix = {"pretrain": recipe.base_data, "dsa_warmup": recipe.long_data, "dsa_sparse": recipe.long_data}.get(
-            name, recipe.chat_data
-        )
-        draw = stage_data.demonstrations(self.tokenizer, mix)
+    def _batches(self, name: str, stage: SupervisedStage) -> Callable[[int], Packed]:
+        """The data of each step of a supervised stage."""
+        if isinstance(stage, PretrainStage):
+            short, long = self._mixture(self.recipe.base_data), self._mixture(self.recipe.long_data)
+            extended_rows = max(1, stage.rows * stage.length // stage.extension_length)
+
+            def batch(step: int) -> Packed:
+                if step < stage.steps - stage.extension_steps:
+                    return short.batch(name, step, stage.rows, stage.length)
+                return long.batch(name, step, extended_rows, stage.extension_length)
+
+            return batch
+        mixture = self._mixture(self.recipe.long_data if name in BASE else self.recipe.chat_data)
         if isinstance(stage, DistillStage):
-            draw = stage_data.either(self._solved_by_specialists(stage), draw, stage.demonstrations)
-        return Mixture(self.text, mix.text_share, draw, recipe.seed)
+            draw = stage_data.either(self._solved_by_specialists(stage), mixture.draw, stage.demonstrations)
+            mixture = dataclasses.replace(mixture, draw=draw)
+        return lambda step: mixture.batch(name, step, stage.rows, stage.length)
+
+    def _mixture(self, mix: DataMix) -> Mixture:
+        draw = stage_data.demonstrations(self.tokenizer, mix)
+        return Mixture(self.text, mix.text_share, draw, self.recipe.seed)
 
     def _solved_by_specialists(self, stage: DistillStage) -> list[list[Document]]:
         """What each specialist solved of fresh tasks of its domain."""
@@ -165,9 +189,7 @@ class Pipeline:
         return solved
 
     def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], Any]:
-        return lambda step: stage_data.drawn_tasks(
-            stage.tasks, stage.prompts, (self.recipe.seed, name, step)
-        )
+        return lambda step: stage_data.drawn_tasks(stage.tasks, stage.prompts, (self.recipe.seed, name, step))
 
     def _measured(self, name: str, model: Transformer) -> dict[str, Any]:
         """Everything about the finished stage that its record holds besides the training."""

@@ -19,9 +19,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from baleen.config.files import write_atomic, write_json
 from baleen.cli.machine import describe
 from baleen.config.errors import UsageError, UserError
+from baleen.config.files import write_atomic, write_json
 from baleen.config.recipe import dump_toml, flatten
 
 

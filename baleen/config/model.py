@@ -12,12 +12,47 @@ PRESETS = Path(__file__).parent / "presets"
 
 # Keys of released configs that say nothing about the computation; everything else unknown is an error.
 _IGNORED_KEYS = frozenset(
-    "architectures attention_bias attention_dropout auto_map dtype torch_dtype ep_size hidden_act head_dim "
-    "initializer_range model_type moe_layer_freq num_key_value_heads pretraining_tp quantization_config "
-    "transformers_version use_cache topk_method seq_aux aux_loss_alpha num_experts mlp_layer_types layer_types "
-    "mlp_bias output_router_logits rope_interleave pad_token_id is_encoder_decoder tie_encoder_decoder "
-    "output_hidden_states output_attentions return_dict chunk_size_feed_forward id2label label2id "
-    "problem_type qk_head_dim scale_fmt num_local_experts".split()
+    [
+        "architectures",
+        "attention_bias",
+        "attention_dropout",
+        "auto_map",
+        "dtype",
+        "torch_dtype",
+        "ep_size",
+        "hidden_act",
+        "head_dim",
+        "initializer_range",
+        "model_type",
+        "moe_layer_freq",
+        "num_key_value_heads",
+        "pretraining_tp",
+        "quantization_config",
+        "transformers_version",
+        "use_cache",
+        "topk_method",
+        "seq_aux",
+        "aux_loss_alpha",
+        "num_experts",
+        "mlp_layer_types",
+        "layer_types",
+        "mlp_bias",
+        "output_router_logits",
+        "rope_interleave",
+        "pad_token_id",
+        "is_encoder_decoder",
+        "tie_encoder_decoder",
+        "output_hidden_states",
+        "output_attentions",
+        "return_dict",
+        "chunk_size_feed_forward",
+        "id2label",
+        "label2id",
+        "problem_type",
+        "qk_head_dim",
+        "scale_fmt",
+        "num_local_experts",
+    ]
 )
 
 

@@ -52,6 +52,13 @@ class RLStage(Strict):
     checkpoint_every: int = Field(default=20, gt=0)
 
 
+class PretrainStage(SupervisedStage):
+    """Pre-training whose last steps extend the context, as many tokens a step in longer rows of `long_data`."""
+
+    extension_steps: int = Field(default=0, ge=0)
+    extension_length: int = Field(default=512, gt=1)
+
+
 class DistillStage(SupervisedStage):
     """Supervised training of one student on what the specialists solved."""
 
@@ -71,7 +78,9 @@ class DataMix(Strict):
     """Real text beside demonstrations of generated tasks."""
 
     text_share: float = Field(ge=0, lt=1)  # of the rows of a step
-    conversations: float = Field(ge=0, le=1)  # share of the demonstrations in the chat encoding, the rest is plain
+    conversations: float = Field(
+        ge=0, le=1
+    )  # share of the demonstrations in the chat encoding, the rest is plain
     tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
     tasks: dict[str, TaskShare]
     styles: dict[Literal["full", "short", "direct"], float]  # of the demonstrations, by weight
@@ -96,10 +105,10 @@ class Recipe(Strict):
     vocab_size: int = Field(default=1024, gt=263)
     text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
     base_data: DataMix  # of pretrain
-    long_data: DataMix  # of dsa_warmup and dsa_sparse
+    long_data: DataMix  # of the context extension, dsa_warmup and dsa_sparse
     chat_data: DataMix  # of sft, and of distill beside the specialists' samples
     evaluation: Evaluation
-    pretrain: SupervisedStage
+    pretrain: PretrainStage
     dsa_warmup: SupervisedStage
     dsa_sparse: SupervisedStage
     sft: SupervisedStage

@@ -10,7 +10,7 @@ from torch import Tensor
 from baleen.config.engine import EngineConfig
 from baleen.engine.scheduler import Work
 from baleen.engine.sequence import Sequence
-from baleen.model import AttentionMetadata, LatentCache, Transformer
+from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer
 
 # Pieces of a prompt up to this long join the forward pass of the sequences that sample, with a row for each
 # token: a pass of their own would mostly be overhead.
@@ -94,12 +94,12 @@ class Runner:
         context = self._context(rows, lengths)
         padding = positions < 0
         positions = np.where(padding, 0, positions)
-        meta = AttentionMetadata(
-            self._tensor(positions),
+        paged = Paged(
+            self.cache,
             slot_mapping=self._tensor(np.where(padding, 0, np.take_along_axis(context, positions, 1))),
             context_slots=self._tensor(context),
-            cache=self.cache,
         )
+        meta = AttentionMetadata(self._tensor(positions), paged=paged)
         with torch.inference_mode():
             hidden = self.model.hidden_states(self._tensor(token_ids), meta)
             logits = self.model.logits(hidden[self._tensor(last[0]), self._tensor(last[1])])

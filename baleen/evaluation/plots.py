@@ -101,7 +101,7 @@ def attention_losses(kinds: Sequence[tuple[str, float, float, float]]) -> Plot |
     def draw(panels: Sequence[Axes]) -> None:
         for axes, kind in zip(panels, kinds, strict=True):
             for row, (text, column, colour) in enumerate(reversed(lines)):
-                value = kind[column]
+                value = float(kind[column])
                 axes.barh(row, value, color=colour, height=0.5)
                 _value(axes, f"{value:.3g}", (value, row), shift=5)
                 axes.annotate(

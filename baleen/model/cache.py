@@ -40,24 +40,33 @@ class LatentCache:
 
 
 @dataclass
-class AttentionMetadata:
-    """Where the tokens of a batch stand. Serving fills the cache fields; packed training fills `segments`.
+class Paged:
+    """Where the tokens of a served batch are cached.
 
-    positions: [B, S] int64 position of each token in its own sequence (padding: 0).
-    segments: [B, S] int64 document number; tokens of different numbers do not see each other.
     slot_mapping: [B, S] slot that each token writes. context_slots: [B, T] slot of position t of the row's sequence,
     the new tokens included, 0 beyond its end.
     """
 
+    cache: LatentCache
+    slot_mapping: Tensor
+    context_slots: Tensor
+
+
+@dataclass
+class AttentionMetadata:
+    """Where the tokens of a batch stand. Packed training fills `segments`, serving `paged`.
+
+    positions: [B, S] int64 position of each token in its own sequence (padding: 0).
+    segments: [B, S] int64 document number; tokens of different numbers do not see each other.
+    """
+
     positions: Tensor
     segments: Tensor | None = None
-    slot_mapping: Tensor | None = None
-    context_slots: Tensor | None = None
-    cache: LatentCache | None = None
+    paged: Paged | None = None
 
     def visible(self, length: int) -> Tensor:
         """[B, S, T] True where query s may read context position t (causal, same document)."""
-        if self.cache is not None:
+        if self.paged is not None:
             return torch.arange(length, device=self.positions.device) <= self.positions.unsqueeze(-1)
         order = torch.arange(length, device=self.positions.device)
         causal = (order <= order.unsqueeze(-1)).unsqueeze(0)

@@ -1,4 +1,4 @@
-"""The lightning indexer: a small scorer that chooses the past tokens that attention may read (V3.2 report, sec. 2.1)."""
+"""The lightning indexer: a small scorer that chooses the tokens that attention may read (V3.2 report, sec. 2.1)."""
 
 import torch
 from torch import Tensor, nn

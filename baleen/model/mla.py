@@ -1,5 +1,7 @@
 """Multi-head latent attention with DeepSeek sparse attention (V2 report, sec. 2.1; V3.2 report, sec. 2.1)."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,18 @@ from baleen.ops import (
 # Up to this many times index_topk, several queries are cheaper in masked MHA mode than by gathering latents: the FLOPs
 # cross at 4.25 (F_mqa·k / (F_mha - F_idx) with the released sizes).
 MATERIALISE_WITHIN = 4
+
+
+class Choice(NamedTuple):
+    """What the indexer thinks and chooses: scores [B, S, T], positions [B, S, K], which of them are `valid`."""
+
+    scores: Tensor
+    positions: Tensor
+    valid: Tensor
+
+    def mask(self) -> Tensor:
+        """[B, S, T] True on the selected set S_t."""
+        return selection_mask(self.positions, self.valid, self.scores.shape[-1])
 
 
 class MLA(nn.Module):
@@ -62,43 +76,45 @@ class MLA(nn.Module):
         pool, keys, context_slots = self._context(latent, keys, meta)
         keep = meta.visible(context_slots.shape[1])
 
+        learner = record if record is not None and record.index_kl else None
         select = config.sparse_attention and keep.shape[-1] > config.index_topk
-        learns = record is not None and record.index_kl
-        scores = positions = valid = None
-        if select or learns:
+        choice = None
+        if select or learner is not None:
             # the indexer learns from its own loss alone: its inputs are cut from the graph
-            with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            with torch.set_grad_enabled(learner is not None and torch.is_grad_enabled()):
                 scores = self.indexer(x.detach(), c_q.detach(), cos, sin, keys)
-            positions, valid = topk_positions(scores.detach(), keep, config.index_topk)
+            choice = Choice(scores, *topk_positions(scores.detach(), keep, config.index_topk))
 
-        if x.shape[1] > 1 and (not select or keep.shape[-1] <= MATERIALISE_WITHIN * config.index_topk):
-            support = keep & selection_mask(positions, valid, keep.shape[-1]) if select else keep
-            latents = latent if meta.cache is None else nn.functional.embedding(context_slots, pool)
-            out, probs = self._materialised(q_nope, q_rope, latents, support, wants_probs=learns)
+        chosen = choice if select else None
+        if x.shape[1] > 1 and (chosen is None or keep.shape[-1] <= MATERIALISE_WITHIN * config.index_topk):
+            support = keep & chosen.mask() if chosen is not None else keep
+            latents = latent if meta.paged is None else nn.functional.embedding(context_slots, pool)
+            out, probs = self._materialised(q_nope, q_rope, latents, support, learner is not None)
         else:
             slots = context_slots.unsqueeze(1).expand(-1, x.shape[1], -1)
             support = keep
-            if select:
-                slots, support = slots.gather(-1, positions), valid
-                scores = scores.gather(-1, positions) if learns else None
+            if chosen is not None:
+                slots, support = slots.gather(-1, chosen.positions), chosen.valid
+                choice = chosen._replace(scores=chosen.scores.gather(-1, chosen.positions))
             out, probs = self._absorbed(q_nope, q_rope, pool, slots, support)
-        if learns:
-            record.index_losses.append(record.average(index_kl(probs, scores, support)))
+        if learner is not None and choice is not None and probs is not None:
+            learner.index_losses.append(learner.average(index_kl(probs, choice.scores, support)))
             if not select:
-                mass = probs.detach().mean(1).gather(-1, positions).masked_fill(~valid, 0.0).sum(-1)
-                record.index_recalls.append(record.average(mass))
+                mass = probs.detach().mean(1).gather(-1, choice.positions)
+                learner.index_recalls.append(learner.average(mass.masked_fill(~choice.valid, 0.0).sum(-1)))
         return self.o_proj(out.flatten(2))
 
     def _context(
         self, latent: Tensor, keys: Tensor, meta: AttentionMetadata
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(pool of latents [N, C+R], index keys [B, T, D], slot of each context position [B, T])."""
-        if meta.cache is None:
+        if meta.paged is None:
             slots = torch.arange(latent.shape[0] * latent.shape[1], device=latent.device)
             return latent.flatten(0, 1), keys, slots.view(latent.shape[:2])
-        meta.cache.write(self.layer_idx, meta.slot_mapping, latent, keys)
-        keys = nn.functional.embedding(meta.context_slots, meta.cache.index_k[self.layer_idx])
-        return meta.cache.kv[self.layer_idx], keys, meta.context_slots
+        cache, context_slots = meta.paged.cache, meta.paged.context_slots
+        cache.write(self.layer_idx, meta.paged.slot_mapping, latent, keys)
+        keys = nn.functional.embedding(context_slots, cache.index_k[self.layer_idx])
+        return cache.kv[self.layer_idx], keys, context_slots
 
     def _materialised(
         self, q_nope: Tensor, q_rope: Tensor, latents: Tensor, keep: Tensor, wants_probs: bool

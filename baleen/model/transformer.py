@@ -100,15 +100,15 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """Final normed hidden states [B, S, hidden_size]. `meta` carries positions and the serving cache."""
         meta = meta or self.metadata(token_ids)
-        if record is None and meta.cache is not None:
+        if record is None and meta.paged is not None:
             record = Record()
         x = self.model.embed_tokens(token_ids)
         cos, sin = self._rope(meta.positions)
         for layer in self.model.layers[: self.config.num_hidden_layers]:
             x = layer(x, cos, sin, meta, record)
-        if meta.cache is not None and record is not None and record.routed_experts:
+        if meta.paged is not None and record is not None and record.routed_experts:
             experts = torch.stack(record.routed_experts, dim=2).flatten(0, 1)
-            meta.cache.routed_experts[meta.slot_mapping.flatten()] = experts.to(torch.int16)
+            meta.paged.cache.routed_experts[meta.paged.slot_mapping.flatten()] = experts.to(torch.int16)
         return self.model.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def rope_inverse_frequencies(
 
 
 def yarn_mscale(factor: float, mscale: float) -> float:
-    """YaRN's attention correction m = 0.1 · mscale · ln(factor) + 1; the softmax scale takes m² (V2 report, sec. 3.1.4)."""
+    """YaRN's correction m = 0.1 · mscale · ln(factor) + 1; the softmax scale takes m² (V2 report, sec. 3.1.4)."""
     return 1.0 if factor <= 1.0 else 0.1 * mscale * math.log(factor) + 1.0
 
 

@@ -91,7 +91,7 @@ def weigh(groups: Sequence[Sequence[Trajectory]], stage: RLStage) -> tuple[list[
     for group in known:
         if not group:
             continue
-        outcomes = np.array([t.reward for t in group], np.float64)
+        outcomes = np.array([t.reward or 0.0 for t in group])
         lengths = np.array([t.completion_tokens for t in group])
         advantages = group_advantages(penalised_rewards(outcomes, lengths, stage.length_penalty))
         if np.abs(advantages).max() < 1e-9:
@@ -103,7 +103,7 @@ def weigh(groups: Sequence[Sequence[Trajectory]], stage: RLStage) -> tuple[list[
     if not played:
         return [], {}
     return rollouts, {
-        "reward": float(np.mean([t.reward for t in played])),
+        "reward": float(np.mean([t.reward or 0.0 for t in played])),
         "think_tokens": float(np.mean([t.think_tokens for t in played])),
         "completion_tokens": float(np.mean([t.completion_tokens for t in played])),
         "tool_calls": float(np.mean([t.tool_calls for t in played])),

@@ -22,7 +22,7 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, step: int, groups: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
-        """Write `groups` (file name -> named tensors) and the JSON-able `state` as the checkpoint after `step` steps."""
+        """Write `groups` (file name -> named tensors) and the JSON-able `state`: the checkpoint after `step` steps."""
         final = self.folder / f"step-{step:06d}"
         if final.exists():
             return

@@ -57,8 +57,10 @@ class Optimisers:
         matrices, others = [], []
         for name, param in model.named_parameters():
             if name in names:
-                adam = not muon_lr or param.ndim < 2 or any(
-                    part in name for part in ("embed_tokens", "lm_head", "mlp.gate.", "indexer")
+                adam = (
+                    not muon_lr
+                    or param.ndim < 2
+                    or any(part in name for part in ("embed_tokens", "lm_head", "mlp.gate.", "indexer"))
                 )
                 (others if adam else matrices).append(param)
         self.total_steps = total_steps

@@ -23,17 +23,19 @@ class ChecksumModel(nn.Module):
     def hidden_states(self, token_ids: Tensor, meta: AttentionMetadata) -> Tensor:
         """[B, S, 1] checksums. As in a transformer, what is cached of a token depends on those before it."""
         self.forward_passes += 1
-        cache, slots = meta.cache, meta.slot_mapping.flatten()
-        marked = torch.where(meta.slot_mapping == 0, -9, token_ids)  # a read of padding shows in the checksum
+        cache, slots = meta.paged.cache, meta.paged.slot_mapping.flatten()
+        marked = torch.where(
+            meta.paged.slot_mapping == 0, -9, token_ids
+        )  # a read of padding shows in the checksum
         cache.kv[0][slots, 0] = marked.flatten().double()
         cache.routed_experts[slots] = token_ids.flatten()[:, None, None].to(torch.int16)
-        visible = torch.arange(meta.context_slots.shape[1]) <= meta.positions.unsqueeze(-1)
+        visible = torch.arange(meta.paged.context_slots.shape[1]) <= meta.positions.unsqueeze(-1)
         prefixes = checksum(self._read(meta, 0), visible)
         cache.kv[0][slots, 1] = prefixes.flatten().double()
         return checksum(self._read(meta, 1), visible).unsqueeze(-1)
 
     def _read(self, meta: AttentionMetadata, column: int) -> Tensor:
-        return meta.cache.kv[0][meta.context_slots][..., column].long().unsqueeze(1)
+        return meta.paged.cache.kv[0][meta.paged.context_slots][..., column].long().unsqueeze(1)
 
     def logits(self, checksums: Tensor) -> Tensor:
         wave = (checksums * 7919 + self.salt * 104729) % 65521

@@ -8,7 +8,9 @@ from baleen.rl import group_advantages, penalised_rewards
 
 def test_advantages_are_rewards_less_their_mean_without_a_division():
     assert group_advantages(np.array([1.0, 0.0, 0.0, 1.0])).tolist() == [0.5, -0.5, -0.5, 0.5]
-    assert group_advantages(np.array([0.1, 0.0, 0.0, 0.1])).tolist() == pytest.approx([0.05, -0.05, -0.05, 0.05])
+    assert group_advantages(np.array([0.1, 0.0, 0.0, 0.1])).tolist() == pytest.approx(
+        [0.05, -0.05, -0.05, 0.05]
+    )
 
 
 def test_only_correct_answers_pay_for_their_length_and_less_where_few_are_correct():

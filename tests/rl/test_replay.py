@@ -53,7 +53,11 @@ def test_without_the_sampling_mask_the_ratio_is_biased(played):
 
 def test_kept_routing_is_the_engines_whatever_the_router_says_now(played):
     model, rollouts = played
-    biases = [module.e_score_correction_bias for module in model.modules() if hasattr(module, "e_score_correction_bias")]
+    biases = [
+        module.e_score_correction_bias
+        for module in model.modules()
+        if hasattr(module, "e_score_correction_bias")
+    ]
     saved = [bias.clone() for bias in biases]
     generator = torch.Generator().manual_seed(1)
     for bias in biases:
