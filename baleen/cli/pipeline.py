@@ -4,7 +4,6 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from baleen.config.stages import (
     RLStage,
     SupervisedStage,
 )
-from baleen.data import Corpus, Document, Mixture, load_corpus, text_tokens
+from baleen.data import Corpus, Document, Mixture, text_tokens
 from baleen.data.packing import Packed, first_rows
 from baleen.model import Transformer, save_model
 from baleen.rl import play_groups, train_rl
@@ -54,12 +53,11 @@ class Pipeline:
         folder: RunFolder,
         progress: Progress,
         threads: int,
-        text: Path | None,
+        corpus: Corpus,
         should_stop: Callable[[], bool],
     ):
         self.recipe, self.folder, self.progress, self.should_stop = recipe, folder, progress, should_stop
         self.workers = Workers(threads)
-        corpus = load_corpus(text, recipe.text_bytes)
         self.tokenizer = stage_data.tokenizer_of(folder.path / "model", recipe, corpus.train)
         self.text = text_tokens(self.tokenizer, corpus.train)
         self.heldout_rows = self._heldout_rows(corpus)

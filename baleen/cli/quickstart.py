@@ -1,15 +1,20 @@
 """`baleen quickstart`: from nothing to a model that reasons and calls tools, through every stage of V3.2."""
 
 import signal
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from baleen.config.errors import UsageError
 from baleen.evaluation.run_data import STAGES
+
+if TYPE_CHECKING:
+    from baleen.config.stages import Recipe
+    from baleen.data import Corpus
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 # Shares of the whole time, for the estimate of what is left.
@@ -43,11 +48,8 @@ def main(argv: Sequence[str]) -> int:
     stages = _stages(options.stages)
     from baleen.cli.progress import Progress
     from baleen.cli.run_folder import RunFolder
-    from baleen.config.recipe import load_toml
-    from baleen.config.stages import Recipe
 
-    file = options.recipe or RECIPES / ("smoke.toml" if options.smoke else "tiny.toml")
-    recipe = load_toml(file, Recipe, {"seed": options.seed})
+    recipe, corpus = _recipe(options)
     stop = _Stop()
     with (
         RunFolder(options.out, recipe, seed=options.seed, threads=options.threads) as run,
@@ -56,10 +58,29 @@ def main(argv: Sequence[str]) -> int:
         from baleen.cli.pipeline import Pipeline
 
         stop.progress = progress
-        pipeline = Pipeline(recipe, run, progress, options.threads, options.text, lambda: stop.wanted)
+        pipeline = Pipeline(recipe, run, progress, options.threads, corpus, lambda: stop.wanted)
         passed = pipeline.run(stages)
         pipeline.finish()
     return _farewell(options, run, stages, passed)
+
+
+def _recipe(options: Options) -> tuple["Recipe", "Corpus"]:
+    """The recipe of the run and its text. What cannot work is refused here, before anything is written."""
+    from baleen.cli.stage_data import check_tasks
+    from baleen.config import ModelConfig
+    from baleen.config.recipe import flatten, load_toml
+    from baleen.config.stages import Recipe
+    from baleen.data import load_corpus
+
+    changes: dict[str, Any] = {"seed": options.seed}
+    if options.smoke:
+        changes |= flatten(tomllib.loads((RECIPES / "smoke.toml").read_text()))
+    if options.text:
+        changes["text"] = str(options.text.absolute())
+    recipe = load_toml(options.recipe or RECIPES / "tiny.toml", Recipe, changes)
+    ModelConfig.preset(recipe.preset)
+    check_tasks(recipe)
+    return recipe, load_corpus(Path(recipe.text) if recipe.text else None, recipe.text_bytes)
 
 
 def _stages(wanted: str) -> list[str]:

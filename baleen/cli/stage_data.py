@@ -7,11 +7,34 @@ from pathlib import Path
 
 from baleen.agent import Trajectory
 from baleen.chat import Tokenizer, encode_messages, train_tokenizer
-from baleen.config.stages import DataMix, Recipe
+from baleen.config import UsageError
+from baleen.config.stages import DataMix, Recipe, RLStage
 from baleen.data import Document, conversation_document, plain_document
-from baleen.environments import Split, Style, Task, demonstrate, plain_text, sample_task
+from baleen.environments import Split, Style, Task, TaskError, demonstrate, plain_text, sample_task
 
 Draw = Callable[[random.Random], Document]
+
+
+def check_tasks(recipe: Recipe) -> None:
+    """Raises UsageError for a family or a difficulty of tasks that does not exist."""
+
+    def check(place: str, kinds: Mapping[str, Sequence[int]]) -> None:
+        for family, difficulties in kinds.items():
+            for difficulty in difficulties:
+                try:
+                    sample_task(family, difficulty, random.Random(0), "train")
+                except TaskError as error:
+                    raise UsageError(f"{place}: {error}") from None
+
+    for name in ("base_data", "long_data", "chat_data"):
+        mix: DataMix = getattr(recipe, name)
+        check(f"{name}.tasks", {family: share.difficulties for family, share in mix.tasks.items()})
+    for name in ("tasks", "hard"):
+        check(f"evaluation.{name}", getattr(recipe.evaluation, name))
+    for name in type(recipe).model_fields:
+        stage = getattr(recipe, name)
+        if isinstance(stage, RLStage):
+            check(f"{name}.tasks", stage.tasks)
 
 
 def tokenizer_of(folder: Path, recipe: Recipe, texts: Sequence[str]) -> Tokenizer:

@@ -102,6 +102,7 @@ class Recipe(Strict):
 
     seed: int = 0
     preset: str = "tiny"
+    text: str = ""  # file or folder of text beside the standard library of the Python that runs
     vocab_size: int = Field(default=1024, gt=263)
     text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
     base_data: DataMix  # of pretrain
