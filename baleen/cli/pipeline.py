@@ -204,10 +204,12 @@ class Pipeline:
             found["gates"] = {
                 "pretrain": lambda: gates.pretrain_gates(load),
                 "dsa_warmup": lambda: gates.warmup_gates(before, figures),
-                "dsa_sparse": lambda: gates.sparse_gates(figures),
+                "dsa_sparse": lambda: gates.sparse_gates(before, figures),
             }[name]()
             return found
-        benchmark = measure.solve(model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking")
+        benchmark = measure.solve(
+            model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking", self.workers
+        )
         answers = measure.answers_of(benchmark)
         found |= {"answers": answers, "evals": benchmark.rows(), "samples": benchmark.samples()}
         found["gates"] = self._gates(name, answers)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_MISSES = 4
+
 
 @dataclass(frozen=True)
 class Document:
@@ -35,21 +37,29 @@ def last_rows(packed: Packed, count: int) -> Packed:
 
 
 def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
-    """Fill `rows` rows with documents from `draw`; one that does not fit opens the next row (cut at `length`)."""
+    """Fill `rows` rows with documents from `draw`, each in the first row with room for it (cut at `length`).
+
+    Done when `_MISSES` documents in a row have found no room; those are left out.
+    """
     packed = Packed(
         np.zeros((rows, length), np.int64),
         np.full((rows, length), -1, np.int64),
         np.zeros((rows, length), bool),
     )
-    document = draw()
-    for row in range(rows):
-        at = segment = 0
-        while at == 0 or at + len(document.token_ids) <= length:
-            end = min(length, at + len(document.token_ids))
-            packed.token_ids[row, at:end] = document.token_ids[: end - at]
-            packed.loss_mask[row, at:end] = document.loss_mask[: end - at]
-            packed.segments[row, at:end] = segment
-            at, segment, document = end, segment + 1, draw()
+    used, held = [0] * rows, [0] * rows
+    misses = 0
+    while misses < _MISSES and rows:
+        document = draw()
+        size = min(length, len(document.token_ids))
+        row = next((row for row in range(rows) if used[row] + size <= length), None)
+        if row is None:
+            misses += 1
+            continue
+        at = slice(used[row], used[row] + size)
+        packed.token_ids[row, at] = document.token_ids[:size]
+        packed.loss_mask[row, at] = document.loss_mask[:size]
+        packed.segments[row, at] = held[row]
+        used[row], held[row], misses = at.stop, held[row] + 1, 0
     return packed
 
 

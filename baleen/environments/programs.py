@@ -17,7 +17,7 @@ _NAMES = tuple(OPERATIONS)
 
 
 class Program:
-    """ "Apply rev, sort to 48213."; difficulty is the number of operations, on four to six digits."""
+    """ "Apply rev, sort to 48213."; difficulty is the number of operations, on four or five digits."""
 
     name = "program"
     domain: Domain = "logic"
@@ -31,7 +31,7 @@ class Program:
             # An operation twice in a row would mostly undo itself or do nothing.
             if not operations or operation != operations[-1]:
                 operations.append(operation)
-        return {"operations": operations, "digits": _digits(rng.randint(4, 6), rng)}
+        return {"operations": operations, "digits": _digits(rng.randint(4, 5), rng)}
 
     def key(self, data: Mapping[str, Any]) -> str:
         # The string alone: a held-out string was never seen under any program.

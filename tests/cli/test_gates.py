@@ -28,10 +28,17 @@ def test_warmup_wants_a_third_of_the_kl_and_most_of_the_mass():
 
 def test_sparse_loss_must_be_near_the_dense_and_far_from_the_random_indexers():
     good = {"dense_loss": 2.0, "sparse_loss": 2.06, "random_indexer_loss": 4.0}
-    assert verdicts(gates.sparse_gates({"text": good, "tasks": good})) == [True, True, True]
+    before = {"text": good, "tasks": good}
+    assert verdicts(gates.sparse_gates(before, {"text": good, "tasks": good})) == [True, True, True]
     bad = {"dense_loss": 2.0, "sparse_loss": 2.2, "random_indexer_loss": 2.3}
-    assert verdicts(gates.sparse_gates({"text": bad, "tasks": good})) == [False, True, True]
-    assert verdicts(gates.sparse_gates({"text": bad, "tasks": bad})) == [False, False, False]
+    assert verdicts(gates.sparse_gates(before, {"text": bad, "tasks": good})) == [False, True, True]
+    assert verdicts(gates.sparse_gates(before, {"text": bad, "tasks": bad})) == [False, False, False]
+    forgot = {
+        "dense_loss": 3.0,
+        "sparse_loss": 3.0,
+        "random_indexer_loss": 9.0,
+    }  # equal, both worse than before
+    assert verdicts(gates.sparse_gates(before, {"text": forgot, "tasks": good})) == [False, True, True]
 
 
 def test_a_specialist_must_rise_clearly_and_the_tool_specialist_high():
