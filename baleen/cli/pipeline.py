@@ -207,9 +207,7 @@ class Pipeline:
                 "dsa_sparse": lambda: gates.sparse_gates(before, figures),
             }[name]()
             return found
-        benchmark = measure.solve(
-            model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking", self.workers
-        )
+        benchmark = measure.solve(model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking")
         answers = measure.answers_of(benchmark)
         found |= {"answers": answers, "evals": benchmark.rows(), "samples": benchmark.samples()}
         found["gates"] = self._gates(name, answers)
