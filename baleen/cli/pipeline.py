@@ -170,20 +170,21 @@ class Pipeline:
         draw = stage_data.demonstrations(self.tokenizer, mix)
         return Mixture(self.text, mix.text_share, draw, self.recipe.seed)
 
-    def _solved_by_specialists(self, stage: DistillStage) -> list[list[Document]]:
-        """What each specialist solved of fresh tasks of its domain."""
-        solved = []
-        for domain in DOMAINS:
+    def _solved_by_specialists(self, stage: DistillStage) -> list[Document]:
+        """What the specialists solved of fresh tasks of their domains."""
+        solved: list[Document] = []
+        for domain, prompts in stage.prompts.items():
             name = f"specialist_{domain}"
             teacher: RLStage = getattr(self.recipe, name)
+            key = (self.recipe.seed, "distill", domain)
             groups = play_groups(
                 self.model_after(name),
                 self.tokenizer,
                 teacher.model_copy(update={"group": stage.group}),
-                stage_data.drawn_tasks(teacher.tasks, stage.prompts, (self.recipe.seed, "distill", domain)),
-                (self.recipe.seed, "distill", domain),
+                stage_data.drawn_tasks(teacher.tasks, prompts, key),
+                key,
             )
-            solved.append(stage_data.solved_documents([one for group in groups for one in group]))
+            solved += stage_data.solved_documents([one for group in groups for one in group])
         return solved
 
     def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], Any]:

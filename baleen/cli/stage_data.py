@@ -8,7 +8,7 @@ from pathlib import Path
 from baleen.agent import Trajectory
 from baleen.chat import Tokenizer, encode_messages, train_tokenizer
 from baleen.config import UsageError
-from baleen.config.stages import DataMix, Recipe, RLStage
+from baleen.config.stages import DataMix, Recipe, RLStage, TaskShare
 from baleen.data import Document, conversation_document, plain_document
 from baleen.environments import Split, Style, Task, TaskError, demonstrate, plain_text, sample_task
 
@@ -18,23 +18,25 @@ Draw = Callable[[random.Random], Document]
 def check_tasks(recipe: Recipe) -> None:
     """Raises UsageError for a family or a difficulty of tasks that does not exist."""
 
+    def difficulties(tasks: Mapping[str, TaskShare]) -> dict[str, Sequence[int]]:
+        return {family: share.difficulties for family, share in tasks.items()}
+
     def check(place: str, kinds: Mapping[str, Sequence[int]]) -> None:
-        for family, difficulties in kinds.items():
-            for difficulty in difficulties:
+        for family, hardness in kinds.items():
+            for difficulty in hardness:
                 try:
                     sample_task(family, difficulty, random.Random(0), "train")
                 except TaskError as error:
                     raise UsageError(f"{place}: {error}") from None
 
     for name in ("base_data", "long_data", "chat_data"):
-        mix: DataMix = getattr(recipe, name)
-        check(f"{name}.tasks", {family: share.difficulties for family, share in mix.tasks.items()})
+        check(f"{name}.tasks", difficulties(getattr(recipe, name).tasks))
     for name in ("tasks", "hard"):
         check(f"evaluation.{name}", getattr(recipe.evaluation, name))
     for name in type(recipe).model_fields:
         stage = getattr(recipe, name)
         if isinstance(stage, RLStage):
-            check(f"{name}.tasks", stage.tasks)
+            check(f"{name}.tasks", difficulties(stage.tasks))
 
 
 def tokenizer_of(folder: Path, recipe: Recipe, texts: Sequence[str]) -> Tokenizer:
@@ -77,30 +79,19 @@ def solved_documents(trajectories: Sequence[Trajectory]) -> list[Document]:
     ]
 
 
-def either(first: Sequence[Sequence[Document]], other: Draw, share: float) -> Draw:
-    """A document of `other` with probability `share`, else one of the lists, each as likely as the next.
-
-    Empty lists are passed over: a specialist may have solved nothing.
-    """
-    lists = [documents for documents in first if documents]
+def either(documents: Sequence[Document], other: Draw, share: float) -> Draw:
+    """One of `documents`, or with probability `share`, and where there are none, a document of `other`."""
 
     def draw(rng: random.Random) -> Document:
-        return other(rng) if not lists or rng.random() < share else rng.choice(rng.choice(lists))
+        return other(rng) if not documents or rng.random() < share else rng.choice(documents)
 
     return draw
 
 
-def drawn_tasks(
-    kinds: Mapping[str, Sequence[int]], count: int, key: tuple[object, ...], split: Split = "train"
-) -> list[Task]:
-    """`count` tasks of random families and difficulties; the same key gives the same tasks."""
+def drawn_tasks(kinds: Mapping[str, TaskShare], count: int, key: tuple[object, ...]) -> list[Task]:
+    """`count` tasks to train on; the same key gives the same tasks."""
     rng = random.Random(zlib.crc32(repr(key).encode()))
-    families = sorted(kinds)
-    tasks = []
-    for _ in range(count):
-        family = rng.choice(families)
-        tasks.append(sample_task(family, rng.choice(kinds[family]), rng, split))
-    return tasks
+    return [_task(kinds, rng, "train") for _ in range(count)]
 
 
 def held_out_tasks(kinds: Mapping[str, Sequence[int]], attempts: int, seed: int) -> list[Task]:
@@ -115,6 +106,10 @@ def held_out_tasks(kinds: Mapping[str, Sequence[int]], attempts: int, seed: int)
 
 
 def _drawn(mix: DataMix, rng: random.Random, split: Split) -> tuple[Task, Style]:
-    family = rng.choices(list(mix.tasks), [share.weight for share in mix.tasks.values()])[0]
-    task = sample_task(family, rng.choice(mix.tasks[family].difficulties), rng, split)
+    task = _task(mix.tasks, rng, split)
     return task, rng.choices(list(mix.styles), list(mix.styles.values()))[0]
+
+
+def _task(kinds: Mapping[str, TaskShare], rng: random.Random, split: Split) -> Task:
+    family = rng.choices(list(kinds), [share.weight for share in kinds.values()])[0]
+    return sample_task(family, rng.choice(kinds[family].difficulties), rng, split)

@@ -28,10 +28,17 @@ class SupervisedStage(Strict):
     checkpoint_every: int = Field(default=200, gt=0)
 
 
+class TaskShare(Strict):
+    """How often a family of tasks comes, and how hard."""
+
+    difficulties: tuple[int, ...]  # drawn evenly
+    weight: float = Field(default=1.0, gt=0)
+
+
 class RLStage(Strict):
     """GRPO with what keeps it stable, each part a switch (V3.2 report, sec. 3.1): specialists, mixed RL, Speciale."""
 
-    tasks: dict[str, tuple[int, ...]]  # family -> difficulties; both drawn evenly
+    tasks: dict[str, TaskShare]
     steps: int = Field(gt=0)
     prompts: int = Field(default=16, gt=0)  # a step
     group: int = Field(default=12, gt=1)  # rollouts of each prompt
@@ -62,16 +69,9 @@ class PretrainStage(SupervisedStage):
 class DistillStage(SupervisedStage):
     """Supervised training of one student on what the specialists solved."""
 
-    prompts: int = Field(default=256, gt=0)  # of each domain
+    prompts: dict[str, int]  # domain -> tasks that its specialist is asked
     group: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
-    demonstrations: float = Field(default=0.2, ge=0, lt=1)  # share of documents that are SFT's
-
-
-class TaskShare(Strict):
-    """How often a family of tasks comes, and how hard."""
-
-    difficulties: tuple[int, ...]  # drawn evenly
-    weight: float = Field(gt=0)
+    demonstrations: float = Field(default=0.1, ge=0, lt=1)  # share of documents that are SFT's
 
 
 class DataMix(Strict):

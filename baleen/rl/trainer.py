@@ -26,6 +26,7 @@ from baleen.train.workers import clip_gradients
 
 MAX_TURNS = 8
 MAX_LENGTH = 2048  # tokens of a rollout's prompt
+PIECE = 4096  # tokens that one worker takes at a time: bounds the memory of a step
 
 
 def train_rl(
@@ -135,7 +136,8 @@ class _Learner:
     def _update(self, rollouts: Sequence[Rollout], step: int) -> dict[str, float]:
         workers = self.around.workers
         vocab = self.model.config.vocab_size
-        count = min(workers.count, len(rollouts))
+        pieces = -(-sum(len(rollout.token_ids) for rollout in rollouts) // PIECE)
+        count = min(max(workers.count, pieces), len(rollouts))
         parts = [pack_rollouts(rollouts[i::count], vocab) for i in range(count)]
 
         def loss_of(part: PackedRollouts) -> tuple[Tensor, dict[str, Tensor]]:

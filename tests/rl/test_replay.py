@@ -8,14 +8,14 @@ import torch
 
 from baleen.agent import Limits
 from baleen.config import EngineConfig, ModelConfig, SamplingParams
-from baleen.config.stages import RLStage
+from baleen.config.stages import RLStage, TaskShare
 from baleen.engine import Engine
 from baleen.environments import sample_task
 from baleen.model import Transformer
 from baleen.rl import collect, pack_rollouts, rollouts_of
 from baleen.rl.trainer import log_probabilities
 
-STAGE = RLStage(tasks={"sum": (3,)}, steps=1)
+STAGE = RLStage(tasks={"sum": TaskShare(difficulties=(3,))}, steps=1)
 
 
 @pytest.fixture(scope="module")
