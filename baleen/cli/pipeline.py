@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from baleen.agent import Trajectory
 from baleen.cli import gates, measure, stage_data
 from baleen.cli.progress import Progress
 from baleen.cli.run_folder import RunFolder
@@ -93,7 +94,7 @@ class Pipeline:
         record: dict[str, Any] = {
             "stage": name,
             "steps": stage.steps,
-            "tokens": _tokens(stage),
+            "tokens": self._tokens(name, stage),
             "samples": [],
             "evals": [],
         }
@@ -128,6 +129,12 @@ class Pipeline:
         sparse = name not in ("pretrain", "dsa_warmup")
         changes = {"vocab_size": self.tokenizer.vocab_size, "sparse_attention": sparse}
         return Transformer(ModelConfig.preset(self.recipe.preset, **changes))
+
+    def _tokens(self, name: str, stage: SupervisedStage | RLStage) -> int:
+        """Tokens that a supervised stage trained on, or that an RL stage sampled."""
+        if not isinstance(stage, RLStage):
+            return stage.steps * stage.rows * stage.length
+        return sum(line["sampled_tokens"] for line in self.folder.metrics() if line["stage"] == name)
 
     def _surroundings(self, name: str, clock: "_Clock") -> Surroundings:
         def log(step: int, scalars: dict[str, float]) -> None:
@@ -171,21 +178,24 @@ class Pipeline:
         return Mixture(self.text, mix.text_share, draw, self.recipe.seed)
 
     def _solved_by_specialists(self, stage: DistillStage) -> list[Document]:
-        """What the specialists solved of fresh tasks of their domains."""
-        solved: list[Document] = []
+        """What the specialists solved of fresh tasks, and beside it, of some, the tersest that the SFT model solved.
+
+        Without the terse ones the student thinks at full length always, and a length penalty finds nothing to prefer.
+        """
+        solved: list[Trajectory] = []
         for domain, prompts in stage.prompts.items():
-            name = f"specialist_{domain}"
-            teacher: RLStage = getattr(self.recipe, name)
             key = (self.recipe.seed, "distill", domain)
-            groups = play_groups(
-                self.model_after(name),
-                self.tokenizer,
-                teacher.model_copy(update={"group": stage.group}),
-                stage_data.drawn_tasks(teacher.tasks, prompts, key),
-                key,
-            )
-            solved += stage_data.solved_documents([one for group in groups for one in group])
-        return solved
+            stage_of = getattr(self.recipe, f"specialist_{domain}").model_copy(update={"group": stage.group})
+            tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key)
+            for teacher, share in ((f"specialist_{domain}", 1.0), ("sft", stage.terse)):
+                asked = tasks[: round(share * len(tasks))]
+                groups = play_groups(self.model_after(teacher), self.tokenizer, stage_of, asked, key)
+                for group in groups:
+                    right = sorted(
+                        (one for one in group if one.reward == 1.0), key=lambda one: one.think_tokens
+                    )
+                    solved += right[:1] if teacher == "sft" else right
+        return stage_data.documents_of(solved)
 
     def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], Any]:
         return lambda step: stage_data.drawn_tasks(stage.tasks, stage.prompts, (self.recipe.seed, name, step))
@@ -256,8 +266,3 @@ class _Clock:
 
     def elapsed(self) -> float:
         return round(self.before + time.monotonic() - self._began, 3)
-
-
-def _tokens(stage: SupervisedStage | RLStage) -> int:
-    """Tokens that a supervised stage trains on; an RL stage's depend on what it samples and are in its metrics."""
-    return 0 if isinstance(stage, RLStage) else stage.steps * stage.rows * stage.length

@@ -69,12 +69,11 @@ def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -
     return draw
 
 
-def solved_documents(trajectories: Sequence[Trajectory]) -> list[Document]:
-    """What was solved, in the very ids it was sampled as."""
+def documents_of(trajectories: Sequence[Trajectory]) -> list[Document]:
+    """What was sampled, in the very ids it was sampled as."""
     return [
         Document(chain.token_ids, chain.loss_mask)
         for trajectory in trajectories
-        if trajectory.reward == 1.0
         for chain in trajectory.chains()
     ]
 

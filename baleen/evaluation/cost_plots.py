@@ -24,6 +24,7 @@ def measured(cost: Mapping[str, Any] | None, config: ModelConfig | None) -> Plot
     timed = [
         ("One decoded token, ms", cost.get("dense_ms"), cost.get("dsa_ms")),
         ("Attention's share of it, ms", cost.get("dense_attention_ms"), cost.get("dsa_attention_ms")),
+        ("Without the indexer, ms", cost.get("dense_core_ms"), cost.get("dsa_core_ms")),
     ]
     shown: list[tuple[str, Sequence[float], Sequence[float], str]] = [
         (title, dense, sparse, "o-") for title, dense, sparse in timed if dense and sparse
@@ -50,7 +51,7 @@ def measured(cost: Mapping[str, Any] | None, config: ModelConfig | None) -> Plot
             label_lines(axes, [(dense[-1], "dense", ORANGE), (sparse[-1], "DSA", BLUE)])
 
     label = "Measured decode time per token and attention time against position, dense and DSA"
-    return plot("measured-cost", label, Grid(len(shown), len(shown), 290, 230), draw)
+    return plot("measured-cost", label, Grid(len(shown), 2, 290, 215), draw)
 
 
 def modelled(config: ModelConfig | None) -> Plot:

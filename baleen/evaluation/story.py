@@ -45,13 +45,17 @@ class TableRow:
 
 @dataclass(frozen=True)
 class CostSummary:
-    """Attention's time at `CONTEXT_RATIO` × index_topk against that at index_topk, and dense against DSA."""
+    """Attention's time at `CONTEXT_RATIO` × index_topk against that at index_topk, and dense against DSA.
+
+    core_growth: (dense, DSA) without projections and indexer; None where it was not timed.
+    """
 
     topk: int
     position: int
     dense_growth: float
     dsa_growth: float
     dense_over_dsa: float
+    core_growth: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,15 @@ def tiles(run: Run) -> list[Tile]:
         found.append(Tile(f"{excess:+.1f}\u00a0%", f"loss with sparse attention, {name.lower()}"))
     cost = cost_summary(run)
     if cost:
-        label = f"less time in attention with DSA, {cost.position:,} tokens into the context"
-        found.append(Tile(f"{cost.dense_over_dsa:.1f}×", label))
+        if cost.core_growth:
+            dense, sparse = cost.core_growth
+            label = (
+                f"time to read the context, from {cost.topk} to {cost.position:,} tokens; dense: {dense:.1f}×"
+            )
+            found.append(Tile(f"{sparse:.1f}×", label))
+        else:
+            label = f"less time in attention with DSA, {cost.position:,} tokens into the context"
+            found.append(Tile(f"{cost.dense_over_dsa:.1f}×", label))
     rises = [rise for domain in DOMAINS if (rise := specialist_rise(run, domain))]
     if rises:
         mean = sum(after - before for before, after in rises) / len(rises)
@@ -167,8 +178,15 @@ def cost_summary(run: Run) -> CostSummary | None:
     dense, dsa = cost["dense_attention_ms"], cost["dsa_attention_ms"]
     if near == far or not (dense[near] and dsa[near] and dsa[far]):
         return None
+    cores = [cost.get(f"{name}_core_ms") for name in ("dense", "dsa")]
+    growth = tuple(core[far] / core[near] for core in cores if core and core[near])
     return CostSummary(
-        topk, positions[far], dense[far] / dense[near], dsa[far] / dsa[near], dense[far] / dsa[far]
+        topk,
+        positions[far],
+        dense[far] / dense[near],
+        dsa[far] / dsa[near],
+        dense[far] / dsa[far],
+        (growth[0], growth[1]) if len(growth) == 2 else None,
     )
 
 

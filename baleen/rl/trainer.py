@@ -57,7 +57,8 @@ def train_rl(
         sampled_in = time.perf_counter() - began
         scalars |= learner.learn(rollouts, step)
         seconds = time.perf_counter() - began
-        scalars["tokens_per_s"] = sum(t.completion_tokens for g in groups for t in g) / seconds
+        scalars["sampled_tokens"] = sum(t.completion_tokens for g in groups for t in g)
+        scalars["tokens_per_s"] = scalars["sampled_tokens"] / seconds
         scalars["sampling_share"] = sampled_in / seconds
         around.log(step, scalars)
         save_if_due(step + 1, stage.steps, stage.checkpoint_every, model, optimisers, around)

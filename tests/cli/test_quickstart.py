@@ -83,6 +83,17 @@ def test_a_run_killed_in_every_stage_resumes_to_the_same_end(whole, tmp_path):
         assert one | {"seconds": 0} == other | {"seconds": 0}
 
 
+def test_the_transcripts_of_the_docs_can_be_made_anew(whole, tmp_path):
+    script = Path(__file__).parents[2] / "docs" / "make_transcripts.py"
+    command = [sys.executable, str(script), str(whole / "model"), "--out", str(tmp_path / "made.md")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    made, kept = (file.read_text() for file in (tmp_path / "made.md", script.parent / "transcripts.md"))
+    headings = [[line for line in text.splitlines() if line.startswith("#")] for text in (made, kept)]
+    assert headings[0] == headings[1]
+    assert made.count("usage:") == 1 and made.count("tokens in (") == 4
+
+
 def test_a_finished_run_is_not_run_again(whole):
     before = (whole / "metrics.jsonl").read_bytes()
     finish(start(whole))
