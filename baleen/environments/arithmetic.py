@@ -1,5 +1,6 @@
 """Sums of digits. Thinking aloud makes each step a small table look-up; a direct answer is not."""
 
+import itertools
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -41,16 +42,13 @@ class Sum:
 
 
 def _thought(operands: list[int], style: Style) -> str | None:
-    """One operand a step at full length, two when short: fewer tokens, and more to get wrong in each."""
     if style == "direct":
         return None
-    stride, mark = (2, ":") if style == "short" else (1, "=")
-    steps = []
-    total, left = operands[0], str(operands[0])
-    for i in range(1, len(operands), stride):
-        added = operands[i : i + stride]
-        total += sum(added)
-        written = f"{total:0{_TOTAL_WIDTH}d}"
-        steps.append(f"{'+'.join([left, *map(str, added)])}={written}")
-        left = written
-    return " ".join([mark, *steps])
+    totals = [f"{total:0{_TOTAL_WIDTH}d}" for total in itertools.accumulate(operands)][1:]
+    if style == "short":
+        return f": {' '.join(totals)}"
+    lefts = [str(operands[0]), *totals]
+    steps = (
+        f"{left}+{right}={total}" for left, right, total in zip(lefts, operands[1:], totals, strict=False)
+    )
+    return f"= {' '.join(steps)}"
