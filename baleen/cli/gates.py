@@ -130,7 +130,7 @@ def speciale_gates(after: Answers, before: Answers, hard: Mapping[str, Sequence[
     longer = mean(after, "think_tokens") / max(1e-9, mean(before, "think_tokens"))
     hint = "raise speciale.steps, or mixed.length_penalty for a terser start"
     return [
-        gate("thinking on hard tasks, times longer", longer, ">=", 1.05, hint),
+        gate("thinking on hard tasks, times longer", longer, ">=", 1.01, hint),
         gate(
             "rise of accuracy on hard tasks",
             mean(after, "correct") - mean(before, "correct"),

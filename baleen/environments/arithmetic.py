@@ -17,7 +17,7 @@ class Sum:
 
     name = "sum"
     domain: Domain = "math"
-    difficulties = range(2, 10)
+    difficulties = range(2, 13)
     uses_tools = False
 
     def draw(self, difficulty: int, rng: random.Random) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Program:
 
     name = "program"
     domain: Domain = "logic"
-    difficulties = range(1, 5)
+    difficulties = range(1, 7)
     uses_tools = False
 
     def draw(self, difficulty: int, rng: random.Random) -> dict[str, Any]:

@@ -221,8 +221,8 @@ def test_a_wrong_request_says_what_exists() -> None:
     rng = random.Random(0)
     with pytest.raises(TaskError, match=r"'chess'.*sum.*lookup"):
         sample_task("chess", 1, rng, "train")
-    with pytest.raises(TaskError, match=r"difficulty of sum is 10.*2, 3, 4, 5"):
-        sample_task("sum", 10, rng, "train")
+    with pytest.raises(TaskError, match=r"difficulty of sum is 13.*2, 3, 4, 5"):
+        sample_task("sum", 13, rng, "train")
     with pytest.raises(TaskError, match=r"'test'.*train, heldout"):
         sample_task("sum", 2, rng, "test")  # type: ignore[arg-type]
     with pytest.raises(TaskError, match=r"'long'.*full, short, direct"):
