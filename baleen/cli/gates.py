@@ -52,29 +52,18 @@ def warmup_gates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Ga
 
 def sparse_gates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Gate]:
     """Both are `measure.indexer_figures`; dense attention may read with the weights of either, the better counts."""
+
+    def loss(figures: Mapping[str, Any], kind: str, *parts: str) -> float:
+        return sum(figures[part][f"{kind}_loss"] for part in parts)
+
     found = []
-    for part, title in (("text", "real text"), ("tasks", "tasks")):
-        dense = min(before[part]["dense_loss"], after[part]["dense_loss"])
-        found.append(
-            gate(
-                f"sparse over dense loss, {title}",
-                after[part]["sparse_loss"] / dense,
-                "<=",
-                1.05,
-                "raise dsa_sparse.steps",
-            )
-        )
-    mean = {name: sum(after[part][name] for part in ("text", "tasks")) for name in after["text"]}
-    found.append(
-        gate(
-            "random-indexer over trained loss",
-            mean["random_indexer_loss"] / mean["sparse_loss"],
-            ">=",
-            1.2,
-            "attention hardly needs to choose: raise dsa_sparse.length",
-        )
-    )
-    return found
+    for title, parts in (("real text", ("text",)), ("real text and tasks", ("text", "tasks"))):
+        dense = min(loss(before, "dense", *parts), loss(after, "dense", *parts))
+        ratio = loss(after, "sparse", *parts) / dense
+        found.append(gate(f"sparse over dense loss, {title}", ratio, "<=", 1.05, "raise dsa_sparse.steps"))
+    random = loss(after, "random_indexer", "text", "tasks") / loss(after, "sparse", "text", "tasks")
+    hint = "attention hardly needs to choose: raise dsa_sparse.length"
+    return [*found, gate("random-indexer over trained loss", random, ">=", 1.2, hint)]
 
 
 def sft_gates(answers: Answers) -> list[Gate]:

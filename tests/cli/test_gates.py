@@ -31,14 +31,15 @@ def test_sparse_loss_must_be_near_the_dense_and_far_from_the_random_indexers():
     before = {"text": good, "tasks": good}
     assert verdicts(gates.sparse_gates(before, {"text": good, "tasks": good})) == [True, True, True]
     bad = {"dense_loss": 2.0, "sparse_loss": 2.2, "random_indexer_loss": 2.3}
-    assert verdicts(gates.sparse_gates(before, {"text": bad, "tasks": good})) == [False, True, True]
+    assert verdicts(gates.sparse_gates(before, {"text": bad, "tasks": good})) == [False, False, True]
+    assert verdicts(gates.sparse_gates(before, {"text": good, "tasks": bad})) == [True, False, True]
     assert verdicts(gates.sparse_gates(before, {"text": bad, "tasks": bad})) == [False, False, False]
     forgot = {
         "dense_loss": 3.0,
         "sparse_loss": 3.0,
         "random_indexer_loss": 9.0,
     }  # equal, both worse than before
-    assert verdicts(gates.sparse_gates(before, {"text": forgot, "tasks": good})) == [False, True, True]
+    assert verdicts(gates.sparse_gates(before, {"text": forgot, "tasks": good})) == [False, False, True]
 
 
 def test_a_specialist_must_rise_clearly_and_the_tool_specialist_high():
