@@ -72,7 +72,7 @@ class DistillStage(SupervisedStage):
     prompts: dict[str, int]  # domain -> tasks that its specialist is asked
     group: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
     # share of the tasks to which the SFT model's tersest solution is added
-    terse: float = Field(default=0.2, ge=0, le=1)
+    terse: float = Field(default=0.1, ge=0, le=1)
     # share of documents that are SFT's, both modes among them
     demonstrations: float = Field(default=0.06, ge=0, lt=1)
 
