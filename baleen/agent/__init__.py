@@ -1,7 +1,7 @@
 """One policy in one environment: the loop, the growing prompt, and the record that training replays."""
 
 from baleen.agent.conversation import Conversation
-from baleen.agent.loop import Generate, Limits, PolicyFailure, rollout
+from baleen.agent.loop import Generate, Limits, PolicyFailure, rollout, rollout_all
 from baleen.agent.policies import EnginePolicy, ScriptedPolicy
 from baleen.agent.trajectory import Chain, Completion, StopReason, Trajectory, Turn
 
@@ -18,4 +18,5 @@ __all__ = [
     "Trajectory",
     "Turn",
     "rollout",
+    "rollout_all",
 ]

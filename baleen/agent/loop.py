@@ -4,6 +4,8 @@ Whatever a policy can write ends as a record with a reason. Exceptions leave `ro
 the program: a thinking mode that does not exist, an environment that breaks its protocol.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,6 +78,23 @@ async def rollout(
         reward=end.reward,
         error=end.error,
     )
+
+
+async def rollout_all(
+    generate: Generate,
+    tokenizer: Tokenizer,
+    environments: Sequence[Environment],
+    thinking_mode: str,
+    params: Sequence[SamplingParams],
+    limits: Limits,
+) -> list[Trajectory]:
+    """Play one episode in each environment, all at the same time; `params` one each. Trajectories in their order."""
+    async with asyncio.TaskGroup() as group:
+        playing = [
+            group.create_task(rollout(generate, tokenizer, environment, thinking_mode, param, limits))
+            for environment, param in zip(environments, params, strict=True)
+        ]
+    return [done.result() for done in playing]
 
 
 class _Episode:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from baleen.agent import EnginePolicy, Limits, StopReason
+from baleen.agent import EnginePolicy, StopReason
 from baleen.chat import Tokenizer
 from baleen.config import EngineConfig, ModelConfig, SamplingParams
 from baleen.config.stages import Evaluation
@@ -18,6 +18,7 @@ from baleen.environments import Task
 from baleen.evaluation.benchmark import Benchmark, run_benchmark
 from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
 from baleen.model.mla import MLA
+from baleen.rl import LIMITS
 from baleen.train.heldout import heldout_loss, indexer_fit, with_attention, with_random_indexers
 from baleen.train.supervised import to_batch
 
@@ -78,7 +79,7 @@ def solve(
 
     async def play() -> Benchmark:
         policy = EnginePolicy(AsyncEngine(engine), tokenizer)
-        return await run_benchmark(policy, tokenizer, tasks, mode, params, Limits(8, 2048))
+        return await run_benchmark(policy, tokenizer, tasks, mode, params, LIMITS)
 
     return asyncio.run(play())
 

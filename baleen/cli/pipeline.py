@@ -24,9 +24,11 @@ from baleen.config.stages import (
 )
 from baleen.data import Corpus, Document, Mixture, text_tokens
 from baleen.data.packing import Packed, first_rows
+from baleen.environments import Task
 from baleen.model import Transformer, save_model
 from baleen.rl import play_groups, train_rl
 from baleen.train import Checkpoints, Interrupted, Surroundings, Workers, train
+from baleen.train.heldout import with_attention
 
 PARENTS: dict[str, str | None] = {
     "pretrain": None,
@@ -100,7 +102,8 @@ class Pipeline:
         }
         record |= self._measured(name, model)
         record["seconds"] = clock.elapsed()
-        self.folder.write_stage(name, record)
+        self._export(name, model)
+        self.folder.write_stage(name, record)  # last: a stage with a record has left all that it leaves
         told = "; ".join(f"{found['name']} {found['value']:.3g}" for found in record["gates"])
         self.progress.finish_stage(
             all(found["passed"] for found in record["gates"]),
@@ -110,9 +113,10 @@ class Pipeline:
 
     def model_after(self, name: str) -> Transformer:
         """The model that a finished stage left. Raises UserError where it has not run."""
+        self._record(name)
         found = Checkpoints(self.folder.checkpoints / name).latest()
-        if found is None or self.folder.read_stage(name) is None:
-            raise UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
+        if found is None:
+            raise self._unfinished(name)
         model = self._empty_model(name)
         model.load_state_dict(found[1]["model"])
         return model
@@ -121,13 +125,10 @@ class Pipeline:
         parent = PARENTS[name]
         if parent is None:
             return self._empty_model(name).initialise(torch.Generator().manual_seed(self.recipe.seed))
-        model = self._empty_model(name)
-        model.load_state_dict(self.model_after(parent).state_dict())
-        return model
+        return with_attention(self.model_after(parent), _is_sparse(name))
 
     def _empty_model(self, name: str) -> Transformer:
-        sparse = name not in ("pretrain", "dsa_warmup")
-        changes = {"vocab_size": self.tokenizer.vocab_size, "sparse_attention": sparse}
+        changes = {"vocab_size": self.tokenizer.vocab_size, "sparse_attention": _is_sparse(name)}
         return Transformer(ModelConfig.preset(self.recipe.preset, **changes))
 
     def _tokens(self, name: str, stage: SupervisedStage | RLStage) -> int:
@@ -149,7 +150,7 @@ class Pipeline:
         checkpoints = Checkpoints(self.folder.checkpoints / name)
         return Surroundings(self.workers, checkpoints, log, self.should_stop, resumed)
 
-    def _heldout_rows(self, corpus: Corpus) -> Any:
+    def _heldout_rows(self, corpus: Corpus) -> Packed:
         """Sixteen rows, the first half real text, the second tasks."""
         draw = stage_data.demonstrations(self.tokenizer, self.recipe.long_data, "heldout")
         mixture = Mixture(text_tokens(self.tokenizer, corpus.heldout), 0.5, draw, self.recipe.seed)
@@ -183,21 +184,23 @@ class Pipeline:
         Without the terse ones the student thinks at full length always, and a length penalty finds nothing to prefer.
         """
         solved: list[Trajectory] = []
+        sft = self.model_after("sft")
         for domain, prompts in stage.prompts.items():
             key = (self.recipe.seed, "distill", domain)
             stage_of = getattr(self.recipe, f"specialist_{domain}").model_copy(update={"group": stage.group})
             tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key)
-            for teacher, share in ((f"specialist_{domain}", 1.0), ("sft", stage.terse)):
+            specialist = self.model_after(f"specialist_{domain}")
+            for teacher, share in ((specialist, 1.0), (sft, stage.terse)):
                 asked = tasks[: round(share * len(tasks))]
-                groups = play_groups(self.model_after(teacher), self.tokenizer, stage_of, asked, key)
+                groups = play_groups(teacher, self.tokenizer, stage_of, asked, key)
                 for group in groups:
                     right = sorted(
                         (one for one in group if one.reward == 1.0), key=lambda one: one.think_tokens
                     )
-                    solved += right[:1] if teacher == "sft" else right
+                    solved += right[:1] if teacher is sft else right
         return stage_data.documents_of(solved)
 
-    def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], Any]:
+    def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], list[Task]]:
         return lambda step: stage_data.drawn_tasks(stage.tasks, stage.prompts, (self.recipe.seed, name, step))
 
     def _measured(self, name: str, model: Transformer) -> dict[str, Any]:
@@ -242,19 +245,27 @@ class Pipeline:
     def _record(self, name: str | None) -> dict[str, Any]:
         record = self.folder.read_stage(name) if name else None
         if record is None:
-            raise UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
+            raise self._unfinished(name)
         return record
 
-    def finish(self) -> None:
-        """Write the final models and the cost of decoding, for the stages that have run."""
-        for name, stage in (("model", "mixed"), ("model-speciale", "speciale")):
-            if self.folder.read_stage(stage):
-                save_model(self.model_after(stage), self.folder.path / name)
-                if name != "model":
-                    for file in ("tokenizer.json", "tokenizer_config.json"):
-                        shutil.copyfile(self.folder.path / "model" / file, self.folder.path / name / file)
-        if self.folder.read_stage("mixed"):
-            write_json(self.folder.path / "cost.json", measure.decode_cost(self.model_after("mixed")))
+    def _unfinished(self, name: str | None) -> UserError:
+        return UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
+
+    def _export(self, name: str, model: Transformer) -> None:
+        """Write what a finished stage leaves beside its checkpoint: a model to use, the cost of decoding with it."""
+        path = self.folder.path
+        if name == "mixed":
+            save_model(model, path / "model")
+            write_json(path / "cost.json", measure.decode_cost(model))
+        if name == "speciale":
+            save_model(model, path / "model-speciale")
+            for file in ("tokenizer.json", "tokenizer_config.json"):
+                shutil.copyfile(path / "model" / file, path / "model-speciale" / file)
+
+
+def _is_sparse(stage: str) -> bool:
+    """Whether attention reads only the selected tokens during `stage`."""
+    return stage not in ("pretrain", "dsa_warmup")
 
 
 class _Clock:

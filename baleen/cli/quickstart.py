@@ -60,7 +60,6 @@ def main(argv: Sequence[str]) -> int:
         stop.progress = progress
         pipeline = Pipeline(recipe, run, progress, options.threads, corpus, lambda: stop.wanted)
         passed = pipeline.run(stages)
-        pipeline.finish()
     return _farewell(options, run, stages, passed)
 
 

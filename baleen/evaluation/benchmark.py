@@ -1,13 +1,12 @@
 """Play many tasks with one policy and tell how many it solved, how sure that is, and what it cost."""
 
-import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from baleen.agent import Generate, Limits, Trajectory, rollout
+from baleen.agent import Generate, Limits, Trajectory, rollout_all
 from baleen.chat import Message, Tokenizer
 from baleen.config.engine import SamplingParams
 from baleen.environments import Task, environment_for
@@ -76,14 +75,11 @@ async def run_benchmark(
     With a seed in `params` the i-th task samples with seed + i: equal prompts do not share their luck.
     """
     tasks = tuple(tasks)
-    async with asyncio.TaskGroup() as group:
-        playing = [
-            group.create_task(
-                rollout(generate, tokenizer, environment_for(task), thinking_mode, _seeded(params, i), limits)
-            )
-            for i, task in enumerate(tasks)
-        ]
-    return Benchmark(tasks, tuple(done.result() for done in playing))
+    worlds = [environment_for(task) for task in tasks]
+    each = [_seeded(params, i) for i in range(len(tasks))]
+    return Benchmark(
+        tasks, tuple(await rollout_all(generate, tokenizer, worlds, thinking_mode, each, limits))
+    )
 
 
 def paired_rise(after: Benchmark, before: Benchmark) -> Interval:

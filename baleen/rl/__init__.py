@@ -3,9 +3,10 @@
 from baleen.rl.advantage import group_advantages, penalised_rewards
 from baleen.rl.loss import Policies, grpo_loss, off_policy_sequence_mask, unbiased_kl
 from baleen.rl.rollout import PackedRollouts, Rollout, collect, pack_rollouts, rollouts_of
-from baleen.rl.trainer import play_groups, train_rl
+from baleen.rl.trainer import LIMITS, play_groups, train_rl
 
 __all__ = [
+    "LIMITS",
     "PackedRollouts",
     "Policies",
     "Rollout",

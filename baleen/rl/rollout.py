@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baleen.agent import EnginePolicy, Limits, Trajectory, rollout
+from baleen.agent import EnginePolicy, Limits, Trajectory, rollout_all
 from baleen.chat import Tokenizer
 from baleen.config import SamplingParams
 from baleen.engine import AsyncEngine, Engine
@@ -71,14 +71,8 @@ def collect(
 
     async def play() -> list[Trajectory]:
         policy = EnginePolicy(AsyncEngine(engine), tokenizer)
-        async with asyncio.TaskGroup() as group:
-            playing = [
-                group.create_task(
-                    rollout(policy, tokenizer, environment_for(task), thinking_mode, param, limits)
-                )
-                for task, param in zip(tasks, params, strict=True)
-            ]
-        return [done.result() for done in playing]
+        worlds = [environment_for(task) for task in tasks]
+        return await rollout_all(policy, tokenizer, worlds, thinking_mode, params, limits)
 
     return asyncio.run(play())
 
@@ -123,16 +117,16 @@ def pack_rollouts(rollouts: Sequence[Rollout], vocab_size: int, least_length: in
     segments = np.full(shape, -1, np.int64)
     routed = np.zeros((*shape, *rollouts[0].routed_experts.shape[1:]), np.int64)
     rows, columns, old = [], [], []
-    for i, rollout_ in enumerate(rollouts):
+    for i, rollout in enumerate(rollouts):
         row, start = places[i]
-        size = len(rollout_.token_ids)
-        token_ids[row, start : start + size] = rollout_.token_ids
+        size = len(rollout.token_ids)
+        token_ids[row, start : start + size] = rollout.token_ids
         segments[row, start : start + size] = i
-        routed[row, start : start + size - 1] = rollout_.routed_experts
-        sampled = np.flatnonzero(rollout_.loss_mask)
+        routed[row, start : start + size - 1] = rollout.routed_experts
+        sampled = np.flatnonzero(rollout.loss_mask)
         rows.append(np.full(len(sampled), row))
         columns.append(start + sampled - 1)
-        old.append(np.asarray(rollout_.logprobs, np.float32)[sampled])
+        old.append(np.asarray(rollout.logprobs, np.float32)[sampled])
     return PackedRollouts(
         torch.from_numpy(token_ids),
         torch.from_numpy(segments),
@@ -141,15 +135,15 @@ def pack_rollouts(rollouts: Sequence[Rollout], vocab_size: int, least_length: in
         torch.from_numpy(np.concatenate(columns)),
         torch.from_numpy(np.concatenate(old)),
         torch.from_numpy(np.repeat(np.arange(len(rollouts)), [len(part) for part in rows])),
-        torch.tensor([rollout_.advantage for rollout_ in rollouts], dtype=torch.float32),
+        torch.tensor([rollout.advantage for rollout in rollouts], dtype=torch.float32),
         _kept_mask(rollouts, vocab_size),
     )
 
 
 def _kept_mask(rollouts: Sequence[Rollout], vocab_size: int) -> Tensor | None:
-    if any(rollout_.kept is None for rollout_ in rollouts):
+    if any(rollout.kept is None for rollout in rollouts):
         return None
-    sets = [ids for rollout_ in rollouts for ids in rollout_.kept or ()]
+    sets = [ids for rollout in rollouts for ids in rollout.kept or ()]
     mask = np.zeros((len(sets), vocab_size), bool)
     mask[np.repeat(np.arange(len(sets)), [len(ids) for ids in sets]), np.concatenate(sets)] = True
     return torch.from_numpy(mask)

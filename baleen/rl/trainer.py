@@ -21,11 +21,10 @@ from baleen.rl.advantage import group_advantages, penalised_rewards
 from baleen.rl.loss import Policies, grpo_loss
 from baleen.rl.rollout import PackedRollouts, Rollout, collect, pack_rollouts, rollouts_of
 from baleen.train.optim import Optimisers
-from baleen.train.supervised import Surroundings, restore, save_if_due
+from baleen.train.supervised import Surroundings, main_names, restore, save_if_due
 from baleen.train.workers import clip_gradients
 
-MAX_TURNS = 8
-MAX_LENGTH = 2048  # tokens of a rollout's prompt
+LIMITS = Limits(max_turns=8, max_length=2048)
 PIECE = 4096  # tokens that one worker takes at a time: bounds the memory of a step
 
 
@@ -44,8 +43,7 @@ def train_rl(
     Raises Interrupted after a checkpoint when `around.should_stop()` turns true.
     """
     reference = copy.deepcopy(model).requires_grad_(False) if stage.kl else None
-    mtp = f"model.layers.{model.config.num_hidden_layers}."
-    names = {n for n, _ in model.named_parameters() if ".indexer." not in n and not n.startswith(mtp)}
+    names = {name for name in main_names(model) if ".indexer." not in name}
     optimisers = Optimisers(model, names, 0.0, stage.adam_lr, stage.steps)
     start = restore(model, optimisers, around.checkpoints)
     around.resumed(start)
@@ -77,7 +75,7 @@ def play_groups(
         for i in range(len(repeated))
     ]
     engine = Engine(model, EngineConfig(max_num_seqs=256), tokenizer.eos_token_id)
-    played = collect(engine, tokenizer, repeated, params, stage.mode, Limits(MAX_TURNS, MAX_LENGTH))
+    played = collect(engine, tokenizer, repeated, params, stage.mode, LIMITS)
     return [played[i : i + stage.group] for i in range(0, len(played), stage.group)]
 
 
@@ -156,11 +154,14 @@ class _Learner:
     def loss(self, part: PackedRollouts) -> tuple[Tensor, dict[str, Tensor]]:
         """GRPO's loss summed over the rollouts of `part`, and what is worth watching, a value a rollout."""
         stage = self.stage
-        new, entropy = log_probabilities(self.model, part, stage)
+        logits = sampled_logits(self.model, part, stage)
+        new = log_probabilities(logits, part, stage)
         reference = None
-        if self.reference is not None:
-            with torch.no_grad():
-                reference, _ = log_probabilities(self.reference, part, stage)
+        with torch.no_grad():
+            full = logits.log_softmax(-1)  # the entropy is of the uncut distribution
+            entropy = -(full.exp() * full).sum(-1)
+            if self.reference is not None:
+                reference = log_probabilities(sampled_logits(self.reference, part, stage), part, stage)
         loss, watched = grpo_loss(
             Policies(new, part.old_logprobs, reference),
             part.sequence,
@@ -173,20 +174,20 @@ class _Learner:
         return loss, watched | {"entropy": entropy}
 
 
-def log_probabilities(model: Transformer, part: PackedRollouts, stage: RLStage) -> tuple[Tensor, Tensor]:
-    """Log-probability [N] of each sampled token, and the entropy [N], nats.
-
-    Keep routing: the engine's experts are enforced. Keep sampling mask: renormalised over what top-p had left, so
-    that both policies choose among the same tokens; the entropy is of the uncut distribution.
-    """
+def sampled_logits(model: Transformer, part: PackedRollouts, stage: RLStage) -> Tensor:
+    """Logits [N, V] that each sampled token is drawn from. Keep routing: the engine's experts are enforced."""
     record = Record(
         counted=part.segments >= 0, replay_experts=part.routed_experts if stage.keep_routing else None
     )
     hidden = model.hidden_states(part.token_ids, model.metadata(part.token_ids, part.segments), record)
-    logits = model.logits(hidden[part.rows, part.columns]) / stage.temperature
-    with torch.no_grad():
-        full = logits.log_softmax(-1)
-        entropy = -(full.exp() * full).sum(-1)
+    return model.logits(hidden[part.rows, part.columns]) / stage.temperature
+
+
+def log_probabilities(logits: Tensor, part: PackedRollouts, stage: RLStage) -> Tensor:
+    """Log-probability [N] of each sampled token under `logits` [N, V], nats.
+
+    Keep sampling mask: renormalised over what top-p had left, so that both policies choose among the same tokens.
+    """
     if stage.keep_sampling_mask and part.kept is not None:
         logits = logits.masked_fill(~part.kept, -torch.inf)
-    return logits.log_softmax(-1).gather(1, part.targets.unsqueeze(1)).squeeze(1), entropy
+    return logits.log_softmax(-1).gather(1, part.targets.unsqueeze(1)).squeeze(1)

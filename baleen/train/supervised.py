@@ -33,13 +33,17 @@ class Surroundings:
     resumed: Callable[[int], None] = field(default=lambda done: None)  # told how many steps are done already
 
 
+def main_names(model: Transformer) -> set[str]:
+    """Parameters of the main model: all but the multi-token prediction layer's."""
+    mtp = f"model.layers.{model.config.num_hidden_layers}."
+    return {name for name, _ in model.named_parameters() if not name.startswith(mtp)}
+
+
 def trainable_names(model: Transformer, stage: SupervisedStage) -> set[str]:
     """Parameters that the stage changes: only the indexers in the warm-up (V3.2 report, sec. 2.1.1), else all used."""
-    names = [name for name, _ in model.named_parameters()]
-    mtp = f"model.layers.{model.config.num_hidden_layers}."
     if stage.lm == 0:
-        return {name for name in names if ".indexer." in name and not name.startswith(mtp)}
-    return {name for name in names if stage.mtp or not name.startswith(mtp)}
+        return {name for name in main_names(model) if ".indexer." in name}
+    return {name for name, _ in model.named_parameters()} if stage.mtp else main_names(model)
 
 
 def train(

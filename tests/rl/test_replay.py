@@ -13,7 +13,7 @@ from baleen.engine import Engine
 from baleen.environments import sample_task
 from baleen.model import Transformer
 from baleen.rl import collect, pack_rollouts, rollouts_of
-from baleen.rl.trainer import log_probabilities
+from baleen.rl.trainer import log_probabilities, sampled_logits
 
 STAGE = RLStage(tasks={"sum": TaskShare(difficulties=(3,))}, steps=1)
 
@@ -35,7 +35,8 @@ def played(tokenizer):
 def mismatch(model, rollouts, **changes) -> float:
     part = pack_rollouts(rollouts, model.config.vocab_size)
     with torch.no_grad():
-        new, _ = log_probabilities(model, part, STAGE.model_copy(update=changes))
+        stage = STAGE.model_copy(update=changes)
+        new = log_probabilities(sampled_logits(model, part, stage), part, stage)
     return float((new - part.old_logprobs).abs().mean())
 
 
