@@ -124,7 +124,7 @@ def test_a_wrong_recipe_names_its_key(tmp_path):
     text = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text()
     for wrong, words in (
         (text.replace("clip = 0.2", "") + "\nrewards = 1\n", ["speciale.rewards"]),
-        (text.replace("steps = 700", "steps = -1"), ["pretrain.steps", "-1"]),
+        (text.replace("steps = 780", "steps = -1"), ["pretrain.steps", "-1"]),
         (text.replace('preset = "tiny"', 'preset = "huge"'), ["huge", "tiny"]),
     ):
         recipe.write_text(wrong)
