@@ -159,19 +159,23 @@ def _chunk_choice(delta: ChoiceDelta) -> ChunkChoice:
         message.content = delta.content
     if delta.calls:
         message.tool_calls = [_call_delta(call) for call in delta.calls]
-    return ChunkChoice(
+    chunk = ChunkChoice(
         index=delta.index,
         delta=message,
         logprobs=ChoiceLogprobs(content=delta.logprobs) if delta.logprobs else None,
         finish_reason=delta.finish_reason,
     )
+    if delta.parse_error:
+        chunk.parse_error = delta.parse_error
+    return chunk
 
 
 def _completion_choice(choice: Choice) -> CompletionChoice:
     message = ChoiceMessage(role="assistant", content=choice.content)
     if choice.thinking_mode == "thinking":
         message.reasoning_content = choice.reasoning
-    if choice.calls:
+    calls = [call for call in choice.calls if call.is_complete]
+    if calls:
         message.tool_calls = [
             ToolCallDelta(
                 index=call.index,
@@ -179,14 +183,17 @@ def _completion_choice(choice: Choice) -> CompletionChoice:
                 type="function",
                 function=FunctionDelta(name=call.name, arguments=call.arguments),
             )
-            for call in choice.calls
+            for call in calls
         ]
-    return CompletionChoice(
+    completion = CompletionChoice(
         index=choice.index,
         message=message,
         logprobs=ChoiceLogprobs(content=choice.logprobs) if choice.wants_logprobs else None,
         finish_reason=choice.finish_reason or "length",
     )
+    if choice.parse_error:
+        completion.parse_error = choice.parse_error
+    return completion
 
 
 def _call_delta(call: CallDelta) -> ToolCallDelta:

@@ -25,7 +25,7 @@ class StepOutput(Protocol):
 
 @dataclass(slots=True)
 class CallDelta:
-    """A piece of tool call `index`: its first piece has id and name, later ones are arguments only."""
+    """What one step added to tool call `index`: the first time with id and name, later arguments only."""
 
     index: int
     arguments: str = ""
@@ -34,16 +34,22 @@ class CallDelta:
 
 
 @dataclass(slots=True)
-class FinishedCall:
+class ReceivedCall:
+    """A call as far as it came; only with its closing brace is it one that a client can run."""
+
     index: int
     id: str
     name: str
     arguments: str = ""
+    is_complete: bool = False
 
 
 @dataclass(slots=True)
 class ChoiceDelta:
-    """What one step added to answer `index`; `finish_reason` is set on its last one."""
+    """What one step added to answer `index`; `finish_reason` is set on its last one.
+
+    parse_error: on the last one, why something the model wrote in the place of a tool call is missing.
+    """
 
     index: int
     reasoning: str = ""
@@ -51,6 +57,7 @@ class ChoiceDelta:
     calls: list[CallDelta] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: FinishReason | None = None
+    parse_error: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -78,12 +85,13 @@ class Choice:
         self.wants_logprobs = wants_logprobs
         self.reasoning = ""
         self.content = ""
-        self.calls: list[FinishedCall] = []
+        self.calls: list[ReceivedCall] = []
         self.logprobs: list[TokenLogprob] = []
         self.completion_tokens = 0
         self.reasoning_tokens = 0
         self.cached_tokens = 0
         self.finish_reason: FinishReason | None = None
+        self.parse_error: str | None = None
         self._tokenizer = tokenizer
         self._offers_tools = offers_tools
         self._text = tokenizer.stream()
@@ -106,7 +114,7 @@ class Choice:
         parsed = self._parser.push(self._text.push(output.new_token_ids))
         if output.finish_reason is not None:
             parsed += self._parser.push(self._text.finish())
-            parsed += self._parser.finish()
+            parsed += self._parser.finish(truncated=output.finish_reason == "length")
         for delta in parsed:
             self._take(delta, added)
         if self._stops.stopped:
@@ -114,7 +122,8 @@ class Choice:
         elif output.finish_reason is not None:
             self._add_content(self._stops.finish(), added)
             self.finish_reason = self._reason(output.finish_reason)
-        added.finish_reason = self.finish_reason
+            self.parse_error = self._problem()
+        added.finish_reason, added.parse_error = self.finish_reason, self.parse_error
         return added
 
     def _count(self, token_ids: Sequence[int]) -> None:
@@ -136,12 +145,15 @@ class Choice:
             self._stops.finish(), added
         )  # a call ends the content: nothing can complete a stop string
         if delta.name is not None:
-            call = FinishedCall(len(self.calls), f"call_{uuid.uuid4().hex[:24]}", delta.name)
+            call = ReceivedCall(len(self.calls), f"call_{uuid.uuid4().hex[:24]}", delta.name)
             self.calls.append(call)
             added.calls.append(CallDelta(call.index, "", call.id, call.name))
-        if delta.arguments:
-            self.calls[-1].arguments += delta.arguments
-            added.calls.append(CallDelta(self.calls[-1].index, delta.arguments))
+        call = self.calls[-1]
+        call.arguments += delta.arguments
+        call.is_complete = delta.closes_call
+        if not added.calls or added.calls[-1].index != call.index:
+            added.calls.append(CallDelta(call.index))
+        added.calls[-1].arguments += delta.arguments
 
     def _add_content(self, text: str, added: ChoiceDelta) -> None:
         self.content += text
@@ -149,10 +161,17 @@ class Choice:
 
     def _reason(self, engine_reason: str) -> FinishReason:
         if engine_reason == "stop":
-            return "tool_calls" if self.calls else "stop"
+            return "tool_calls" if self.calls and self.calls[-1].is_complete else "stop"
         if engine_reason == "length":
             return "length"
         raise RuntimeError(f"the engine ended a request that nobody aborted with {engine_reason!r}")
+
+    def _problem(self) -> str | None:
+        """What was wrong with an answer that was not cut; one that ended by another stop token lacks the end token."""
+        error = self._parser.error
+        if self.finish_reason == "length" or error is None or error.kind == "invalid_summary_format":
+            return None
+        return f"{error.kind}: {error}"
 
     def _token_logprob(self, token_id: int, logprob: float) -> TokenLogprob:
         data = self._tokenizer.token_bytes(token_id)

@@ -42,10 +42,13 @@ class ChoiceLogprobs(BaseModel):
 
 
 class CompletionChoice(BaseModel):
+    """`parse_error` (Baleen's own) appears where the model's text did not follow its format and parts were left out."""
+
     index: int
     message: ChoiceMessage
     logprobs: ChoiceLogprobs | None
     finish_reason: FinishReason
+    parse_error: str | None = None
 
 
 class ChunkChoice(BaseModel):
@@ -53,6 +56,7 @@ class ChunkChoice(BaseModel):
     delta: ChoiceMessage
     logprobs: ChoiceLogprobs | None
     finish_reason: FinishReason | None
+    parse_error: str | None = None
 
 
 class PromptTokensDetails(BaseModel):

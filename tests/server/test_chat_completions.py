@@ -154,6 +154,30 @@ def test_tool_results_follow_the_order_of_the_calls(serve):
     assert "<result>first</result>\n<result>second</result>" in server.last_prompt()
 
 
+def test_arguments_stream_as_fragments(serve):
+    server = serve("</think>" + CALCULATE + EOS, tokens_per_step=1)
+    chunks = list(server.chat(tools=TOOLS, stream=True))
+    calls = [c for chunk in chunks for c in chunk.choices[0].delta.tool_calls or ()]
+    assert (calls[0].function.name, calls[0].function.arguments) == ("calculate", "{")
+    assert len(calls) > 4 and all(c.function.name is None for c in calls[1:])
+
+
+def test_a_broken_call_is_named_and_never_ends_as_a_call(serve):
+    broken = CALCULATE.replace(' string="true"', "")
+    server = serve("</think>Well." + broken + EOS)
+    choice = server.chat(tools=TOOLS).choices[0]
+    assert (choice.message.content, choice.message.tool_calls, choice.finish_reason) == (
+        "Well.",
+        None,
+        "stop",
+    )
+    assert choice.model_extra["parse_error"].startswith("parameter_format: ")
+    last = list(server.chat(tools=TOOLS, stream=True))[-1].choices[0]
+    assert last.finish_reason == "stop"
+    assert last.model_extra["parse_error"] == choice.model_extra["parse_error"]
+    assert "parse_error" not in serve("</think>Fine." + EOS).chat().choices[0].model_extra
+
+
 def test_calls_nobody_asked_for_are_left_out(serve):
     choice = serve("</think>Well." + CALCULATE + EOS).chat().choices[0]
     assert (choice.message.content, choice.message.tool_calls, choice.finish_reason) == (
