@@ -1,5 +1,6 @@
 """One policy in one environment: the loop, the growing prompt, and the record that training replays."""
 
+from baleen.agent.context import ContextManagement, fewest_steps
 from baleen.agent.conversation import Conversation
 from baleen.agent.loop import Generate, Limits, PolicyFailure, rollout, rollout_all
 from baleen.agent.policies import EnginePolicy, ScriptedPolicy
@@ -8,6 +9,7 @@ from baleen.agent.trajectory import Chain, Completion, StopReason, Trajectory, T
 __all__ = [
     "Chain",
     "Completion",
+    "ContextManagement",
     "Conversation",
     "EnginePolicy",
     "Generate",
@@ -17,6 +19,7 @@ __all__ = [
     "StopReason",
     "Trajectory",
     "Turn",
+    "fewest_steps",
     "rollout",
     "rollout_all",
 ]

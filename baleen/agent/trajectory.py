@@ -46,14 +46,17 @@ class Completion:
 class Turn:
     """One completion and the assistant message it stands for; None where it was cut off or malformed.
 
-    starts_chain: its prompt does not extend the turn before (the first, or one after a new user message).
+    starts_chain: its prompt does not extend the turn before (the first, one after a
+        new user message, one after room was made in the context).
     think_tokens: sampled ids before the end of thinking; all of them when thinking never ended.
+    is_step: False only for a summary of the context that does not count as one.
     """
 
     completion: Completion
     message: Message | None
     starts_chain: bool
     think_tokens: int
+    is_step: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,11 @@ class Chain:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One rollout. reward: 0.0 to 1.0, None when the infrastructure failed. error: what went wrong, or ""."""
+    """One rollout. reward: 0.0 to 1.0, None when the infrastructure failed. error: what went wrong, or "".
+
+    messages: all that was said, discarded messages too. context: the context management in words, or "";
+    num_fired: how often it made room.
+    """
 
     task_id: str
     thinking_mode: str
@@ -81,6 +88,13 @@ class Trajectory:
     stop_reason: StopReason
     reward: float | None
     error: str = ""
+    context: str = ""
+    num_fired: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Completions that count as steps, finished or not."""
+        return sum(turn.is_step for turn in self.turns)
 
     @property
     def prompt_ids(self) -> list[int]:
@@ -100,7 +114,7 @@ class Trajectory:
         return sum(len(turn.message.get("tool_calls") or ()) for turn in self.turns if turn.message)
 
     def chains(self) -> list[Chain]:
-        """The turns as training rows: one, unless a new user message made the prompt drop its thinking."""
+        """The turns as training rows: one, unless a new user message or a full window made the prompt start afresh."""
         starts = [i for i, turn in enumerate(self.turns) if turn.starts_chain]
         return [_chain(self.turns[a:b]) for a, b in pairwise([*starts, len(self.turns)])]
 

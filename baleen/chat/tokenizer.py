@@ -26,9 +26,7 @@ class Tokenizer:
         _check_byte_level(spec)
         self._added: dict[str, int] = {token["content"]: token["id"] for token in added}
         self._special_ids = frozenset(token["id"] for token in added if token.get("special"))
-        self._text = tokenizers.Tokenizer.from_str(
-            json.dumps({**spec, "added_tokens": [], "post_processor": None})
-        )
+        self._text = _library_tokenizer({**spec, "added_tokens": [], "post_processor": None})
         self._check_controls_are_out_of_reach(spec["model"])
         self._bytes = _token_bytes(spec["model"]["vocab"], self._added)
         self.bos_token_id = self.control_id(BOS)
@@ -136,6 +134,13 @@ class TextStream:
     def finish(self) -> str:
         """U+FFFD for a character that was cut off, else nothing."""
         return self._decoder.decode(b"", final=True)
+
+
+def _library_tokenizer(spec: dict[str, Any]) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_str(json.dumps(spec))
+    except Exception as error:  # the library raises no narrower one
+        raise TokenizerError("not_a_tokenizer", f"tokenizer.json cannot be used: {error}") from error
 
 
 def byte_alphabet() -> dict[str, int]:

@@ -15,9 +15,7 @@ from baleen.chat.tokens import ASSISTANT, BOS, CONTROLS, DSML, EOS, PAD, THINK_E
 _FIRST = (BOS, EOS, PAD)  # ids 0, 1, 2
 _LAST = (USER, ASSISTANT, THINK_START, THINK_END, DSML)  # the end of the vocabulary
 
-# The released pre-tokenizer, which groups up to three digits; a small model computes better on single ones.
 _SPLITS = (
-    r"\p{N}",
     r"[一-龥぀-ゟ゠-ヿ]+",
     r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
     r"|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -39,10 +37,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | Path) -> 
             "vocab_too_small", f"vocab_size is {vocab_size}; bytes and control tokens need {least}"
         )
     raw = RawTokenizer(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _SPLITS]
-        + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
+    raw.pre_tokenizer = released_splits(digits=1)  # a small model computes better on single digits
     raw.decoder = decoders.ByteLevel()
     raw.post_processor = processors.ByteLevel(trim_offsets=False)
     trainer = trainers.BpeTrainer(
@@ -58,6 +53,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, path: str | Path) -> 
     raw.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(_transformers_config(), encoding="utf-8")
     return Tokenizer.from_pretrained(folder)
+
+
+def released_splits(digits: int) -> pre_tokenizers.PreTokenizer:
+    """The released pre-tokenizer, but with numbers cut into groups of up to `digits`; the release has 3."""
+    patterns = (rf"\p{{N}}{{1,{digits}}}", *_SPLITS)
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns]
+        + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
 
 
 def _added(token: str) -> AddedToken:
