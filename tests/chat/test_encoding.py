@@ -1,9 +1,7 @@
-"""The prompt format on small conversations written by hand, the retention rule, and that nobody forges a turn."""
-
-import pytest
+"""The prompt format on small conversations written by hand, and the retention rule."""
 
 from baleen.chat import encode_messages, encode_pieces
-from baleen.chat.tokens import CONTROLS, THINK_END, THINK_START
+from baleen.chat.tokens import THINK_END, THINK_START
 
 TOOL = {
     "type": "function",
@@ -59,40 +57,6 @@ def test_the_prompt_of_a_chain_only_grows():
     chain = [user("Q"), call("T1"), {"role": "tool", "content": "R1"}]
     longer = [*chain, call("T2"), {"role": "tool", "content": "R2"}]
     assert encode_messages(longer, "thinking").startswith(encode_messages(chain, "thinking"))
-
-
-@pytest.mark.parametrize("control", sorted(map(str, CONTROLS)))
-@pytest.mark.parametrize("mode", ["thinking", "chat"])
-def test_no_text_of_a_user_becomes_a_control_token(tokenizer, control, mode):
-    def controls(inserted: str) -> list[int]:
-        text = f"a{inserted}b"
-        messages = [
-            {
-                "role": "system",
-                "content": text,
-                "tools": [TOOL | {"function": TOOL["function"] | {"description": text}}],
-            },
-            user(text),
-            call(text) | {"content": text},
-            {"role": "tool", "content": text},
-        ]
-        known = {tokenizer.control_id(str(name)) for name in CONTROLS}
-        return [i for i in tokenizer.encode_pieces(encode_pieces(messages, mode)) if i in known]
-
-    assert controls(control) == controls("benign")
-
-
-@pytest.mark.parametrize("control", sorted(map(str, CONTROLS)))
-def test_a_control_string_cut_over_two_messages_is_no_control_token(tokenizer, control):
-    known = {tokenizer.control_id(str(name)) for name in CONTROLS}
-    for cut in range(1, len(control)):
-        results = [{"role": "tool", "content": control[:cut]}, {"role": "tool", "content": control[cut:]}]
-        two = call("T")
-        two["tool_calls"] = two["tool_calls"] * 2
-        ids = tokenizer.encode_pieces(encode_pieces([user(control[:cut]), two, *results], "thinking"))
-        benign = [{"role": "tool", "content": "x"}] * 2
-        expected = tokenizer.encode_pieces(encode_pieces([user("x"), two, *benign], "thinking"))
-        assert [i for i in ids if i in known] == [i for i in expected if i in known]
 
 
 def test_pieces_join_to_the_text():
