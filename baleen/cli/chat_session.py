@@ -96,6 +96,8 @@ class ChatSession:
             turn.add_completion(message, token_ids)
             if choice.finish_reason == "length":
                 screen.notice("cut at the limit of tokens")
+            if choice.parse_error:
+                screen.notice(f"parts of the answer could not be read: {choice.parse_error}")
             if choice.finish_reason != "tool_calls":
                 self.messages = turn.messages[len(head) :]
                 return spent

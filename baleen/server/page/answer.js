@@ -7,6 +7,7 @@ export class Answer {
     this.calls = [];
     this.usage = null;
     this.finishReason = null;
+    this.parseError = null;
   }
 
   add(chunk) {
@@ -23,12 +24,14 @@ export class Answer {
       call.function.arguments += piece.function.arguments ?? "";
     }
     this.finishReason = choice.finish_reason ?? this.finishReason;
+    this.parseError = choice.parse_error ?? this.parseError;
   }
 
   /** The assistant message. Reasoning goes back with it: inside a chain of tool calls the server wants it. */
   message() {
     const message = { role: "assistant", content: this.content, reasoning_content: this.reasoning };
-    if (this.calls.length) message.tool_calls = this.calls;
+    // An answer that ended otherwise may hold a call that broke off.
+    if (this.finishReason === "tool_calls") message.tool_calls = this.calls;
     return message;
   }
 }

@@ -71,6 +71,7 @@ async function converse(text) {
     for (let round = 0; round < TOOL_ROUNDS; round++) {
       const { answer, view } = await answerOnce(conversation, signal);
       conversation.push(answer.message());
+      if (answer.parseError) showError(list, `Parts of the answer could not be read: ${answer.parseError}`);
       if (answer.finishReason !== "tool_calls") return;
       conversation.push(...(await Promise.race([view.askResults(answer, compute), aborted(signal)])));
     }
