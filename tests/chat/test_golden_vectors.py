@@ -1,46 +1,40 @@
 """Byte-exact prompts, parses and kinds of error, as recorded from the release."""
 
+from typing import Any
+
 import pytest
 
 from baleen.chat import ChatError, encode_messages, parse_message_from_completion_text
-from tests.chat.vectors import VECTORS, conversation
+from tests.chat.vectors import GOLDEN
 
 
-def encode(vector):
-    return encode_messages(
-        conversation(vector),
-        vector["thinking_mode"],
-        context=vector["context"],
-        drop_thinking=vector["drop_thinking"],
-        add_default_bos_token=vector["add_default_bos_token"],
-    )
+def arguments(case: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in case.items() if name not in ("expected", "kind")}
 
 
-def named(section):
-    return [pytest.param(vector, id=vector["name"]) for vector in VECTORS[section]]
-
-
-@pytest.mark.parametrize("vector", named("encode"))
-def test_prompt(vector):
-    assert encode(vector) == vector["expected"]
-
-
-@pytest.mark.parametrize("vector", named("encode_errors"))
-def test_conversation_without_a_prompt(vector):
+@pytest.mark.parametrize("case", GOLDEN["encode"])
+def test_prompt(case):
+    if "expected" in case:
+        assert encode_messages(**arguments(case)) == case["expected"]
+        return
     with pytest.raises(ChatError) as caught:
-        encode(vector)
-    assert caught.value.kind == vector["error"]["kind"]
+        encode_messages(**arguments(case))
+    assert caught.value.kind == case["kind"]
 
 
-@pytest.mark.parametrize("vector", named("parse"))
-def test_completion(vector):
-    parsed = parse_message_from_completion_text(vector["completion"], vector["thinking_mode"])
-    assert parsed == vector["expected"]
-    assert list(parsed) == list(vector["expected"])
-
-
-@pytest.mark.parametrize("vector", named("parse_errors"))
-def test_completion_that_is_none(vector):
+@pytest.mark.parametrize("case", GOLDEN["parse"])
+def test_completion(case):
+    read = (case["completion"], case["thinking_mode"])
+    if "expected" in case:
+        parsed = parse_message_from_completion_text(*read)
+        assert parsed == case["expected"] and list(parsed) == list(case["expected"])
+        return
     with pytest.raises(ChatError) as caught:
-        parse_message_from_completion_text(vector["completion"], vector["thinking_mode"])
-    assert caught.value.kind == vector["error"]["kind"]
+        parse_message_from_completion_text(*read)
+    assert caught.value.kind == case["kind"]
+
+
+def test_the_record_has_both_outcomes_of_everything():
+    for section in ("encode", "parse"):
+        kinds = [case.get("kind", "") for case in GOLDEN[section]]
+        assert kinds.count("") >= 15 and len(set(kinds)) >= 8

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from baleen.chat import Tokenizer, TokenizerError, encode_messages, encode_pieces, train_tokenizer
 from baleen.chat.tokenizer import byte_alphabet
 from baleen.chat.tokenizer_training import released_splits
-from baleen.chat.tokens import ASSISTANT, BOS, CONTROLS, DSML, EOS, PAD, THINK_END, THINK_START, USER
-from tests.chat.vectors import VECTORS, conversation
+from baleen.chat.tokens import ASSISTANT, BOS, CONTROLS, DSML, EOS, PAD, THINK_END, THINK_START, USER, Control
+from tests.chat.vectors import GOLDEN
+
+RENDERED = [case for case in GOLDEN["encode"] if "expected" in case]
 
 # The model card's conversation in thinking mode, and its ids under DeepSeek-V3.2's tokenizer.
 CHECK_MESSAGES = [
@@ -80,17 +82,18 @@ def test_the_ids_of_the_model_card(released_tokenizer):
 
 
 def test_pieces_have_the_ids_that_the_whole_prompt_has_under_the_plain_library(tmp_path):
-    mine = train_tokenizer([v["expected"] for v in VECTORS["encode"]], 600, tmp_path)
+    mine = train_tokenizer([v["expected"] for v in RENDERED], 600, tmp_path)
     plain = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     compared = 0
-    for vector in VECTORS["encode"]:
-        pieces = encode_pieces(conversation(vector), vector["thinking_mode"], vector["context"], False)
-        spelled = any(control in piece for piece in pieces for control in CONTROLS if control != piece)
+    for case in RENDERED:
+        pieces = encode_pieces(case["messages"], case["thinking_mode"], case["context"], False)
+        texts = [piece for piece in pieces if not isinstance(piece, Control)]
+        spelled = any(control in text for text in texts for control in CONTROLS)
         if not spelled:  # where a text spells a control token the plain library lets it through
             whole = plain.encode("".join(pieces), add_special_tokens=False).ids
-            assert mine.encode_pieces(pieces) == whole, vector["name"]
+            assert mine.encode_pieces(pieces) == whole, case["messages"]
             compared += 1
-    assert compared > 50
+    assert compared >= 10
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])), st.data())

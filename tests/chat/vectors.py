@@ -1,22 +1,15 @@
-"""The golden vectors: prompts and parses recorded from the release's encoding code."""
+"""Conversations and completions with what the release's own code made of them (`tests/golden/make_chat.py`)."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-VECTORS = json.loads((Path(__file__).parent / "golden_vectors.json").read_text(encoding="utf-8"))
+GOLDEN: dict[str, list[dict[str, Any]]] = json.loads(
+    (Path(__file__).parents[1] / "golden" / "chat.json").read_text(encoding="utf-8")
+)
 
 
-def conversation(vector: dict[str, Any]) -> list[dict[str, Any]]:
-    """The messages of an encode vector, its tools put where it says."""
-    messages = [dict(message) for message in vector["messages"]]
-    if vector["tools"] is not None:
-        messages[vector["tools_target"]]["tools"] = vector["tools"]
-    return messages
-
-
-def completions() -> list[tuple[str, str, str]]:
-    """(name, completion, thinking mode) of every parse vector, errors included."""
-    return [
-        (v["name"], v["completion"], v["thinking_mode"]) for v in VECTORS["parse"] + VECTORS["parse_errors"]
-    ]
+def completions(longest: int = 10**6) -> list[tuple[str, str]]:
+    """(completion, thinking mode) of every recorded parse of up to `longest` characters, errors included."""
+    parses = GOLDEN["parse"]
+    return [(v["completion"], v["thinking_mode"]) for v in parses if len(v["completion"]) <= longest]
