@@ -128,11 +128,6 @@ class ManagedConversation:
         return self._seen.prompt_ids
 
     @property
-    def seen(self) -> list[Message]:
-        """The messages of the prompt."""
-        return self._seen.messages
-
-    @property
     def starts_chain(self) -> bool:
         return self._seen.starts_chain
 
@@ -160,7 +155,10 @@ class ManagedConversation:
         return Conversation(self._tokenizer, self._thinking_mode, [*self._seen.messages, request]).prompt_ids
 
     def make_room(self, summary: str = "") -> None:
-        """Discard, and note the summary in place of earlier notes; encodes the whole prompt afresh."""
+        """Discard, and note the summary in place of earlier notes; encodes the whole prompt afresh.
+
+        Raises EncodingError where a call that stays has no rendering.
+        """
         assert self._management is not None, "there is no strategy to make room with"
         self.num_fired += 1
         self._kept, thoughts = self._management.discard(self._kept, self._tokenizer)

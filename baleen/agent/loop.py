@@ -118,8 +118,11 @@ class _Episode:
 
     async def play_turn(self, generate: Generate, params: SamplingParams, limits: Limits) -> _End | None:
         """One completion and the world's reply; the end of the episode if this was it."""
-        if self.conversation.is_due and (end := await self._make_room(generate, params)):
-            return end
+        try:
+            if self.conversation.is_due and (end := await self._make_room(generate, params)):
+                return end
+        except EncodingError as error:
+            return self._without_rendering(error)
         prompt_ids = self.conversation.prompt_ids
         if len(prompt_ids) >= limits.max_length:
             error = f"the prompt has {len(prompt_ids)} tokens, max_length is {limits.max_length}"
@@ -199,8 +202,11 @@ class _Episode:
         try:
             self.conversation.add(replies)
         except EncodingError as error:
-            # A call the tools could refuse may still have no rendering once its turn is encoded afresh.
-            if self.conversation.seen[error.message_index].get("role") != "assistant":
-                raise
-            return _End(StopReason.PARSE_ERROR, f"{error.kind}: {error}")
+            return self._without_rendering(error)
         return None
+
+    def _without_rendering(self, error: EncodingError) -> _End:
+        """A call the tools could refuse may still have no rendering once its turn is encoded afresh."""
+        if "tool_calls" not in error.field:
+            raise error
+        return _End(StopReason.PARSE_ERROR, f"{error.kind}: {error}")

@@ -172,6 +172,20 @@ def test_a_policy_that_fails_at_the_summary_ends_the_rollout(tokenizer):
     assert trajectory.stop_reason is StopReason.POLICY_ERROR and trajectory.reward is None
 
 
+@pytest.mark.parametrize("options", [{}, {"share_of": "tokens"}])
+def test_a_call_without_a_rendering_ends_the_rollout(tokenizer, options):
+    """Its arguments are no JSON: the tool refuses it, and only encoding it afresh finds it out."""
+    broken = calls_text(
+        ("calculate", '<｜DSML｜parameter name="expression" string="false">1+</｜DSML｜parameter>')
+    )
+    _, prompts = play(tokenizer, [*(call(n) for n in range(STEPS)), broken, ANSWER], None)
+    management = ContextManagement("discard-75", int(len(prompts[STEPS]) / 0.8) + 2, **options)
+    script = [*(call(n) for n in range(STEPS)), broken, call(1), ANSWER]
+    trajectory, _ = play(tokenizer, script, management)
+    assert trajectory.stop_reason is StopReason.PARSE_ERROR
+    assert trajectory.error.startswith("tool_call_arguments_not_json")
+
+
 def test_the_fewest_steps_of_those_that_finished(tokenizer):
     def of(steps: int, reason: StopReason = StopReason.FINISHED) -> Trajectory:
         trajectory, _ = play(tokenizer, [*(call(n) for n in range(steps)), ANSWER], None)
