@@ -61,7 +61,8 @@ class TensorFolder:
         for name, file in index.items():
             if name not in self.entries:
                 raise UserError(f"{self.path / file}: tensor {name} is missing, {INDEX} says it is here")
-        self._file, self._shard = "", None
+        self._file = ""
+        self._shard: Any = None  # the library names no type for an open file
 
     def read(self, name: str) -> Tensor:
         """The tensor as stored. One file is open at a time, so that at most its pages stay in memory."""
