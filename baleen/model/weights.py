@@ -1,98 +1,178 @@
 """Hugging Face-format folders in and out: `config.json` and safetensors under the released names."""
 
-import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from baleen.config import ModelConfig, UserError
+from baleen.config.files import sync_folder
+from baleen.model.fp8 import FP8Linear, FP8Stack
+from baleen.model.safetensors_folder import (
+    Entry,
+    TensorFolder,
+    partial_name,
+    plan_shards,
+    publish,
+    withdraw,
+    write_shard,
+)
 from baleen.model.transformer import Transformer, rope_frequencies
+from baleen.ops import FP8, dequantise, scale_shape
+
+QUANTIZATION_CONFIG = {
+    "quant_method": "fp8",
+    "fmt": "e4m3",
+    "activation_scheme": "dynamic",
+    "weight_block_size": [128, 128],
+}
+SCALE_DTYPES = (torch.float32, torch.float8_e8m0fnu)
+_STACKED = r"(.*\.experts)\.(gate_proj|up_proj|down_proj)(\.weight(?:_scale_inv)?)?"
 
 
-def save_model(model: Transformer, path: str | Path) -> None:
-    """Write `config.json` and `model.safetensors`; experts are unstacked to one tensor each, as released."""
+def save_model(model: Transformer, path: str | Path, max_shard_bytes: int = 5 * 10**9) -> None:
+    """Write the model as released: experts one tensor each, FP8 weights with their block scales.
+
+    Files hold at most `max_shard_bytes`; more than one come with an index. A model that the folder holds stays until
+    the new files are written; then its `config.json` goes first and the new one comes last, so that a kill leaves
+    a whole model or none.
+    """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().contiguous() for name, tensor in _released_tensors(model)}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(model.config.to_hf_dict(), indent=2) + "\n")
+    tensors = dict(released_tensors(model))
+    sizes = {name: tensor.nbytes for name, tensor in tensors.items()}
+    shards = plan_shards(sizes, max_shard_bytes)
+    partials = {file: partial_name(folder / file) for file in shards}
+    for file, names in shards.items():
+        write_shard(partials[file], {name: tensors[name] for name in names})
+    withdraw(folder, keep=[path.name for path in partials.values()])
+    for file, partial in partials.items():
+        os.replace(partial, folder / file)
+    sync_folder(folder)
+    config = model.config.to_hf_dict()
+    if any(tensor.dtype == FP8 for tensor in tensors.values()):
+        config["quantization_config"] = QUANTIZATION_CONFIG
+    publish(folder, shards, sizes, config)
 
 
 def load_model(
-    path: str | Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    path: str | Path,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    fp8: Literal["dequantise", "keep"] = "dequantise",
 ) -> Transformer:
-    """Read a folder that `save_model` or `transformers` wrote; shards are found by their index.
+    """Read a folder that `save_model` or `transformers` wrote, or a release with FP8 weights, tensor by tensor.
+
+    Peak memory is the model and one shard. `fp8="keep"` leaves the FP8 weights of the layers as stored and
+    dequantises them at each use: a quarter of the memory of float32, more time; such a model is not trained.
 
     Raises:
-        UserError: missing files, or tensors that are missing, unexpected or of another shape than the config says.
+        UserError: missing or damaged files, or tensors that are missing, unexpected, of another shape or type than
+            the config says. All headers are checked before memory is taken.
     """
-    folder = Path(path)
-    config = ModelConfig.from_pretrained(folder)
+    folder = TensorFolder(path)
+    config = ModelConfig.from_pretrained(path)
     with torch.device("meta"):
         model = Transformer(config)
-    model.to_empty(device=device)
+    check_tensors(str(path), folder.entries, model)
     model.to(dtype)
+    if fp8 == "keep":
+        _keep_fp8(model, folder.entries, dtype)
+    model.to_empty(device=device)
+    if config.tie_word_embeddings:
+        model.lm_head.weight = model.model.embed_tokens.weight
     # not a weight: it comes from the config, and rounding it to `dtype` would shift far positions
     model.rope_frequencies = rope_frequencies(config).to(device)
-    targets = dict(_released_tensors(model))
-    missing = set(targets)
-    for name, tensor in _read(folder):
-        if name not in targets:
-            if _is_tied_copy(name, config):
-                continue
-            raise UserError(
-                f"{folder}: tensor {name} does not belong to this config; check config.json's sizes"
-            )
-        if targets[name].shape != tensor.shape:
-            have, want = tuple(tensor.shape), tuple(targets[name].shape)
-            raise UserError(f"{folder}: tensor {name} has shape {have}, config.json asks for {want}")
+    targets = dict(released_tensors(model))
+    for name in folder.entries:
+        if name not in targets:  # a tied copy, or the scales of a weight that is dequantised
+            continue
+        tensor = folder.read(name)
+        if tensor.dtype == FP8 and targets[name].dtype != FP8:
+            tensor = dequantise(tensor, folder.read(scale_name(name)))
         with torch.no_grad():
             targets[name].copy_(tensor)
-        missing.discard(name)
-    if missing:
-        raise UserError(f"{folder}: {len(missing)} tensors are missing, the first is {min(missing)}")
     return model.eval()
 
 
-def _released_tensors(model: Transformer) -> Iterator[tuple[str, Tensor]]:
-    """Every parameter and routing bias under its released name; stacked experts as views of single experts."""
-    seen: set[int] = set()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) in seen:  # a tied head is stored once
+def check_tensors(source: str, entries: Mapping[str, Entry], model: Transformer) -> None:
+    """Compare what a folder `source` holds with the names and shapes of `model`, block scales with their weights."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in released_tensors(model)}
+    for name, (file, dtype, shape) in entries.items():
+        where = f"{source}/{file}: tensor {name}"
+        weight = name.removesuffix("_scale_inv")
+        if name != weight:
+            if weight not in entries or entries[weight].dtype != FP8:
+                raise UserError(f"{where} scales no FP8 weight; expected {weight} of type float8_e4m3fn")
+            if dtype not in SCALE_DTYPES:
+                raise UserError(f"{where} has type {dtype}; expected float32 or float8_e8m0fnu")
+            expected = scale_shape(entries[weight].shape)
+        elif name in wanted:
+            expected = wanted[name]
+        elif is_tied_copy(name, model.config):
             continue
-        seen.add(id(tensor))
-        stacked = re.fullmatch(r"(.*\.experts)\.(gate_proj|up_proj|down_proj)", name)
-        if stacked:
-            for expert in range(tensor.shape[0]):
-                yield f"{stacked[1]}.{expert}.{stacked[2]}.weight", tensor[expert]
         else:
-            yield name, tensor
+            raise UserError(f"{where} does not belong to this config; check config.json's sizes")
+        if shape != expected:
+            raise UserError(f"{where} has shape {shape}, config.json asks for {expected}")
+        if dtype == FP8 and (len(shape) != 2 or scale_name(name) not in entries):
+            raise UserError(f"{where} is FP8 without {scale_name(name)}; copy the checkpoint again")
+        if dtype == torch.float8_e8m0fnu and name == weight:
+            raise UserError(f"{where} has type {dtype}, which is for scales; expected float32 or bfloat16")
+    missing = wanted.keys() - entries.keys()
+    if missing:
+        raise UserError(f"{source}: {len(missing)} tensors are missing, the first is {min(missing)}")
 
 
-def _is_tied_copy(name: str, config: ModelConfig) -> bool:
+def scale_name(weight: str) -> str:
+    """The released name of the block scales of `weight`."""
+    return f"{weight}_scale_inv"
+
+
+def is_tied_copy(name: str, config: ModelConfig) -> bool:
     """The MTP layer's copies of embedding and head, and the head of a model that ties it."""
     mtp = f"model.layers.{config.num_hidden_layers}."
     copies = {mtp + "embed_tokens.weight", mtp + "shared_head.head.weight"}
     return name in copies or (config.tie_word_embeddings and name == "lm_head.weight")
 
 
-def _read(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        files = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    else:
-        files = ["model.safetensors"]
-    for file in files:
-        if not (folder / file).exists():
-            raise UserError(f"{folder / file} does not exist; the checkpoint is incomplete")
-        try:
-            with safe_open(folder / file, framework="pt") as shard:
-                for name in shard.keys():  # noqa: SIM118  (safe_open is no mapping)
-                    yield name, shard.get_tensor(name)
-        except SafetensorError as error:
-            raise UserError(f"{folder / file} is damaged ({error}); copy it again from its source") from None
+def released_tensors(model: Transformer) -> Iterator[tuple[str, Tensor]]:
+    """Every weight, routing bias and block scale under its released name; stacked experts as views of single ones."""
+    seen: set[int] = set()
+    for key, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) in seen:  # a tied head is stored once
+            continue
+        seen.add(id(tensor))
+        name = re.sub(r"\.stored$", ".weight", key)
+        stacked = re.fullmatch(_STACKED, name)
+        if stacked and tensor.ndim == 3:
+            for expert in range(tensor.shape[0]):
+                yield f"{stacked[1]}.{expert}.{stacked[2]}{stacked[3] or '.weight'}", tensor[expert]
+        else:
+            yield name, tensor
+
+
+def _keep_fp8(model: Transformer, entries: Mapping[str, Entry], dtype: torch.dtype) -> None:
+    """Replace the layers' linear maps and expert stacks whose weights are FP8 in the checkpoint."""
+    for path, module in list(model.model.layers.named_modules(prefix="model.layers")):
+        if isinstance(module, torch.nn.Linear):
+            scale = _scale_dtype([f"{path}.weight"], entries)
+            if scale is not None:
+                parent, _, child = path.rpartition(".")
+                setattr(model.get_submodule(parent), child, FP8Linear(module.weight.shape, scale, dtype))
+        elif path.endswith(".experts"):
+            for child, stack in list(module.named_parameters(recurse=False)):
+                scale = _scale_dtype([f"{path}.{e}.{child}.weight" for e in range(len(stack))], entries)
+                if scale is not None:
+                    delattr(module, child)
+                    setattr(module, child, FP8Stack(stack.shape, scale, dtype))
+
+
+def _scale_dtype(weights: list[str], entries: Mapping[str, Entry]) -> torch.dtype | None:
+    """The one type of the scales of `weights`; None unless all are FP8 and agree, so they can be stacked."""
+    found: set[Any] = {entries[w].dtype == FP8 and entries[scale_name(w)].dtype for w in weights}
+    return found.pop() or None if len(found) == 1 else None

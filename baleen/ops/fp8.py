@@ -1,0 +1,43 @@
+"""FP8 weights with one scale per 128 x 128 block (V3 report, sec. 3.3.2; the released `weight_scale_inv`)."""
+
+import torch
+from torch import Tensor
+
+BLOCK = 128  # rows and columns that share a scale; the last block of a dimension may be smaller
+FP8 = torch.float8_e4m3fn
+
+
+def scale_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of the block scales of a weight [..., O, I]: [..., ceil(O / 128), ceil(I / 128)]."""
+    return (*shape[:-2], -(-shape[-2] // BLOCK), -(-shape[-1] // BLOCK))
+
+
+def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """`weight` [O, I] -> (e4m3 values [O, I], float32 scales by block); each block's largest number becomes 448.
+
+    A number differs from its dequantised one by at most 2^-4 of itself, or scale x 2^-10 where it is tiny.
+    """
+    limit = torch.finfo(FP8).max
+    scales = weight.new_ones(scale_shape(tuple(weight.shape)), dtype=torch.float32)
+    values = torch.empty(weight.shape, dtype=FP8, device=weight.device)
+    for i, rows in enumerate(weight.split(BLOCK)):
+        strip = torch.nn.functional.pad(rows.float(), (0, -rows.shape[1] % BLOCK))
+        blocks = strip.unflatten(1, (-1, BLOCK))  # [rows, blocks, 128]
+        largest = blocks.abs().amax((0, 2))
+        # below this the division would overflow; such a block rounds to zero
+        scales[i] = torch.where(largest > 1e-30, largest / limit, 1.0)
+        scaled = (blocks / scales[i].unsqueeze(-1)).clamp(-limit, limit).flatten(1)
+        values[i * BLOCK : i * BLOCK + len(rows)] = scaled[:, : rows.shape[1]].to(FP8)
+    return values, scales
+
+
+def dequantise(values: Tensor, scales: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """value x scale of its block, computed in float32: e4m3 `values` [..., O, I] -> `dtype` [..., O, I].
+
+    `scales` [..., ceil(O / 128), ceil(I / 128)] are float32 or powers of two (float8_e8m0fnu, "UE8M0").
+    """
+    weight = values.float()
+    by_row = scales.float().repeat_interleave(BLOCK, -2)[..., : values.shape[-2], :]
+    for block, columns in enumerate(weight.split(BLOCK, -1)):
+        columns *= by_row[..., block : block + 1]
+    return weight.to(dtype)
