@@ -145,11 +145,14 @@ def partial_name(path: Path) -> Path:
 
 
 def withdraw(folder: Path, keep: Iterable[str] = ()) -> None:
-    """Make the model in `folder` absent: config and index first, so that no moment shows a part of it."""
+    """Make the model in `folder` absent: config and index first, so that no moment shows a part of it.
+
+    Only files with a model's names go: what else lies in the folder is somebody's.
+    """
     for name in ("config.json", INDEX):
         (folder / name).unlink(missing_ok=True)
     sync_folder(folder)
-    for pattern in ("*.safetensors", ".*.partial"):
+    for pattern in (SINGLE, "model-*-of-*.safetensors", ".model*.safetensors.partial"):
         for path in folder.glob(pattern):
             if path.name not in keep:
                 path.unlink()

@@ -218,3 +218,18 @@ def test_a_tied_head_is_stored_once_and_loads(tmp_path):
     assert loaded.lm_head.weight is loaded.model.embed_tokens.weight
     ids = torch.arange(40).unsqueeze(0)
     assert torch.equal(model(ids), loaded(ids))
+
+
+def test_saving_over_a_model_replaces_its_files_and_no_others(folder):
+    (folder / "adapter.safetensors").write_bytes(b"somebody's")
+    shards = len(list(folder.glob("model-*.safetensors")))
+    model = load_model(folder)
+    save_model(model, folder)
+    assert shards > 1 and sorted(p.name for p in folder.glob("*.safetensors")) == [
+        "adapter.safetensors",
+        "model.safetensors",
+    ]
+    assert not (folder / INDEX).exists()
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), load_model(folder).parameters(), strict=True)
+    )
