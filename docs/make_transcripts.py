@@ -18,7 +18,7 @@ from openai import OpenAI
 from baleen.environments import Task, environment_for, sample_task
 
 BALEEN = [sys.executable, "-c", "import sys; from baleen.cli.main import main; sys.exit(main(sys.argv[1:]))"]
-KINDS = (("sum", 5), ("program", 2), ("calculator", 1), ("lookup", 2))
+KINDS = (("sum", 4), ("program", 2), ("calculator", 1), ("lookup", 2))
 SECONDS = 120  # for any one thing
 
 

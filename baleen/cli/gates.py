@@ -111,11 +111,8 @@ def mixed_gates(after: Answers, before: Answers) -> list[Gate]:
     return [gate("rise of accuracy, summed over domains", rise, ">=", 0.0, hint)]
 
 
-def speciale_gates(after: Answers, before: Answers, hard: Mapping[str, Sequence[int]]) -> list[Gate]:
-    """Speciale against the penalised model. `hard`: family -> difficulties."""
-    after, before = (
-        [a for a in group if a["difficulty"] in hard.get(a["family"], ())] for group in (after, before)
-    )
+def speciale_gates(after: Answers, before: Answers) -> list[Gate]:
+    """Speciale against the penalised model, on the hard tasks."""
     longer = mean(after, "think_tokens") / max(1e-9, mean(before, "think_tokens"))
     hint = "raise speciale.steps, or mixed.length_penalty for a terser start"
     return [
@@ -128,6 +125,11 @@ def speciale_gates(after: Answers, before: Answers, hard: Mapping[str, Sequence[
             hint,
         ),
     ]
+
+
+def of_hardness(answers: Answers, hard: Mapping[str, Sequence[int]], wanted: bool) -> Answers:
+    """The answers to hard tasks, or to the others. `hard`: family -> difficulties."""
+    return [a for a in answers if (a["difficulty"] in hard.get(a["family"], ())) == wanted]
 
 
 def of_domain(answers: Answers, domain: str) -> Answers:

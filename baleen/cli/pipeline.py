@@ -66,7 +66,11 @@ class Pipeline:
         self.heldout_rows = self._heldout_rows(corpus)
         self.heldout_text = first_rows(self.heldout_rows, len(self.heldout_rows.token_ids) // 2)
         evaluation = recipe.evaluation
-        self.tasks = stage_data.held_out_tasks(evaluation.tasks, evaluation.attempts, recipe.seed)
+        asked = {
+            family: (*evaluation.tasks.get(family, ()), *evaluation.hard.get(family, ()))
+            for family in {**evaluation.tasks, **evaluation.hard}
+        }
+        self.tasks = stage_data.held_out_tasks(asked, evaluation.attempts, recipe.seed)
 
     def run(self, stages: Sequence[str]) -> bool:
         """Run `stages` that are not done yet; whether all gates of `stages` passed."""
@@ -228,19 +232,24 @@ class Pipeline:
         return found
 
     def _gates(self, name: str, answers: gates.Answers) -> list[gates.Gate]:
-        def of(stage: str | None) -> gates.Answers:
-            return self._record(stage)["answers"]
+        hard = self.recipe.evaluation.hard
 
+        def of(stage: str | None, hardness: bool = False) -> gates.Answers:
+            return gates.of_hardness(self._record(stage)["answers"], hard, hardness)
+
+        parent = PARENTS[name]
         if name == "sft":
             return gates.sft_gates(answers)
-        if name == "distill":
-            return gates.distill_gates(answers, {domain: of(f"specialist_{domain}") for domain in DOMAINS})
-        before = of(PARENTS[name])
-        if name == "mixed":
-            return gates.mixed_gates(answers, before)
         if name == "speciale":
-            return gates.speciale_gates(answers, before, self.recipe.evaluation.hard)
-        return gates.specialist_gates(name.removeprefix("specialist_"), answers, before)
+            return gates.speciale_gates(gates.of_hardness(answers, hard, True), of(parent, True))
+        after = gates.of_hardness(answers, hard, False)
+        if name == "distill":
+            teachers = {domain: of(f"specialist_{domain}") for domain in DOMAINS}
+            return gates.distill_gates(after, teachers)
+        before = of(parent)
+        if name == "mixed":
+            return gates.mixed_gates(after, before)
+        return gates.specialist_gates(name.removeprefix("specialist_"), after, before)
 
     def _record(self, name: str | None) -> dict[str, Any]:
         record = self.folder.read_stage(name) if name else None

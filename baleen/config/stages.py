@@ -94,7 +94,7 @@ class Evaluation(Strict):
 
     attempts: int = Field(gt=0)  # at each difficulty of each family
     tasks: dict[str, tuple[int, ...]]
-    hard: dict[str, tuple[int, ...]]  # those of `tasks` that Speciale is for
+    hard: dict[str, tuple[int, ...]]  # what Speciale is for: asked as well, but no part of a domain's score
     max_tokens: int = Field(default=128, gt=0)
     temperature: float = Field(default=1.0, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)

@@ -1,4 +1,4 @@
-"""Little programs on a string of digits: reverse, sort, rotate, swap."""
+"""Little programs on a string of four digits: reverse, sort, rotate, swap."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ _NAMES = tuple(OPERATIONS)
 
 
 class Program:
-    """ "Apply rev, sort to 48213."; difficulty is the number of operations, on four or five digits."""
+    """ "Apply rev, sort to 4813."; difficulty is the number of operations."""
 
     name = "program"
     domain: Domain = "logic"
@@ -31,7 +31,7 @@ class Program:
             # An operation twice in a row would mostly undo itself or do nothing.
             if not operations or operation != operations[-1]:
                 operations.append(operation)
-        return {"operations": operations, "digits": _digits(rng.randint(4, 5), rng)}
+        return {"operations": operations, "digits": _digits(4, rng)}
 
     def key(self, data: Mapping[str, Any]) -> str:
         # The string alone: a held-out string was never seen under any program.

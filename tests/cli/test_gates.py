@@ -75,5 +75,6 @@ def test_speciale_is_judged_on_hard_tasks_alone():
     hard = {"sum": [9]}
     before = [*answers("math", 100, think=10), *answers("math", 250, think=10, difficulty=2)]
     after = [*answers("math", 140, think=20), *answers("math", 0, think=1, difficulty=2)]
-    assert verdicts(gates.speciale_gates(after, before, hard)) == [True, True]
-    assert verdicts(gates.speciale_gates(before, after, hard)) == [False, False]
+    before, after = (gates.of_hardness(asked, hard, True) for asked in (before, after))
+    assert verdicts(gates.speciale_gates(after, before)) == [True, True]
+    assert verdicts(gates.speciale_gates(before, after)) == [False, False]
