@@ -16,6 +16,7 @@ COMMANDS = {
     "quickstart": "train a tiny model through every stage, evaluate it, write a report",
     "chat": "talk to a model in the terminal",
     "serve": "serve a model over HTTP (OpenAI chat completions)",
+    "plan": "show what a model takes, from its config: parameters, bytes, FLOPs, dollars",
     "report": "write a run's report again",
     "doctor": "show what this machine offers and what to mend",
 }

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -59,6 +60,53 @@ def load_model(
     return model.eval()
 
 
+def released_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that `load_model` asks a checkpoint of `config` for; nothing is allocated."""
+    with torch.device("meta"):
+        model = Transformer(config)
+    return {name: tuple(tensor.shape) for name, tensor in _released_tensors(model)}
+
+
+def read_index(file: Path) -> dict[str, str]:
+    """The `weight_map` of a `model.safetensors.index.json`: tensor name -> file of its shard.
+
+    Raises:
+        UserError: the file does not exist, is not JSON, or holds no weight_map.
+    """
+    try:
+        names = json.loads(file.read_text())["weight_map"]
+        return {str(name): str(shard) for name, shard in names.items()}
+    except FileNotFoundError:
+        raise UserError(f"{file} does not exist; give a checkpoint's model.safetensors.index.json") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid JSON ({error}); copy it again from its source") from None
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{file} has no weight_map of names to files; give a checkpoint's model.safetensors.index.json"
+        ) from None
+
+
+@dataclass(frozen=True)
+class IndexDifference:
+    """Where the names of an index depart from a config's, in order; and those that need no place of their own."""
+
+    missing: list[str]
+    unexpected: list[str]
+    tied_copies: list[str]  # of the embedding and the head
+    scales: list[str]  # of FP8 blocks, beside the matrices they belong to
+
+
+def compare_index(config: ModelConfig, names: Iterable[str]) -> IndexDifference:
+    """`names` of a checkpoint against `released_shapes`. An index knows no shapes, so names are all that is seen."""
+    expected, given = released_shapes(config), set(names)
+    more = sorted(given - set(expected))
+    tied = [name for name in more if _is_tied_copy(name, config)]
+    matrices = {f"{name}_scale_inv" for name, shape in expected.items() if len(shape) == 2}
+    scales = [name for name in more if name in matrices]
+    unexpected = sorted(set(more) - set(tied) - set(scales))
+    return IndexDifference(sorted(set(expected) - given), unexpected, tied, scales)
+
+
 def _released_tensors(model: Transformer) -> Iterator[tuple[str, Tensor]]:
     """Every parameter and routing bias under its released name; stacked experts as views of single experts."""
     seen: set[int] = set()
@@ -83,10 +131,7 @@ def _is_tied_copy(name: str, config: ModelConfig) -> bool:
 
 def _read(folder: Path) -> Iterator[tuple[str, Tensor]]:
     index = folder / "model.safetensors.index.json"
-    if index.exists():
-        files = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    else:
-        files = ["model.safetensors"]
+    files = sorted(set(read_index(index).values())) if index.exists() else ["model.safetensors"]
     for file in files:
         if not (folder / file).exists():
             raise UserError(f"{folder / file} does not exist; the checkpoint is incomplete")
