@@ -24,8 +24,9 @@ ASSUMPTIONS = {
     "serving": "each data group holds all weights and serves its share of the sequences; tensor devices share heads, "
     "MLP widths and vocabulary, not the cache; experts lie whole on groups of EXPERT devices; activations and "
     "fragmentation not counted",
-    "training": "float32 weights and gradients, Muon's one and AdamW's two states, all sharded over the devices; "
-    "gathered: the largest layer while it is computed; activations not counted",
+    "training": "float32 weights and gradients, Muon's one and AdamW's two states, split as for serving and then "
+    "sharded over the devices that would hold copies; gathered: the largest layer while it is computed; activations "
+    "not counted",
 }
 
 

@@ -145,7 +145,7 @@ def serving_memory(
 def training_memory(
     shapes: Shapes, config: ModelConfig, mesh: Mesh, optimiser_states: Callable[[str, int], int]
 ) -> dict[str, int]:
-    """Bytes on one device when weights, gradients and optimiser states are float32 and sharded over all devices.
+    """Bytes on one device, all in float32: split as in `serving_memory`, then sharded where copies would be.
 
     optimiser_states: of a tensor's name and dimensions, how many numbers the optimiser keeps for each weight.
     `gathered` is what sharding has to bring back for the largest layer while it is computed; activations are not
@@ -162,9 +162,12 @@ def training_memory(
         return math.ceil(dense / mesh.data) + math.ceil(experts * mesh.expert / mesh.devices)
 
     weights, states = sharded(lambda name, dimensions: 1), sharded(optimiser_states)
+    layers: dict[int, dict[str, tuple[int, ...]]] = {}
+    for name, shape in trained.items():
+        if (number := _layer(name)) is not None:
+            layers.setdefault(number, {})[name] = shape
     gathered = 0
-    for number in {_layer(name) for name in trained} - {None}:
-        layer = {name: shape for name, shape in trained.items() if _layer(name) == number}
+    for layer in layers.values():
         dense, experts = _held(layer, mesh, lambda name, shape: FP32 * math.prod(shape))
         gathered = max(gathered, dense * (mesh.data > 1) + experts * (mesh.devices > mesh.expert))
     parts = {"weights": weights, "gradients": weights, "optimiser": states, "gathered": gathered}

@@ -51,7 +51,9 @@ def test_a_whole_prompt_in_mha_mode(sparse: bool) -> None:
     config, length = ModelConfig.preset("tiny", sparse_attention=sparse), 96
     tokens = torch.arange(length).view(1, -1)
     mha, _, index = cost_model.pair_flops(config)
-    weights = 2 * cost_model.active_parameters(config, sparse=True)  # the KL needs the indexers in either case
+    weights = 2 * cost_model.active_parameters(
+        config, sparse=True
+    )  # the KL needs the indexers in either case
     head_sum = 2 * config.index_n_heads
     ours = length * (weights + config.num_hidden_layers * length * (mha + index + head_sum))
     assert counted(config, tokens, None, kl=True) == ours
