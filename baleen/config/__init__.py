@@ -2,6 +2,14 @@
 
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.config.errors import UsageError, UserError
-from baleen.config.model import ModelConfig, RopeScaling
+from baleen.config.model import ModelConfig, RopeScaling, presets
 
-__all__ = ["EngineConfig", "ModelConfig", "RopeScaling", "SamplingParams", "UsageError", "UserError"]
+__all__ = [
+    "EngineConfig",
+    "ModelConfig",
+    "RopeScaling",
+    "SamplingParams",
+    "UsageError",
+    "UserError",
+    "presets",
+]

@@ -56,6 +56,11 @@ _IGNORED_KEYS = frozenset(
 )
 
 
+def presets() -> dict[str, str]:
+    """Every shipped config's name and what it is for, the `description` in its file."""
+    return {file.stem: json.loads(file.read_text())["description"] for file in sorted(PRESETS.glob("*.json"))}
+
+
 class RopeScaling(BaseModel):
     """YaRN context extension (Peng et al. 2023): rescales the slow rotary frequencies by `factor`."""
 
@@ -176,8 +181,8 @@ class ModelConfig(BaseModel):
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> "ModelConfig":
-        """Read `config.json` of a Hugging Face-format folder."""
-        file = Path(path) / "config.json"
+        """Read `config.json` of a Hugging Face-format folder, or that file itself."""
+        file = Path(path) if Path(path).is_file() else Path(path) / "config.json"
         try:
             values = json.loads(file.read_text())
         except FileNotFoundError:
@@ -188,16 +193,19 @@ class ModelConfig(BaseModel):
             raise UserError(
                 f"{file} is not valid JSON ({error}); restore it from the checkpoint's source"
             ) from None
+        if not isinstance(values, dict):
+            raise UserError(f"{file} holds no JSON object; restore it from the checkpoint's source")
         return cls.from_dict(values, str(file))
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "ModelConfig":
         """A shipped config: see `presets/`; `changes` replace single fields."""
-        file = PRESETS / f"{name}.json"
-        if not file.exists():
-            known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.json")))
-            raise UserError(f"preset {name!r} does not exist; choose one of: {known}")
-        return cls.from_dict(json.loads(file.read_text()) | changes, str(file.name))
+        if name not in (known := presets()):
+            choices = "; ".join(f"{preset} ({purpose})" for preset, purpose in known.items())
+            raise UserError(f"preset {name!r} does not exist; choose one of: {choices}")
+        values = json.loads((PRESETS / f"{name}.json").read_text())
+        del values["description"]
+        return cls.from_dict(values | changes, f"{name}.json")
 
     def replace(self, **changes: Any) -> "ModelConfig":
         """A copy with `changes`, checked like a new one."""

@@ -62,6 +62,14 @@ def attention_flops(config: ModelConfig, position: int, phase: Phase, sparse: bo
     return float(layers * (attention + position * index))
 
 
+def token_flops(config: ModelConfig, position: int, phase: Phase, sparse: bool) -> float:
+    """FLOPs of one token at `position` in the main model: two for every weight it meets, and its attention.
+
+    A decoded token computes logits; so is a prefilled one counted, though a server needs only the last one's.
+    """
+    return 2 * active_parameters(config, sparse) + attention_flops(config, position, phase, sparse)
+
+
 def prompt_flops(config: ModelConfig, length: int, sparse: bool) -> float:
     """FLOPs of all layers' attention for a whole prompt: the sum over its causal pairs."""
     mha, mqa, index = pair_flops(config)

@@ -1,7 +1,8 @@
 """The report's figures of cost against token position: measured, and by the cost model."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,24 +70,53 @@ def modelled(config: ModelConfig | None) -> Plot:
 
     def draw(panels: Sequence[Axes]) -> None:
         for axes, (sizes, phase, end, title) in zip(panels, panels_of, strict=True):
-            positions = sorted({*np.linspace(0, end, 33).astype(int).tolist(), *_kinks(sizes)})
-            lines = [
-                [cost_model.dollars_per_million(sizes, p, phase, sparse) for p in positions]
-                for sparse in (False, True)
-            ]
-            unit, name = _dollar_unit(max(map(max, lines)))
-            dense, sparse = ([value * unit for value in line] for line in lines)
-            axes.plot(positions, dense, color=ORANGE)
-            axes.plot(positions, sparse, color=BLUE)
-            axes.set_title(f"{title}, $ per {name} tokens")
-            axes.set_ylim(bottom=0)
-            axes.set_xlim(0, end)
-            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-            _position_axis(axes)
-            label_lines(axes, [(dense[-1], "dense", ORANGE), (sparse[-1], "DSA", BLUE)])
+            _draw_dollars(axes, sizes, phase, end, title)
 
     label = "Modelled dollars per million tokens against token position, dense and DSA, prefill and decode"
     return plot("modelled-cost", label, Grid(len(panels_of), 2, 280, 215), draw)
+
+
+def planned(config: ModelConfig, end: int) -> Plot:
+    """Dollars and FLOPs of one token of a model at positions from 0 to `end`, prefill and decode, dense and DSA."""
+    phases: tuple[Phase, Phase] = ("prefill", "decode")
+
+    def draw(panels: Sequence[Axes]) -> None:
+        for axes, phase in zip(panels[:2], phases, strict=True):
+            _draw_dollars(axes, config, phase, end, phase.capitalize())
+        for axes, phase in zip(panels[2:], phases, strict=True):
+            flops = partial(cost_model.token_flops, config, phase=phase)
+            unit, name = _flops_unit(flops(end, sparse=False))
+            title = f"{phase.capitalize()}, {name} per token"
+            _draw_lines(axes, config, end, title, lambda p, s, f=flops, u=unit: f(p, sparse=s) * u)
+
+    label = (
+        "Dollars per million tokens and FLOPs per token against position, dense and DSA, prefill and decode"
+    )
+    return plot("planned-cost", label, Grid(4, 2, 280, 215), draw)
+
+
+def _draw_dollars(axes: Axes, config: ModelConfig, phase: Phase, end: int, title: str) -> None:
+    dollars = partial(cost_model.dollars_per_million, config, phase=phase)
+    unit, name = _dollar_unit(max(dollars(end, sparse=sparse) for sparse in (False, True)))
+    title = f"{title}, $ per {name} tokens"
+    _draw_lines(axes, config, end, title, lambda p, s: dollars(p, sparse=s) * unit)
+
+
+def _draw_lines(
+    axes: Axes, config: ModelConfig, end: int, title: str, value: Callable[[int, bool], float]
+) -> None:
+    """`value(position, sparse)` of the dense and of the sparse model, from 0 to `end`."""
+    bends = [bend for bend in _kinks(config) if bend < end]
+    positions = sorted({*np.linspace(0, end, 33).astype(int).tolist(), *bends})
+    dense, sparse = ([value(p, s) for p in positions] for s in (False, True))
+    axes.plot(positions, dense, color=ORANGE)
+    axes.plot(positions, sparse, color=BLUE)
+    axes.set_title(title)
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, end)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    _position_axis(axes)
+    label_lines(axes, [(dense[-1], "dense", ORANGE), (sparse[-1], "DSA", BLUE)])
 
 
 def _kinks(config: ModelConfig) -> list[int]:
@@ -97,7 +127,8 @@ def _kinks(config: ModelConfig) -> list[int]:
         bends.append(
             round(config.index_topk * mqa / fitted.sparse_attention * fitted.masked_attention / pair)
         )
-    return [*bends, config.index_topk]
+    # in FLOPs alone the masked attention stops paying elsewhere than on the service
+    return [*bends, config.index_topk, config.index_topk * mqa // mha]
 
 
 def _read_kib(config: ModelConfig, position: int, sparse: bool) -> float:
@@ -109,6 +140,12 @@ def _dollar_unit(most_per_million: float) -> tuple[float, str]:
     """A factor from dollars per million tokens to dollars per so many tokens that they can be read."""
     steps = ((1.0, "million"), (1e3, "billion"), (1e6, "trillion"), (1e9, "quadrillion"))
     return next((step for step in steps if most_per_million * step[0] >= 0.1), steps[-1])
+
+
+def _flops_unit(most: float) -> tuple[float, str]:
+    """A factor from FLOPs to a unit in which the largest number can be read."""
+    steps = ((1e-12, "TFLOP"), (1e-9, "GFLOP"), (1e-6, "MFLOP"), (1e-3, "kFLOP"))
+    return next((step for step in steps if most * step[0] >= 1), steps[-1])
 
 
 def _position_axis(axes: Axes) -> None:

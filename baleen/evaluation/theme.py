@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
@@ -113,6 +114,15 @@ def plot(name: str, label: str, grid: Grid, draw: Callable[[Sequence[Axes]], Non
             draw(used)
             svgs.append(to_svg(figure, f"{name}-{'narrow' if narrow else 'wide'}", label))
     return Plot(svgs[0], svgs[1], label)
+
+
+def standalone(plot: Plot) -> str:
+    """The wide figure as the text of an SVG file of its own, with the page's colours in light and dark mode."""
+    sheet = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    colours = sheet[: sheet.index("* {")]  # the variables stand before the first rule
+    style = f"<style>{colours}svg {{ background: var(--page); font-family: var(--sans); }}</style>"
+    start = plot.wide.index(">") + 1
+    return f"{plot.wide[:start]}\n{style}{plot.wide[start:]}"
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:

@@ -76,12 +76,17 @@ class TensorFolder:
 def read_index(folder: Path) -> dict[str, str]:
     """Tensor name -> file name of a sharded checkpoint; empty when the folder has no index."""
     path = folder / INDEX
-    if not path.exists():
-        return {}
+    return read_weight_map(path) if path.exists() else {}
+
+
+def read_weight_map(path: Path) -> dict[str, str]:
+    """The `weight_map` of an index file: tensor name -> file name. Raises UserError."""
     try:
         weight_map = json.loads(path.read_text())["weight_map"]
         if not isinstance(weight_map, dict) or not weight_map:
             raise TypeError("weight_map is no object, or empty")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; give a checkpoint's {INDEX}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is no index of shards ({error!r}); copy it again from its source") from None
     for name, file in weight_map.items():

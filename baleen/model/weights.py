@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -154,6 +155,34 @@ def released_tensors(model: Transformer) -> Iterator[tuple[str, Tensor]]:
                 yield f"{stacked[1]}.{expert}.{stacked[2]}{stacked[3] or '.weight'}", tensor[expert]
         else:
             yield name, tensor
+
+
+def released_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that `load_model` asks a checkpoint of `config` for; nothing is allocated."""
+    with torch.device("meta"):
+        model = Transformer(config)
+    return {name: tuple(tensor.shape) for name, tensor in released_tensors(model)}
+
+
+@dataclass(frozen=True)
+class IndexDifference:
+    """Where the names of an index depart from a config's, in order; and those that need no place of their own."""
+
+    missing: list[str]
+    unexpected: list[str]
+    tied_copies: list[str]  # of the embedding and the head
+    scales: list[str]  # of FP8 blocks, beside the matrices they belong to
+
+
+def compare_index(config: ModelConfig, names: Iterable[str]) -> IndexDifference:
+    """`names` of a checkpoint against `released_shapes`. An index knows no shapes, so names are all that is seen."""
+    expected, given = released_shapes(config), set(names)
+    more = sorted(given - set(expected))
+    tied = [name for name in more if is_tied_copy(name, config)]
+    matrices = {f"{name}_scale_inv" for name, shape in expected.items() if len(shape) == 2}
+    scales = [name for name in more if name in matrices]
+    unexpected = sorted(set(more) - set(tied) - set(scales))
+    return IndexDifference(sorted(set(expected) - given), unexpected, tied, scales)
 
 
 def _keep_fp8(model: Transformer, entries: Mapping[str, Entry], dtype: torch.dtype) -> None:

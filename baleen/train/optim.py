@@ -50,6 +50,13 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     return x if matrices.shape[-2] <= matrices.shape[-1] else x.mT
 
 
+def takes_muon(name: str, dimensions: int) -> bool:
+    """Whether a parameter is a hidden matrix, or a stack of them, rather than a vector, a table or a small chooser."""
+    return dimensions >= 2 and not any(
+        part in name for part in ("embed_tokens", "lm_head", "mlp.gate.", "indexer")
+    )
+
+
 class Optimisers:
     """The two optimisers of a stage, with one cosine schedule over both; muon_lr 0 leaves all to AdamW."""
 
@@ -57,12 +64,7 @@ class Optimisers:
         matrices, others = [], []
         for name, param in model.named_parameters():
             if name in names:
-                adam = (
-                    not muon_lr
-                    or param.ndim < 2
-                    or any(part in name for part in ("embed_tokens", "lm_head", "mlp.gate.", "indexer"))
-                )
-                (others if adam else matrices).append(param)
+                (matrices if muon_lr and takes_muon(name, param.ndim) else others).append(param)
         self.total_steps = total_steps
         self._optimisers: list[torch.optim.Optimizer] = []
         if matrices:
