@@ -1,21 +1,41 @@
 """Stateless tensor functions of the architecture: a plain reference for each."""
 
 from baleen.ops.attention import fused_attention, gathered_attention, masked_attention
+from baleen.ops.cache_layout import (
+    index_key_bytes,
+    latent_bytes,
+    pack_index_keys,
+    pack_index_pages,
+    pack_latents,
+    unpack_index_keys,
+    unpack_index_pages,
+    unpack_latents,
+)
 from baleen.ops.experts import expert_mlp, route
-from baleen.ops.fp8 import FP8, dequantise, quantise, scale_shape
+from baleen.ops.fp8 import FP8, dequantise, dequantise_tokens, quantise, quantise_tokens, scale_shape
+from baleen.ops.hadamard import hadamard_matrix, hadamard_rotate
 from baleen.ops.indexing import index_kl, index_scores, selection_mask, topk_positions
 from baleen.ops.rope import rope_inverse_frequencies, rotate_half_split, rotate_interleaved, yarn_mscale
 
 __all__ = [
     "FP8",
     "dequantise",
+    "dequantise_tokens",
     "expert_mlp",
     "fused_attention",
     "gathered_attention",
+    "hadamard_matrix",
+    "hadamard_rotate",
+    "index_key_bytes",
     "index_kl",
     "index_scores",
+    "latent_bytes",
     "masked_attention",
+    "pack_index_keys",
+    "pack_index_pages",
+    "pack_latents",
     "quantise",
+    "quantise_tokens",
     "rope_inverse_frequencies",
     "rotate_half_split",
     "rotate_interleaved",
@@ -23,5 +43,8 @@ __all__ = [
     "scale_shape",
     "selection_mask",
     "topk_positions",
+    "unpack_index_keys",
+    "unpack_index_pages",
+    "unpack_latents",
     "yarn_mscale",
 ]
