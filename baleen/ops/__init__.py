@@ -15,6 +15,7 @@ from baleen.ops.experts import expert_mlp, route
 from baleen.ops.fp8 import FP8, dequantise, dequantise_tokens, quantise, quantise_tokens, scale_shape
 from baleen.ops.hadamard import hadamard_matrix, hadamard_rotate
 from baleen.ops.indexing import index_kl, index_scores, selection_mask, topk_positions
+from baleen.ops.indexing_fp8 import fp8_index_scores, quantised_index_scores
 from baleen.ops.rope import rope_inverse_frequencies, rotate_half_split, rotate_interleaved, yarn_mscale
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "dequantise",
     "dequantise_tokens",
     "expert_mlp",
+    "fp8_index_scores",
     "fused_attention",
     "gathered_attention",
     "hadamard_matrix",
@@ -36,6 +38,7 @@ __all__ = [
     "pack_latents",
     "quantise",
     "quantise_tokens",
+    "quantised_index_scores",
     "rope_inverse_frequencies",
     "rotate_half_split",
     "rotate_interleaved",
