@@ -14,23 +14,19 @@ PRESETS = Path(__file__).parent / "presets"
 _IGNORED_KEYS = frozenset(
     [
         "architectures",
-        "attention_bias",
         "attention_dropout",
         "auto_map",
         "dtype",
         "torch_dtype",
         "ep_size",
-        "hidden_act",
         "head_dim",
         "initializer_range",
         "model_type",
-        "moe_layer_freq",
         "num_key_value_heads",
         "pretraining_tp",
         "quantization_config",
         "transformers_version",
         "use_cache",
-        "topk_method",
         "seq_aux",
         "aux_loss_alpha",
         "num_experts",
@@ -38,7 +34,6 @@ _IGNORED_KEYS = frozenset(
         "layer_types",
         "mlp_bias",
         "output_router_logits",
-        "rope_interleave",
         "pad_token_id",
         "is_encoder_decoder",
         "tie_encoder_decoder",
@@ -61,6 +56,18 @@ def presets() -> dict[str, str]:
     return {file.stem: json.loads(file.read_text())["description"] for file in sorted(PRESETS.glob("*.json"))}
 
 
+# Of these keys one value is what the code computes; another would load and silently compute something else.
+_SUPPORTED = {
+    "hidden_act": "silu",
+    "topk_method": "noaux_tc",
+    "moe_layer_freq": 1,
+    "rope_interleave": True,
+    "attention_bias": False,
+}
+
+_SPARSE_KEYS = frozenset(["index_n_heads", "index_head_dim", "index_topk", "sparse_attention"])
+
+
 class RopeScaling(BaseModel):
     """YaRN context extension (Peng et al. 2023): rescales the slow rotary frequencies by `factor`."""
 
@@ -71,7 +78,7 @@ class RopeScaling(BaseModel):
     beta_fast: float = 32.0
     beta_slow: float = 1.0
     mscale: float = 1.0
-    mscale_all_dim: float = 1.0
+    mscale_all_dim: float = 0.0  # absent, the release's code leaves the softmax scale alone
 
 
 class ModelConfig(BaseModel):
@@ -99,10 +106,10 @@ class ModelConfig(BaseModel):
     routed_scaling_factor: float = 2.5
     scoring_func: Literal["sigmoid"] = "sigmoid"
     norm_topk_prob: bool = True
-    index_n_heads: int = Field(default=64, gt=0)  # H^I
+    index_n_heads: int = Field(default=64, ge=0)  # H^I; 0: no indexer at all (V3, V3.1)
     index_head_dim: int = Field(default=128, gt=0)  # d^I
     index_topk: int = Field(default=2048, gt=0)  # k: tokens a query may read
-    num_nextn_predict_layers: int = Field(default=1, ge=0, le=1)  # MTP depth
+    num_nextn_predict_layers: int = Field(default=0, ge=0, le=1)  # MTP depth; `transformers` writes none
     rope_theta: float = Field(default=10000.0, gt=0)
     rope_scaling: RopeScaling | None = None
     max_position_embeddings: int = Field(default=163840, gt=0)
@@ -110,7 +117,7 @@ class ModelConfig(BaseModel):
     bos_token_id: int = 0
     eos_token_id: int = 1
     tie_word_embeddings: bool = False
-    # Baleen's own switch: False computes dense MLA (V3 and the stages before DSA), keeping the indexer's weights.
+    # Baleen's own switch: False computes dense MLA (the stages before DSA), keeping the indexer's weights, if any.
     sparse_attention: bool = True
 
     @model_validator(mode="after")
@@ -124,6 +131,10 @@ class ModelConfig(BaseModel):
         require(
             index >= rope,
             f"index_head_dim={index} is below qk_rope_head_dim={rope}; it holds the rotary part",
+        )
+        require(
+            self.index_n_heads > 0 or not self.sparse_attention,
+            "index_n_heads=0 leaves sparse_attention=True without an indexer; set sparse_attention to False",
         )
         experts, groups = self.n_routed_experts, self.n_group
         require(
@@ -149,6 +160,11 @@ class ModelConfig(BaseModel):
         return self.qk_nope_head_dim + self.qk_rope_head_dim
 
     @property
+    def index_key_dim(self) -> int:
+        """Width of the index key that is cached for each token: 0 in a model without indexers."""
+        return self.index_head_dim if self.index_n_heads else 0
+
+    @property
     def num_moe_layers(self) -> int:
         """MoE layers of the main model, the MTP layer not counted."""
         return self.num_hidden_layers - self.first_k_dense_replace
@@ -157,17 +173,25 @@ class ModelConfig(BaseModel):
     def from_dict(cls, values: dict[str, Any], source: str) -> "ModelConfig":
         """Build from a `config.json` in the released form or in the newer `rope_parameters` form.
 
+        `model_type` deepseek_v3 (V3, V3.1) is dense attention without indexers.
+
         Raises:
-            UserError: an unknown key, a missing one, or sizes that do not fit together.
+            UserError: an unknown key, a missing one, a computation we do not have, or sizes that do not fit together.
         """
-        values = {k: v for k, v in values.items() if k not in _IGNORED_KEYS and v is not None}
+        for key, only in _SUPPORTED.items():
+            if values.get(key) not in (None, only):
+                raise UserError(f"{source}: {key}={values[key]!r} is not supported; it must be {only!r}")
+        if values.get("model_type") == "deepseek_v3":
+            values = values | {"index_n_heads": 0, "sparse_attention": False}
+        values = {
+            k: v for k, v in values.items() if k not in _IGNORED_KEYS | _SUPPORTED.keys() and v is not None
+        }
         rope = values.pop("rope_parameters", None) or values.pop("rope_scaling", None)
         if rope is not None:
-            rope = dict(rope)
+            rope = {k: v for k, v in rope.items() if v is not None}
             values["rope_theta"] = rope.pop("rope_theta", values.get("rope_theta", 10000.0))
             kind = rope.pop("rope_type", rope.pop("type", "default"))
             rope.pop("type", None)
-            rope.pop("attention_factor", None)
             if kind == "yarn":
                 values["rope_scaling"] = rope
             elif kind != "default":
@@ -212,15 +236,22 @@ class ModelConfig(BaseModel):
         return type(self)(**(self.model_dump() | changes))
 
     def to_hf_dict(self) -> dict[str, Any]:
-        """The `config.json` that both Baleen and `transformers` (`DeepseekV32ForCausalLM`) read."""
+        """The `config.json` that both Baleen and `transformers` read.
+
+        It names `DeepseekV32ForCausalLM`, or `DeepseekV3ForCausalLM` where there is no indexer. `transformers` does
+        not know `sparse_attention`: with indexers it always computes sparse attention.
+        """
         values = self.model_dump()
         scaling = values.pop("rope_scaling")
+        dense = self.index_n_heads == 0
+        if dense:
+            values = {k: v for k, v in values.items() if k not in _SPARSE_KEYS}
         values["rope_parameters"] = {"rope_theta": values.pop("rope_theta"), "rope_type": "default"}
         if scaling:
             values["rope_parameters"] |= scaling | {"rope_type": "yarn"}
         return {
-            "architectures": ["DeepseekV32ForCausalLM"],
-            "model_type": "deepseek_v32",
+            "architectures": ["DeepseekV3ForCausalLM" if dense else "DeepseekV32ForCausalLM"],
+            "model_type": "deepseek_v3" if dense else "deepseek_v32",
             "hidden_act": "silu",
             "num_key_value_heads": self.num_attention_heads,
         } | values

@@ -26,7 +26,7 @@ class LatentCache:
         layers = range(config.num_hidden_layers)
         options = {"dtype": dtype, "device": device}
         self.kv = [torch.zeros(num_slots, width, **options) for _ in layers]  # normed c_kv | rotated k_rope
-        self.index_k = [torch.zeros(num_slots, config.index_head_dim, **options) for _ in layers]
+        self.index_k = [torch.zeros(num_slots, config.index_key_dim, **options) for _ in layers]
         # which experts each cached token used: a rollout's routing must be known for prefix-cached tokens too
         self.routed_experts = torch.zeros(
             num_slots, config.num_moe_layers, config.num_experts_per_tok, dtype=torch.int16, device=device

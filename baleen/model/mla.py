@@ -53,7 +53,7 @@ class MLA(nn.Module):
         self.kv_a_layernorm = nn.RMSNorm(latent, eps=config.rms_norm_eps)
         self.kv_b_proj = nn.Linear(latent, heads * (config.qk_nope_head_dim + config.v_head_dim), bias=False)
         self.o_proj = nn.Linear(heads * config.v_head_dim, config.hidden_size, bias=False)
-        self.indexer = Indexer(config)
+        self.indexer = Indexer(config) if config.index_n_heads else None  # V3 has none
         scaling = config.rope_scaling
         m = yarn_mscale(scaling.factor, scaling.mscale_all_dim) if scaling else 1.0
         self.softmax_scale = config.qk_head_dim**-0.5 * m * m
@@ -72,7 +72,7 @@ class MLA(nn.Module):
         )
         latent = torch.cat((self.kv_a_layernorm(c_kv), rotate_interleaved(k_rope, cos, sin)), dim=-1)
 
-        keys = self.indexer.keys(x.detach(), cos, sin)
+        keys = latent[..., :0] if self.indexer is None else self.indexer.keys(x.detach(), cos, sin)
         pool, keys, context_slots = self._context(latent, keys, meta)
         keep = meta.visible(context_slots.shape[1])
 
@@ -80,6 +80,7 @@ class MLA(nn.Module):
         select = config.sparse_attention and keep.shape[-1] > config.index_topk
         choice = None
         if select or learner is not None:
+            assert self.indexer is not None, "index_n_heads=0: a model without indexers has no index loss"
             # the indexer learns from its own loss alone: its inputs are cut from the graph
             with torch.set_grad_enabled(learner is not None and torch.is_grad_enabled()):
                 scores = self.indexer(x.detach(), c_q.detach(), cos, sin, keys)

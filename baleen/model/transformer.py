@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 from baleen.config import ModelConfig
 from baleen.model.cache import AttentionMetadata, Record
+from baleen.model.indexer import Indexer
 from baleen.model.mla import MLA
-from baleen.model.moe import MLP, MoE
+from baleen.model.moe import MLP, Gate, MoE
 from baleen.ops import rope_inverse_frequencies, yarn_mscale
 
 
@@ -90,6 +91,21 @@ class Transformer(nn.Module):
             if scaling
             else 1.0
         )
+
+    def set_dtype(self, dtype: torch.dtype) -> "Transformer":
+        """Weights in `dtype`, but for what makes choices: rounded, it ties tokens or moves experts across a bound."""
+        self.to(dtype)
+        for module in self.modules():
+            if isinstance(module, Indexer):
+                module.weights_proj.float()
+            elif isinstance(module, Gate):
+                module.e_score_correction_bias = module.e_score_correction_bias.float()
+        self.restore_rope()
+        return self
+
+    def restore_rope(self) -> None:
+        """Rotary frequencies anew from the config: no checkpoint holds them, and rounding would shift far positions."""
+        self.rope_frequencies = rope_frequencies(self.config).to(self.lm_head.weight.device)
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """`token_ids` [B, S] int64 -> next-token logits [B, S, vocab_size] float32."""

@@ -22,7 +22,7 @@ from baleen.model.safetensors_folder import (
     withdraw,
     write_shard,
 )
-from baleen.model.transformer import Transformer, rope_frequencies
+from baleen.model.transformer import Transformer
 from baleen.ops import FP8, dequantise, scale_shape
 
 QUANTIZATION_CONFIG = {
@@ -80,14 +80,13 @@ def load_model(
     with torch.device("meta"):
         model = Transformer(config)
     check_tensors(str(path), folder.entries, model)
-    model.to(dtype)
+    model.set_dtype(dtype)
     if fp8 == "keep":
         _keep_fp8(model, folder.entries, dtype)
     model.to_empty(device=device)
+    model.restore_rope()
     if config.tie_word_embeddings:
         model.lm_head.weight = model.model.embed_tokens.weight
-    # not a weight: it comes from the config, and rounding it to `dtype` would shift far positions
-    model.rope_frequencies = rope_frequencies(config).to(device)
     targets = dict(released_tensors(model))
     for name in folder.entries:
         if name not in targets:  # a tied copy, or the scales of a weight that is dequantised
