@@ -122,6 +122,16 @@ class Selection:
                 lambda module, inputs, theirs, number=number: self._compare(number, theirs)
             )
 
+    def replay(self, monkeypatch) -> None:
+        """From now on our indexers choose what was recorded, layer after layer."""
+        choices = iter(self.ours)
+
+        def recorded(*_: object) -> tuple[Tensor, Tensor]:
+            choice = next(choices)
+            return choice.positions, choice.valid
+
+        monkeypatch.setattr(mla, "topk_positions", recorded)
+
     def _compare(self, layer: int, theirs: Tensor) -> Tensor:
         choice = self.ours[layer]
         queries = choice.scores.shape[1]

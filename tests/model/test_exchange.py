@@ -5,6 +5,7 @@ import torch
 
 from baleen.config import ModelConfig
 from baleen.model import Transformer, load_model, save_model
+from baleen.model.conversion import Plan, convert
 from tests.model.outside import build, random_config, random_ids
 
 transformers = pytest.importorskip("transformers")
@@ -39,6 +40,21 @@ def test_transformers_reads_past_the_mtp_layer(tmp_path):
     )
     ids = random_ids(1, 60)
     assert (model(ids) - outside.float().eval()(ids).logits).abs().max() < 1e-4
+
+
+@torch.no_grad()
+def test_transformers_reads_our_fp8(tmp_path):
+    """Widths up to 128 or multiples of it: without a GPU `transformers` takes the size of a block from the number of
+    scales, so it refuses the released 576 rows of kv_a_proj_with_mqa, and would scale 160 columns by halves of 80."""
+    changes = {"hidden_size": 256, "intermediate_size": 256, "index_n_heads": 16, "index_topk": 16}
+    config = ModelConfig.preset("tiny", vocab_size=97, num_nextn_predict_layers=0, **changes)
+    save_model(build(config, 4), tmp_path / "float32")
+    convert(tmp_path / "float32", tmp_path / "fp8", Plan("fp8"))
+    kind = transformers.DeepseekV32ForCausalLM
+    outside, loading = kind.from_pretrained(tmp_path / "fp8", dtype=torch.float32, output_loading_info=True)
+    assert not loading["missing_keys"] and not loading["unexpected_keys"]
+    ids = random_ids(2, 60)
+    assert (load_model(tmp_path / "fp8")(ids) - outside.eval()(ids).logits).abs().max() < 1e-4
 
 
 def test_what_makes_choices_stays_float32_in_bfloat16(tmp_path):
