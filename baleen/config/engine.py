@@ -1,6 +1,6 @@
 """Limits of the engine and sampling parameters of a request. Impossible values raise UserError at once."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -30,6 +30,10 @@ class EngineConfig(_Checked):
     )
     max_model_len: int = Field(default=4096, gt=1, description="tokens of prompt and completion together")
     enable_prefix_caching: bool = Field(default=True, description="true or false")
+    weights: Literal["float32", "bfloat16", "int8"] | None = Field(
+        default=None,
+        description="float32, bfloat16 or int8: pack the weights for the CPU kernels; none: plain PyTorch",
+    )
 
 
 class SamplingParams(_Checked):

@@ -9,7 +9,7 @@ import torch
 
 from baleen.config import UserError
 from baleen.config.engine import EngineConfig, SamplingParams
-from baleen.engine.runner import Runner
+from baleen.engine.runner import Runner, packed_if_possible
 from baleen.engine.sampler import Sampled, sample
 from baleen.engine.scheduler import Scheduler
 from baleen.engine.sequence import FinishReason, GenerationResult, KeptSets, Sequence, StepOutput
@@ -25,7 +25,7 @@ class Engine:
     """
 
     def __init__(self, model: Transformer, config: EngineConfig, eos_token_id: int | None = None):
-        self.model = model
+        self.model = model = packed_if_possible(model, config)
         self.config = config
         self.eos_token_id = model.config.eos_token_id if eos_token_id is None else eos_token_id
         self.max_model_len = min(
