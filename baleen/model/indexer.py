@@ -14,8 +14,8 @@ MAX_SCORE_ELEMENTS = 1 << 26
 class Float32Linear(nn.Linear):
     """Computes in float32: a rounded weight of a head makes ties between tokens, and ties an arbitrary choice."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.linear(x.float(), self.weight.float())
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.linear(input.float(), self.weight.float())
 
 
 class Indexer(nn.Module):
