@@ -9,6 +9,8 @@ from baleen.config.errors import UserError
 MAX_BIAS = 100.0
 MAX_ALTERNATIVES = 20
 
+WeightFormat = Literal["float32", "bfloat16", "int8"]  # of packed weights
+
 
 class _Checked(BaseModel):
     """Frozen and closed to unknown names; an error names the field, the value, the limit and the remedy."""
@@ -33,7 +35,7 @@ class EngineConfig(_Checked):
     )
     max_model_len: int = Field(default=4096, gt=1, description="tokens of prompt and completion together")
     enable_prefix_caching: bool = Field(default=True, description="true or false")
-    weights: Literal["float32", "bfloat16", "int8"] | None = Field(
+    weights: WeightFormat | None = Field(
         default=None,
         description="float32, bfloat16 or int8: pack the weights for the CPU kernels; none: plain PyTorch",
     )
