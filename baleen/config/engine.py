@@ -35,6 +35,9 @@ class EngineConfig(_Checked):
     )
     max_model_len: int = Field(default=4096, gt=1, description="tokens of prompt and completion together")
     enable_prefix_caching: bool = Field(default=True, description="true or false")
+    check_pages: bool = Field(
+        default=False, description="true or false: check before each step that it reads its own pages; slow"
+    )
     weights: WeightFormat | None = Field(
         default=None,
         description="float32, bfloat16 or int8: pack the weights for the CPU kernels; none: plain PyTorch",
@@ -53,7 +56,8 @@ class SamplingParams(_Checked):
     stop_token_ids end a completion as the end token does, which ignore_eos switches off; until min_tokens are
     sampled none of them is. Without a seed each request draws its own. logprobs asks for the likeliest tokens at
     each position, under the distribution before the cuts. Several samples of one prompt are several requests,
-    each with its seed: they share the prompt's cache.
+    each with its seed: they share the prompt's cache. Whoever guesses a prompt can tell by the time of the first token
+    whether it was cached; users who must not learn that of each other get a cache_salt each.
     """
 
     max_tokens: int = Field(default=256, gt=0, description="the most tokens to sample")
@@ -85,6 +89,9 @@ class SamplingParams(_Checked):
     seed: int | None = Field(default=None, description="a whole number, or none for a fresh one")
     stop_token_ids: tuple[int, ...] = Field(default=(), description="token ids")
     ignore_eos: bool = Field(default=False, description="true or false")
+    cache_salt: str = Field(
+        default="", max_length=256, description="only requests of one salt share cached prompts"
+    )
     record_kept: bool = Field(
         default=True, description="whether the sets that the cuts leave are recorded: training needs them"
     )

@@ -7,11 +7,11 @@ from collections.abc import Sequence as Many
 import numpy as np
 
 
-def extend_block_keys(keys: list[bytes], token_ids: list[int], block_size: int) -> None:
-    """Append the keys of full blocks that `keys` lacks. A key names its block's tokens and all before."""
+def extend_block_keys(keys: list[bytes], token_ids: list[int], block_size: int, salt: str = "") -> None:
+    """Append the keys of full blocks that `keys` lacks. A key names its block's tokens, all before, and the salt."""
     for end in range((len(keys) + 1) * block_size, len(token_ids) + 1, block_size):
         tokens = np.array(token_ids[end - block_size : end], np.int64)
-        parent = keys[-1] if keys else b""
+        parent = keys[-1] if keys else salt.encode()
         keys.append(hashlib.blake2b(parent + tokens.tobytes(), digest_size=16).digest())
 
 

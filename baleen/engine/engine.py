@@ -151,8 +151,18 @@ class Engine:
             self.step()
         return [self.result(request_id) for request_id in ids]
 
+    def swap_weights(self, model: Transformer) -> None:
+        """Go on with `model`, of the same config, between two steps; its version is one higher.
+
+        Requests in progress keep their tokens; their context is computed anew, as is what was cached.
+        """
+        assert model.config == self.model.config, "another architecture needs another engine"
+        self.model = self._runner.model = packed_if_possible(model, self.config)
+        self.policy_version += 1
+        self.reset_prefix_cache()
+
     def reset_prefix_cache(self) -> None:
-        """Forget what was computed, as after new weights. Requests in progress are computed anew."""
+        """Forget what was computed. Requests in progress are computed anew."""
         self._scheduler.restart()
 
     def _stop_ids(self, params: SamplingParams) -> frozenset[int]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from baleen.config.engine import EngineConfig
+from baleen.engine.page_guard import PageGuard
 from baleen.engine.scheduler import Work
 from baleen.engine.sequence import Sequence
 from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer, pack
@@ -39,11 +40,17 @@ class Runner:
         dtype = torch.bfloat16 if config.weights in ("bfloat16", "int8") else weight.dtype
         self.cache = LatentCache(model.config, config.num_blocks * config.block_size, dtype, self.device)
         self._tables = np.zeros((config.max_num_seqs, -(-max_model_len // config.block_size)), np.int64)
+        slots = config.num_blocks * config.block_size
+        self._guard = PageGuard(slots, max_model_len) if config.check_pages else None
 
     def run(self, work: list[Work]) -> NDArray[np.float32]:
         """Compute the work's tokens and cache them. Returns logits [items that sample, vocab] in order."""
         for item in work:
             self._update_table(item.sequence)
+            if self._guard is not None:
+                slots = self._slots(item.sequence, item.sequence.num_computed + item.num_tokens)
+                self._guard.check(item.sequence, slots[: item.sequence.num_computed])
+                self._guard.write(item.sequence, slots)
         sampling = [i for i, item in enumerate(work) if item.samples]
         logits = np.empty((len(work), self.model.config.vocab_size), np.float32)
         for group in _groups(work):
@@ -53,10 +60,12 @@ class Runner:
 
     def routed_experts(self, sequence: Sequence) -> NDArray[np.int16]:
         """int16 [tokens, n_moe_layers, k]: the experts of the sequence's computed tokens."""
-        length = sequence.num_computed
-        slots = self._context(np.array([sequence.row]), np.array([length]))[0]
+        slots = self._slots(sequence, sequence.num_computed)
         experts: NDArray[np.int16] = self.cache.routed_experts[self._tensor(slots)].cpu().numpy()
         return experts
+
+    def _slots(self, sequence: Sequence, length: int) -> Ints:
+        return self._context(np.array([sequence.row]), np.array([length]))[0]
 
     def _token_rows(self, work: list[Work]) -> NDArray[np.float32]:
         """One forward pass with a row for each token: [tokens, 1]."""

@@ -57,7 +57,7 @@ class Scheduler:
             sequence.num_computed += item.num_tokens
             full = sequence.num_computed // size
             if full > sequence.num_named and self.config.enable_prefix_caching:
-                extend_block_keys(sequence.block_keys, sequence.token_ids, size)
+                extend_block_keys(sequence.block_keys, sequence.token_ids, size, sequence.params.cache_salt)
                 for i in range(sequence.num_named, full):
                     self.blocks.name(sequence.blocks[i], sequence.block_keys[i])
                 sequence.num_named = full
@@ -129,7 +129,7 @@ class Scheduler:
         if not self.config.enable_prefix_caching:
             return []
         size = self.config.block_size
-        extend_block_keys(sequence.block_keys, sequence.token_ids, size)
+        extend_block_keys(sequence.block_keys, sequence.token_ids, size, sequence.params.cache_salt)
         return self.blocks.lookup(sequence.block_keys[: (len(sequence.token_ids) - 1) // size])
 
     def _start(self, sequence: Sequence, found: list[int], needed: int) -> None:

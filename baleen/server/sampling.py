@@ -41,6 +41,7 @@ def sampling_params(
         "frequency_penalty": None if thinks else request.frequency_penalty,
         "repetition_penalty": request.repetition_penalty,
         "logit_bias": request.logit_bias,
+        "cache_salt": request.cache_salt,
         "logprobs": request.top_logprobs or 0 if request.logprobs else None,
     }
     given = {name: value for name, value in values.items() if value is not None}

@@ -179,7 +179,7 @@ class ResponseFormat(_Strict):
 class ChatCompletionRequest(_Strict):
     """One chat completion. `max_tokens` counts reasoning; None stands for the mode's default.
 
-    min_p, top_k and repetition_penalty are the extra fields of vLLM's clients.
+    min_p, top_k, repetition_penalty and cache_salt are the extra fields of vLLM's clients.
     """
 
     model: str
@@ -196,6 +196,7 @@ class ChatCompletionRequest(_Strict):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
     repetition_penalty: Annotated[float, Field(ge=0.01, le=100)] | None = None
+    cache_salt: Annotated[str, Field(max_length=256)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
     n: Annotated[int, Field(ge=1, le=Limits.CHOICES)] | None = None
     stop: Stop = []

@@ -1,5 +1,6 @@
 """The engine against the plain forward pass of the real model, at contexts well beyond index_topk."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -124,22 +125,26 @@ def test_without_truncation_no_sets_are_kept(model):
     assert np.abs(np.array(result.logprobs) - chosen.numpy()).max() < 1e-5
 
 
-def test_changed_weights_are_used_after_a_reset(model):
-    engine = Engine(model, EngineConfig())
+@pytest.mark.parametrize("weights", [None, "float32"])
+def test_new_weights_are_used_from_the_next_step_on(model, weights):
+    engine = Engine(model, EngineConfig(weights=weights))
     prompt = prompts(1, 60, 61)[0]
     engine.generate([prompt], GREEDY)
-    weight = model.model.layers[0].mlp.down_proj.weight
-    original = weight.detach().clone()
-    try:
-        with torch.no_grad():
-            weight.mul_(-3)
-        engine.reset_prefix_cache()
-        engine.policy_version = 7
-        result = engine.generate([prompt], GREEDY)[0]
-        assert result.token_ids == full_logprobs(model, result).argmax(-1).tolist()
-        assert result.policy_version == 7
-    finally:
-        weight.data.copy_(original)
+    request_id = engine.add_request(prompt, GREEDY)
+    for _ in range(5):
+        engine.step()
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        changed.model.layers[0].mlp.down_proj.weight.mul_(-3)
+    engine.swap_weights(changed)
+    while engine.has_unfinished():
+        engine.step()
+    running, fresh = engine.result(request_id), engine.generate([prompt], GREEDY)[0]
+    assert running.policy_version == fresh.policy_version == 1
+    assert fresh.num_cached_tokens > 0  # of the running one's context, computed anew
+    assert fresh.token_ids == full_logprobs(changed, fresh).argmax(-1).tolist()
+    old, new = (full_logprobs(one, running).argmax(-1).tolist() for one in (model, changed))
+    assert running.token_ids == old[:5] + new[5:] and old != new
 
 
 def test_bfloat16_weights_keep_a_bfloat16_cache(model):

@@ -244,12 +244,35 @@ def test_pieces_of_similar_length_share_a_forward_pass():
         check(engine.result(request_id), engine.model)
 
 
+def test_a_damaged_block_table_is_caught():
+    engine = engine_of(check_pages=True)
+    for seed in range(2):
+        engine.add_request([seed] * 20, SamplingParams(max_tokens=8, temperature=0, ignore_eos=True))
+    engine.step()
+    tables = engine._runner._tables
+    mine, others = (sequence.row for sequence in engine._scheduler.running)
+    tables[mine, 1] = tables[others, 1]
+    with pytest.raises(AssertionError, match="would read slot .* the block table is damaged"):
+        engine.step()
+
+
+def test_only_requests_of_one_salt_share_cached_prompts():
+    engine = engine_of()
+    prompt = list(range(20))
+    cached = [
+        engine.generate([prompt], SamplingParams(max_tokens=1, cache_salt=salt))[0].num_cached_tokens
+        for salt in ("", "", "alice", "bob", "alice")
+    ]
+    assert cached[0] == cached[2] == cached[3] == 0 and cached[1] == cached[4] > 0
+
+
 class AnyHistory(RuleBasedStateMachine):
-    """Random requests with common prefixes, steps, aborts and resets in a cache too small for them."""
+    """Requests with common prefixes, steps, aborts, preemptions and new weights in a cache too small for them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.engine = engine_of(num_blocks=14, max_num_seqs=4, max_num_batched_tokens=6, max_model_len=48)
+        sizes = {"num_blocks": 14, "max_num_seqs": 4, "max_num_batched_tokens": 6, "max_model_len": 48}
+        self.engine = engine_of(**sizes, check_pages=True)
         self.open: list[str] = []
 
     @rule(
@@ -277,8 +300,16 @@ class AnyHistory(RuleBasedStateMachine):
             check(self.engine.result(request_id), self.engine.model)
 
     @rule()
-    def reset(self) -> None:
-        self.engine.reset_prefix_cache()
+    def preempt(self) -> None:
+        scheduler = self.engine._scheduler
+        if scheduler.running:
+            scheduler._preempt(max(scheduler.running, key=lambda sequence: sequence.arrival))
+
+    @rule()
+    def swap(self) -> None:
+        version = self.engine.policy_version
+        self.engine.swap_weights(ChecksumModel())  # the same function: every result must still be right
+        assert self.engine.policy_version == version + 1
 
     @invariant()
     def every_block_is_free_or_owned(self) -> None:

@@ -13,7 +13,7 @@ from baleen.model import Transformer
 from baleen.server import EngineAdapter, ServedModel, create_app
 
 USER = [{"role": "user", "content": "Add 12+34."}]
-EXTRAS = {"min_p": 0.25, "top_k": 7, "repetition_penalty": 1.25}
+EXTRAS = {"min_p": 0.25, "top_k": 7, "repetition_penalty": 1.25, "cache_salt": "alice"}
 PENALTIES = {"presence_penalty": 1.5, "frequency_penalty": -0.5}
 
 

@@ -1,0 +1,37 @@
+"""Debugging: is what a step reads from the cache really the sequence's own?"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baleen.engine.sequence import Sequence
+
+_BASE = 0x9E3779B97F4A7C15  # odd, so no power of it is zero
+
+
+class PageGuard:
+    """Stamps each slot with a hash of the token it holds and of all before it; a wrong page shows another prefix.
+
+    Pages that prefixes share are stamped alike by all their owners, since a latent depends on its prefix alone.
+    """
+
+    def __init__(self, num_slots: int, max_length: int):
+        self._stamps = np.zeros(num_slots, np.uint64)
+        with np.errstate(over="ignore"):
+            self._powers = np.cumprod(np.full(max_length, _BASE, np.uint64))
+
+    def check(self, sequence: Sequence, slots: NDArray[np.int64]) -> None:
+        """`slots` of the sequence's computed tokens, by position. AssertionError where one holds something else."""
+        wrong = np.flatnonzero(self._stamps[slots] != self._expected(sequence, len(slots)))
+        assert not len(wrong), (
+            f"request {sequence.request_id!r} would read slot {slots[wrong[0]]} for position {wrong[0]}, which holds "
+            f"the token of another prefix: the block table is damaged"
+        )
+
+    def write(self, sequence: Sequence, slots: NDArray[np.int64]) -> None:
+        """Note that the first `len(slots)` tokens of the sequence are cached there."""
+        self._stamps[slots] = self._expected(sequence, len(slots))
+
+    def _expected(self, sequence: Sequence, count: int) -> NDArray[np.uint64]:
+        tokens = np.array(sequence.token_ids[:count], np.uint64) + np.uint64(1)
+        # another salt computes the same latents, so it needs no part in the hash
+        return np.cumsum(tokens * self._powers[:count], dtype=np.uint64)
