@@ -228,7 +228,9 @@ class Pipeline:
             return found
         benchmark = measure.solve(model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking")
         answers = measure.answers_of(benchmark)
-        found |= {"answers": answers, "evals": benchmark.rows(), "samples": benchmark.samples()}
+        hard = self.recipe.evaluation.hard
+        evals = [row | {"hard": row["difficulty"] in hard.get(row["family"], ())} for row in benchmark.rows()]
+        found |= {"answers": answers, "evals": evals, "samples": benchmark.samples()}
         found["gates"] = self._gates(name, answers)
         return found
 

@@ -43,7 +43,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One kind of task, evaluated after one stage. Token counts are means per attempt over its turns."""
+    """One kind of task, evaluated after one stage. Token counts are means per attempt over its turns.
+
+    hard: what Speciale is for; no part of its domain's score.
+    """
 
     domain: str
     family: str
@@ -55,6 +58,7 @@ class Evaluated:
     completion_tokens: float
     prompt_tokens: float
     cached_tokens: float = 0.0
+    hard: bool = False
 
     @property
     def accuracy(self) -> Interval:
@@ -192,6 +196,7 @@ def _evaluated(row: Mapping[str, Any]) -> Evaluated:
         completion_tokens=_number(row.get("completion_tokens"), 0.0),
         prompt_tokens=_number(row.get("prompt_tokens"), 0.0),
         cached_tokens=_number(row.get("cached_tokens"), 0.0),
+        hard=bool(row.get("hard")),
     )
 
 

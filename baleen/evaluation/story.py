@@ -60,7 +60,7 @@ class CostSummary:
 
 @dataclass(frozen=True)
 class SpecialeSummary:
-    """The hardest reasoning tasks of each family together, before and after the penalty is lifted."""
+    """The hard tasks together, before and after the penalty is lifted."""
 
     before: Evaluated
     after: Evaluated
@@ -120,7 +120,7 @@ def tiles(run: Run) -> list[Tile]:
         found.append(Tile(f"{100 * mean:+.0f} points", "held-out accuracy of a specialist in its domain"))
     hard = speciale_summary(run)
     if hard:
-        label = f"Speciale on the hardest tasks, thinking {hard.tokens_ratio:.1f}× as long"
+        label = f"Speciale on the hard tasks, thinking {hard.tokens_ratio:.1f}× as long"
         found.append(Tile(f"{hard.points:+.0f} points", label))
     gap = mismatch(run)
     if gap is not None:
@@ -132,7 +132,7 @@ def specialist_rise(run: Run, domain: str) -> tuple[float, float] | None:
     """Accuracy in `domain` of the SFT model and of its specialist."""
     accuracies = []
     for stage in ("sft", f"specialist_{domain}"):
-        rows = _rows(run, stage, domain)
+        rows = [row for row in _rows(run, stage, domain) if not row.hard]
         if not rows:
             return None
         accuracies.append(pool(rows).accuracy.estimate)
@@ -195,22 +195,13 @@ def _nearest(positions: Sequence[int], wanted: int) -> int:
 
 
 def speciale_summary(run: Run) -> SpecialeSummary | None:
-    """The hardest difficulty of each mathematics and logic family, the mixed model against Speciale."""
-    hardest = []
-    for stage in ("mixed", "speciale"):
-        rows = [row for domain in ("math", "logic") for row in _rows(run, stage, domain)]
-        top = {row.family: max(r.difficulty for r in rows if r.family == row.family) for row in rows}
-        hardest.append({row.family: row for row in rows if row.difficulty == top[row.family]})
-    before, after = hardest
-    # A family with a single difficulty has no hard items.
-    shared = [family for family in before if family in after and before[family].difficulty > 1]
-    if not shared:
-        return None
-    return SpecialeSummary(pool([before[f] for f in shared]), pool([after[f] for f in shared]))
+    """The hard tasks together, the mixed model against Speciale."""
+    before, after = ([row for row in _rows(run, s, None) if row.hard] for s in ("mixed", "speciale"))
+    return SpecialeSummary(pool(before), pool(after)) if before and after else None
 
 
 def task_table(run: Run, mode: str) -> tuple[list[str], list[TableRow]]:
-    """Stages that were evaluated in `mode`, and for each domain its total and its kinds of tasks."""
+    """Stages that were evaluated in `mode`, and for each domain its total, hard tasks apart, and its kinds of tasks."""
     stages = [name for name in STAGES if name in run.stages and _rows(run, name, None, mode)]
     cells: dict[tuple[str, str, int], dict[str, Evaluated]] = {}
     for stage in stages:
@@ -221,11 +212,13 @@ def task_table(run: Run, mode: str) -> tuple[list[str], list[TableRow]]:
     table = []
     for domain, members in groupby(keys, key=lambda key: key[0]):
         kinds = list(members)
-        totals = {stage: pool(rows) for stage in stages if (rows := _rows(run, stage, domain, mode))}
+        scored = {s: [row for row in _rows(run, s, domain, mode) if not row.hard] for s in stages}
+        totals = {stage: pool(rows) for stage, rows in scored.items() if rows}
         table.append(TableRow(domain, DOMAINS.get(domain, domain), True, totals))
-        table += [
-            TableRow(domain, f"{family} d{d}", False, cells[domain, family, d]) for _, family, d in kinds
-        ]
+        for _, family, difficulty in kinds:
+            found = cells[domain, family, difficulty]
+            hard = ", hard" if any(row.hard for row in found.values()) else ""
+            table.append(TableRow(domain, f"{family} d{difficulty}{hard}", False, found))
     return stages, table
 
 

@@ -160,6 +160,7 @@ def evals(stage: str, rng: random.Random) -> list[dict[str, Any]]:
                         "domain": domain,
                         "family": family,
                         "difficulty": difficulty,
+                        "hard": domain != "tool" and difficulty == difficulties[-1],
                         "mode": mode,
                         "n": n,
                         "correct": sum(rng.random() < p for _ in range(n)),
