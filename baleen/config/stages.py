@@ -54,6 +54,9 @@ class RLStage(Strict):
     mask_delta: float = Field(default=0.1, ge=0)  # delta of off-policy sequence masking; 0 switches it off
     keep_routing: bool = True
     keep_sampling_mask: bool = True
+    deterministic: bool = (
+        False  # log-probabilities of engine and trainer agree to the bit; needs a C++ compiler
+    )
     length_penalty: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
     checkpoint_every: int = Field(default=20, gt=0)

@@ -2,6 +2,7 @@
 
 from baleen.engine.async_engine import AsyncEngine
 from baleen.engine.engine import Engine
+from baleen.engine.sampler import sampled_logprobs
 from baleen.engine.sequence import GenerationResult, KeptSets, StepOutput
 
-__all__ = ["AsyncEngine", "Engine", "GenerationResult", "KeptSets", "StepOutput"]
+__all__ = ["AsyncEngine", "Engine", "GenerationResult", "KeptSets", "StepOutput", "sampled_logprobs"]

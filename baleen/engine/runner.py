@@ -11,8 +11,7 @@ from baleen.config.engine import EngineConfig
 from baleen.engine.page_guard import PageGuard
 from baleen.engine.scheduler import Work
 from baleen.engine.sequence import Sequence
-from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer, pack
-from baleen.ops import cpu
+from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer, can_pack, pack
 
 # Pieces of a prompt up to this long join the forward pass of the sequences that sample, with a row for each
 # token: a pass of their own would mostly be overhead.
@@ -23,7 +22,7 @@ Ints = NDArray[np.int64]
 
 def packed_if_possible(model: Transformer, config: EngineConfig) -> Transformer:
     """`model` packed as the config asks, or as it is where the kernels cannot be had; they say so themselves."""
-    if config.weights is None or not cpu.available():
+    if config.weights is None or not can_pack():
         return model
     return pack(model, config.weights)
 

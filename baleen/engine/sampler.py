@@ -32,14 +32,9 @@ def sample(logits: NDArray[np.float32], sequences: list[Sequence]) -> Sampled:
     scores = logits.astype(np.float64)
     for row, sequence in zip(scores, sequences, strict=True):
         sequence.change_logits(row)
-    peak = scores.max(1, keepdims=True)
-    if not np.isfinite(peak).all():
-        raise FloatingPointError("the model's logits are not finite: its weights or its cache are damaged")
-    scores -= peak  # before the division: a tiny temperature must not overflow
     temperature = np.array([s.params.temperature for s in sequences])
     greedy = temperature == 0
-    scores /= np.where(greedy, 1.0, temperature)[:, None]
-    weights = np.exp(scores)
+    weights = _weigh(scores, np.where(greedy, 1.0, temperature)[:, None])
 
     listed = [row for row, sequence in enumerate(sequences) if sequence.params.logprobs is not None]
     uncut = np.log(weights[listed].sum(1))
@@ -50,6 +45,27 @@ def sample(logits: NDArray[np.float32], sequences: list[Sequence]) -> Sampled:
     for row, total in zip(listed, uncut, strict=True):
         top[row] = _top_logprobs(scores[row], total, sequences[row].params.logprobs or 0, int(tokens[row]))
     return Sampled(tokens.tolist(), logprobs.tolist(), kept, top)
+
+
+def sampled_logprobs(
+    logits: NDArray[np.float32], token_ids: NDArray[np.int64], temperature: float, kept: Mask | None
+) -> Floats:
+    """Log-probabilities [B] of `token_ids` [B], in nats, as `sample` gives them with these tokens `kept` [B, V]."""
+    scores = logits.astype(np.float64)
+    weights = _weigh(scores, temperature)
+    if kept is not None:
+        weights *= kept
+    return scores[np.arange(len(token_ids)), token_ids] - np.log(weights.sum(1))
+
+
+def _weigh(scores: Floats, temperature: Floats | float) -> Floats:
+    """Scale `scores` [B, V] in place, the largest of a row to 0; their exponentials."""
+    peak = scores.max(1, keepdims=True)
+    if not np.isfinite(peak).all():
+        raise FloatingPointError("the model's logits are not finite: its weights or its cache are damaged")
+    scores -= peak  # before the division: a tiny temperature must not overflow
+    scores /= temperature
+    return np.exp(scores)
 
 
 def _cut(weights: Floats, scores: Floats, sequences: list[Sequence]) -> list[NDArray[np.int32] | None]:

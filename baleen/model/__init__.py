@@ -1,7 +1,7 @@
 """The architecture, one file per part the paper names, and its weights in and out."""
 
 from baleen.model.cache import AttentionMetadata, LatentCache, Paged, Record
-from baleen.model.packed import pack
+from baleen.model.packed import can_pack, pack
 from baleen.model.transformer import Transformer
 from baleen.model.weights import load_model, save_model
 
@@ -11,6 +11,7 @@ __all__ = [
     "Paged",
     "Record",
     "Transformer",
+    "can_pack",
     "load_model",
     "pack",
     "save_model",

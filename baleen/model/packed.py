@@ -16,6 +16,7 @@ from baleen.model.indexer import Float32Linear
 from baleen.model.mla import MLA, Projected
 from baleen.model.moe import MLP, Experts, Gate
 from baleen.model.transformer import MTPLayer, Transformer
+from baleen.ops import cpu
 from baleen.ops.cpu import (
     PackedWeight,
     WeightFormat,
@@ -25,6 +26,11 @@ from baleen.ops.cpu import (
     sigmoid,
     sparse_attention,
 )
+
+
+def can_pack() -> bool:
+    """Whether the kernels can be had here; compiles them at the first call, or says in one line why not."""
+    return cpu.available()
 
 
 def pack(model: Transformer, form: WeightFormat) -> Transformer:

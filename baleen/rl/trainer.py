@@ -12,12 +12,13 @@ from torch import Tensor
 
 from baleen.agent import Limits, Trajectory
 from baleen.chat import Tokenizer
-from baleen.config import EngineConfig, SamplingParams
+from baleen.config import EngineConfig, SamplingParams, UserError
 from baleen.config.stages import RLStage
 from baleen.engine import Engine
 from baleen.environments import Task
-from baleen.model import Record, Transformer
+from baleen.model import Record, Transformer, can_pack, pack
 from baleen.rl.advantage import group_advantages, penalised_rewards
+from baleen.rl.exact import exact_log_probabilities, with_value
 from baleen.rl.loss import Policies, grpo_loss
 from baleen.rl.rollout import PackedRollouts, Rollout, collect, pack_rollouts, rollouts_of
 from baleen.train.optim import Optimisers
@@ -42,6 +43,8 @@ def train_rl(
     comes in. Rollouts are sampled with seeds of their own, so a resumed run repeats an uninterrupted one.
     Raises Interrupted after a checkpoint when `around.should_stop()` turns true.
     """
+    if stage.deterministic and not can_pack():
+        raise UserError("deterministic = true needs a C++ compiler; install one, as g++, or set it to false")
     reference = copy.deepcopy(model).requires_grad_(False) if stage.kl else None
     names = {name for name in main_names(model) if ".indexer." not in name}
     optimisers = Optimisers(model, names, 0.0, stage.adam_lr, stage.steps)
@@ -74,7 +77,8 @@ def play_groups(
         )
         for i in range(len(repeated))
     ]
-    engine = Engine(model, EngineConfig(max_num_seqs=256), tokenizer.eos_token_id)
+    weights = "float32" if stage.deterministic else None
+    engine = Engine(model, EngineConfig(max_num_seqs=256, weights=weights), tokenizer.eos_token_id)
     played = collect(engine, tokenizer, repeated, params, stage.mode, LIMITS)
     return [played[i : i + stage.group] for i in range(0, len(played), stage.group)]
 
@@ -139,8 +143,10 @@ class _Learner:
         count = min(max(workers.count, pieces), len(rollouts))
         parts = [pack_rollouts(rollouts[i::count], vocab) for i in range(count)]
 
+        packed = pack(self.model, "float32") if self.stage.deterministic else None
+
         def loss_of(part: PackedRollouts) -> tuple[Tensor, dict[str, Tensor]]:
-            loss, watched = self.loss(part)
+            loss, watched = self.loss(part, packed)
             return loss / len(rollouts), watched
 
         results = workers.gradients(loss_of, parts, self.optimisers.params)
@@ -151,11 +157,16 @@ class _Learner:
         scalars["lr"] = self.optimisers.step(step)
         return scalars
 
-    def loss(self, part: PackedRollouts) -> tuple[Tensor, dict[str, Tensor]]:
-        """GRPO's loss summed over the rollouts of `part`, and what is worth watching, a value a rollout."""
+    def loss(self, part: PackedRollouts, packed: Transformer | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """GRPO's loss summed over the rollouts of `part`, and what is worth watching, a value a rollout.
+
+        `packed` is the same model for the engine's bits, where they are wanted.
+        """
         stage = self.stage
         logits = sampled_logits(self.model, part, stage)
         new = log_probabilities(logits, part, stage)
+        if packed is not None:
+            new = with_value(new, exact_log_probabilities(packed, part, stage))
         reference = None
         with torch.no_grad():
             full = logits.log_softmax(-1)  # the entropy is of the uncut distribution

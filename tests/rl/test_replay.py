@@ -11,9 +11,10 @@ from baleen.config import EngineConfig, ModelConfig, SamplingParams
 from baleen.config.stages import RLStage, TaskShare
 from baleen.engine import Engine
 from baleen.environments import sample_task
-from baleen.model import Transformer
+from baleen.model import Transformer, pack
 from baleen.rl import collect, pack_rollouts, rollouts_of
-from baleen.rl.trainer import log_probabilities, sampled_logits
+from baleen.rl.exact import exact_log_probabilities, with_value
+from baleen.rl.trainer import log_probabilities, play_groups, sampled_logits
 
 STAGE = RLStage(tasks={"sum": TaskShare(difficulties=(3,))}, steps=1)
 
@@ -69,6 +70,26 @@ def test_kept_routing_is_the_engines_whatever_the_router_says_now(played):
     finally:
         for bias, value in zip(biases, saved, strict=True):
             bias.copy_(value)
+
+
+def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, played):
+    model, _ = played
+    stage = STAGE.model_copy(update={"deterministic": True, "top_p": 0.8, "max_tokens": 30, "group": 3})
+    tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]
+    groups = play_groups(model, tokenizer, stage, tasks, (0,))
+    rollouts = [one for group in groups for t in group for one in rollouts_of(t, 1.0)]
+    part = pack_rollouts(rollouts, model.config.vocab_size)
+    exact = exact_log_probabilities(pack(model, "float32"), part, stage)
+    assert len(exact) > 100 and torch.equal(exact, part.old_logprobs)
+    plain = log_probabilities(sampled_logits(model, part, stage), part, stage)
+    assert not torch.equal(plain, part.old_logprobs)
+    # the gradient is the plain one's, the value the exact one's
+    with_value(plain, exact).sum().backward()
+    found = model.lm_head.weight.grad.clone()
+    model.zero_grad()
+    log_probabilities(sampled_logits(model, part, stage), part, stage).sum().backward()
+    assert torch.equal(with_value(plain, exact), exact) and torch.equal(found, model.lm_head.weight.grad)
+    model.zero_grad()
 
 
 def test_packing_keeps_every_sampled_token_with_its_own(played):

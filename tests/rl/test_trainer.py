@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from baleen.config import ModelConfig
+from baleen.config import ModelConfig, UserError
 from baleen.config.stages import RLStage, TaskShare
 from baleen.environments import sample_task
 from baleen.model import Transformer
@@ -48,7 +48,7 @@ def even_is_good(monkeypatch):
     monkeypatch.setattr(trainer, "collect", lambda *arguments: list(judged(*arguments)))
 
 
-def run(model, tokenizer, folder, stop_at: int = -1) -> list[dict[str, float]]:
+def run(model, tokenizer, folder, stop_at: int = -1, **changes) -> list[dict[str, float]]:
     """Train on one thread; the scalars of every step that was run."""
     lines: list[dict[str, float]] = []
     around = Surroundings(
@@ -61,7 +61,7 @@ def run(model, tokenizer, folder, stop_at: int = -1) -> list[dict[str, float]]:
     def tasks(step: int):
         return [sample_task("sum", 3, random.Random(f"{step} {i}"), "train") for i in range(STAGE.prompts)]
 
-    train_rl(model, tokenizer, STAGE, tasks, around, seed=0)
+    train_rl(model, tokenizer, STAGE.model_copy(update=changes), tasks, around, seed=0)
     return lines
 
 
@@ -84,6 +84,19 @@ def test_a_run_stopped_between_checkpoints_ends_like_a_whole_one(model, tokenize
     assert all(line["grad_norm"] > 0 for line in lines)
     pairs = zip(model.parameters(), resumed.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_deterministic_steps_see_no_mismatch_at_all(model, tokenizer, even_is_good, tmp_path):
+    lines = run(model, tokenizer, tmp_path, deterministic=True)
+    assert [line["mean_abs_dlogp"] for line in lines] == [0.0] * STAGE.steps
+    rewards = [line["reward"] for line in lines]
+    assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.1, rewards
+
+
+def test_deterministic_without_a_compiler_says_what_to_do(model, tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr(trainer, "can_pack", lambda: False)
+    with pytest.raises(UserError, match="deterministic = true needs a C.. compiler; install one"):
+        run(model, tokenizer, tmp_path, deterministic=True)
 
 
 def test_groups_that_did_equally_well_change_nothing(model, tokenizer, tmp_path):

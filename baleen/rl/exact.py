@@ -1,0 +1,49 @@
+"""Log-probabilities of the trainer that are the engine's very bits (a stage's `deterministic`).
+
+The packed model gives a token the same bits in a prompt as in a decode step, so one pass over a rollout finds what the
+engine found token by token, and the sampler's own arithmetic does the rest. On the engine's weights every importance
+ratio is then exactly 1; what the clip and the masks see is the change of the policy and nothing else.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baleen.config.stages import RLStage
+from baleen.engine import sampled_logprobs
+from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
+from baleen.rl.rollout import PackedRollouts
+
+
+@torch.no_grad()
+def exact_log_probabilities(packed: Transformer, part: PackedRollouts, stage: RLStage) -> Tensor:
+    """[N] float32, nats: of each sampled token of `part`, as an engine with the weights of `packed` would tell."""
+    rows, starts, sizes = _places(part)
+    longest = int(sizes.max())
+    order = torch.arange(longest).expand(len(rows), -1)
+    inside = order < sizes.unsqueeze(1)
+    columns = torch.where(inside, starts.unsqueeze(1) + order, 0)
+    at = rows.unsqueeze(1), columns
+    slots = torch.where(inside, 1 + torch.arange(inside.numel()).view_as(order), 0)
+    cache = LatentCache(packed.config, inside.numel() + 1)
+    meta = AttentionMetadata(torch.where(inside, order, 0), paged=Paged(cache, slots, slots))
+    record = Record(replay_experts=part.routed_experts[at] if stage.keep_routing else None)
+    hidden = packed.hidden_states(part.token_ids[at], meta, record)
+    logits = packed.logits(hidden[part.sequence, part.columns - starts[part.sequence]])
+    kept = part.kept.numpy() if stage.keep_sampling_mask and part.kept is not None else None
+    found = sampled_logprobs(logits.numpy(), part.targets.numpy(), stage.temperature, kept)
+    return torch.from_numpy(found.astype(np.float32))
+
+
+def with_value(differentiable: Tensor, value: Tensor) -> Tensor:
+    """`value`, to the bit, with the gradient of `differentiable`."""
+    return value + (differentiable - differentiable.detach())
+
+
+def _places(part: PackedRollouts) -> tuple[Tensor, Tensor, Tensor]:
+    """Row, first column and length [R] of each rollout in the packed rows."""
+    numbers = torch.arange(len(part.advantages))
+    found = part.segments.unsqueeze(0) == numbers.view(-1, 1, 1)  # [R, rows, length]
+    rows = found.any(2).int().argmax(1)
+    mine = found[numbers, rows].int()
+    return rows, mine.argmax(1), mine.sum(1)
