@@ -29,6 +29,16 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> "Tokenizer":
     return train_tokenizer(texts, 300, tmp_path_factory.mktemp("tokenizer"))
 
 
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """For tests of the CPU kernels: they need a C++ compiler, and only continuous integration must have one."""
+    from baleen.ops import cpu
+
+    if not cpu.available():
+        assert not os.environ.get("CI"), "install g++: in continuous integration this test must run"
+        pytest.skip("needs a C++ compiler; on Debian: apt-get install g++")
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_and_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("BALEEN_DEBUG", "NO_COLOR", "FORCE_COLOR"):

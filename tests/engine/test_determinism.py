@@ -13,10 +13,11 @@ from baleen.ops import cpu
 LENGTHS = [3, 17, 40, 41, 90, 130]  # index_topk is 24
 PREFIX = 32  # tokens that some prompts share
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 @pytest.fixture(scope="module")
 def model() -> Transformer:
-    assert cpu.available(), "deterministic serving needs a C++ compiler: apt install g++"
     config = ModelConfig.preset("tiny", vocab_size=160, index_topk=24, num_nextn_predict_layers=0)
     return Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
 

@@ -126,7 +126,7 @@ def test_without_truncation_no_sets_are_kept(model):
 
 
 @pytest.mark.parametrize("weights", [None, "float32"])
-def test_new_weights_are_used_from_the_next_step_on(model, weights):
+def test_new_weights_are_used_from_the_next_step_on(model, kernels, weights):
     engine = Engine(model, EngineConfig(weights=weights))
     prompt = prompts(1, 60, 61)[0]
     engine.generate([prompt], GREEDY)

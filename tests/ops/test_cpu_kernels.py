@@ -6,7 +6,6 @@ import torch
 from baleen.ops import expert_mlp, gathered_attention, index_scores, topk_positions
 from baleen.ops.cpu import (
     PackedWeight,
-    available,
     build,
     packed_experts,
     packed_linear,
@@ -18,9 +17,7 @@ from baleen.ops.cpu import (
 FORMS = ["float32", "bfloat16", "int8"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def kernels():
-    assert available(), "the tests of the CPU kernels need a C++ compiler: apt install g++"
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_kept_routing_is_the_engines_whatever_the_router_says_now(played):
             bias.copy_(value)
 
 
-def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, played):
+def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, kernels, played):
     model, _ = played
     stage = STAGE.model_copy(update={"deterministic": True, "top_p": 0.8, "max_tokens": 30, "group": 3})
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]

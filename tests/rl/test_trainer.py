@@ -86,7 +86,7 @@ def test_a_run_stopped_between_checkpoints_ends_like_a_whole_one(model, tokenize
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-def test_deterministic_steps_see_no_mismatch_at_all(model, tokenizer, even_is_good, tmp_path):
+def test_deterministic_steps_see_no_mismatch_at_all(model, tokenizer, kernels, even_is_good, tmp_path):
     lines = run(model, tokenizer, tmp_path, deterministic=True)
     assert [line["mean_abs_dlogp"] for line in lines] == [0.0] * STAGE.steps
     rewards = [line["reward"] for line in lines]
