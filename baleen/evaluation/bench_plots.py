@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from baleen.evaluation.curves import plain_log
 from baleen.evaluation.theme import BLUE, MUTED, ORANGE, TEAL, Grid, Plot, label_lines, plot
 
 _LOOKS = {"baleen": (BLUE, "o-"), "transformers": (ORANGE, "s-"), "llama.cpp": (TEAL, "^-")}
@@ -45,6 +46,8 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
             axes.plot(at, roof, ":", color=MUTED)
             ends.append((roof[-1], "roofline", MUTED))
     axes.set_yscale("log")
+    plain_log(axes)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
     axes.set_xscale("log", base=2)
     ticks = sorted({row["at"] for row in rows})
     axes.set_xticks(ticks)

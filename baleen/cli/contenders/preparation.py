@@ -10,7 +10,7 @@ import torch
 from baleen.config import ModelConfig
 from baleen.model import Transformer, load_model, save_model
 
-READ_BYTES = 1 << 28  # far beyond any processor's cache
+READ_ROWS = 8192  # 256 MiB of float32, beyond a processor's cache
 MATRIX = 1024  # rows and columns
 TRIES = 7
 
@@ -39,8 +39,9 @@ class Preparation:
 
         The best of a few tries: a roofline is what the machine can do, not what it did while it was busy.
         """
-        numbers = torch.ones(READ_BYTES // 4)
-        bandwidth = READ_BYTES / _best(lambda: numbers.sum())
+        # a sum and, as decoding does, a matrix times a vector: which one reads faster depends on the processor
+        matrix, vector = torch.ones(READ_ROWS, READ_ROWS), torch.ones(READ_ROWS)
+        bandwidth = matrix.nbytes / min(_best(lambda: matrix.sum()), _best(lambda: matrix @ vector))
         flops = {}
         for name in sorted({"float32", "bfloat16", dtype}):
             a, b = (torch.ones(MATRIX, MATRIX, dtype=getattr(torch, name)) for _ in range(2))
