@@ -120,7 +120,7 @@ class ChatSession:
                 f"{self._max_model_len}; /reset starts a new one"
             )
         params = self._params.model_copy(update={"max_tokens": min(self._params.max_tokens, room)})
-        choice = Choice(0, self._tokenizer, mode, offers_tools=self.tools, stop=(), wants_logprobs=False)
+        choice = Choice(0, self._tokenizer, mode, offers_tools=self.tools, stop=(), top_logprobs=None)
         request = self._engine.add_request(prompt, params)
         try:
             while choice.finish_reason is None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from baleen.config import UserError
+from baleen.config.engine import WeightFormat
 
 if TYPE_CHECKING:
     from baleen.chat import Tokenizer
     from baleen.engine import Engine
     from baleen.server import Prices
-
 
 _FULL_LENGTH_ANSWERS = 4
 
@@ -47,7 +47,9 @@ def model_name(folder: Path) -> str:
     return full.parent.name if full.name == "model" else full.name
 
 
-def load(path: Path, max_running: int, max_model_len: int | None, threads: int) -> LoadedModel:
+def load(
+    path: Path, max_running: int, max_model_len: int | None, threads: int, weights: WeightFormat | None
+) -> LoadedModel:
     """Load a model for generation. Raises UserError and OSError for a folder that is not one."""
     folder = model_folder(path)
     import torch
@@ -69,7 +71,10 @@ def load(path: Path, max_running: int, max_model_len: int | None, threads: int) 
         )
     length = max_model_len or limit
     config = EngineConfig(
-        max_num_seqs=max_running, max_model_len=length, num_blocks=_cache_blocks(length, max_running)
+        max_num_seqs=max_running,
+        max_model_len=length,
+        num_blocks=_cache_blocks(length, max_running),
+        weights=weights,
     )
     engine = Engine.from_pretrained(folder, config)
     return LoadedModel(model_name(folder), engine, tokenizer, length)

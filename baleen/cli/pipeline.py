@@ -174,6 +174,7 @@ class Pipeline:
             return batch
         mixture = self._mixture(self.recipe.long_data if name in BASE else self.recipe.chat_data)
         if isinstance(stage, DistillStage):
+            mixture = self._mixture(self.recipe.distill_data)
             draw = stage_data.either(self._solved_by_specialists(stage), mixture.draw, stage.demonstrations)
             mixture = dataclasses.replace(mixture, draw=draw)
         return lambda step: mixture.batch(name, step, stage.rows, stage.length)

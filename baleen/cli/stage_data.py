@@ -29,7 +29,7 @@ def check_tasks(recipe: Recipe) -> None:
                 except TaskError as error:
                     raise UsageError(f"{place}: {error}") from None
 
-    for name in ("base_data", "long_data", "chat_data"):
+    for name in ("base_data", "long_data", "chat_data", "distill_data"):
         check(f"{name}.tasks", difficulties(getattr(recipe, name).tasks))
     for name in ("tasks", "hard"):
         check(f"evaluation.{name}", getattr(recipe.evaluation, name))

@@ -1,10 +1,15 @@
 """Limits of the engine and sampling parameters of a request. Impossible values raise UserError at once."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from baleen.config.errors import UserError
+
+MAX_BIAS = 100.0
+MAX_ALTERNATIVES = 20
+
+WeightFormat = Literal["float32", "bfloat16", "int8"]  # of packed weights
 
 
 class _Checked(BaseModel):
@@ -30,13 +35,25 @@ class EngineConfig(_Checked):
     )
     max_model_len: int = Field(default=4096, gt=1, description="tokens of prompt and completion together")
     enable_prefix_caching: bool = Field(default=True, description="true or false")
+    weights: WeightFormat | None = Field(
+        default=None,
+        description="float32, bfloat16 or int8: pack the weights for the CPU kernels; none: plain PyTorch",
+    )
 
 
 class SamplingParams(_Checked):
     """How one request is sampled; temperature 0 takes the likeliest token, the lowest id among equals.
 
+    First the logits change, at temperature 0 too, in this order: repetition_penalty (of every token of prompt and
+    completion a positive logit is divided by it, a negative one multiplied, as in transformers and vLLM);
+    frequency_penalty times the token's count in the completion and presence_penalty are subtracted (OpenAI's);
+    logit_bias is added, and -100 bans its token; before min_tokens no token that ends may come. Then the
+    temperature divides. Then, unless it is 0, tokens are cut: min_p and top_k, then top_p of the mass these leave.
+
     stop_token_ids end a completion as the end token does, which ignore_eos switches off; until min_tokens are
-    sampled none of them is. top_k comes before top_p. Without a seed each request draws its own.
+    sampled none of them is. Without a seed each request draws its own. logprobs asks for the likeliest tokens at
+    each position, under the distribution before the cuts. Several samples of one prompt are several requests,
+    each with its seed: they share the prompt's cache.
     """
 
     max_tokens: int = Field(default=256, gt=0, description="the most tokens to sample")
@@ -46,9 +63,42 @@ class SamplingParams(_Checked):
         default=1.0, gt=0.0, le=1.0, description="share of the probability kept, 1 keeps all"
     )
     top_k: int = Field(default=0, ge=0, description="tokens kept, 0 keeps all")
+    min_p: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="least share of the likeliest's probability, 0 keeps all"
+    )
+    presence_penalty: float = Field(
+        default=0.0, ge=-2.0, le=2.0, description="taken off the logit of a token sampled before, 0 for none"
+    )
+    frequency_penalty: float = Field(
+        default=0.0, ge=-2.0, le=2.0, description="taken off for each time it was sampled, 0 for none"
+    )
+    # bounded on both sides: a penalty that makes a logit overflow would be an engine's failure, not a request's
+    repetition_penalty: float = Field(
+        default=1.0, ge=0.01, le=100.0, description="weakens tokens of prompt and completion, 1 for none"
+    )
+    logit_bias: dict[int, Annotated[float, Field(ge=-MAX_BIAS, le=MAX_BIAS)]] = Field(
+        default={}, description="what is added to the logits of token ids, from -100 (ban) to 100"
+    )
+    logprobs: int | None = Field(
+        default=None, ge=0, le=MAX_ALTERNATIVES, description="likeliest tokens listed at each position"
+    )
     seed: int | None = Field(default=None, description="a whole number, or none for a fresh one")
     stop_token_ids: tuple[int, ...] = Field(default=(), description="token ids")
     ignore_eos: bool = Field(default=False, description="true or false")
+    record_kept: bool = Field(
+        default=True, description="whether the sets that the cuts leave are recorded: training needs them"
+    )
+
+    @property
+    def changes_logits(self) -> bool:
+        """Whether a penalty or a bias is on."""
+        penalised = self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1
+        return bool(penalised or self.logit_bias)
+
+    @property
+    def banned_ids(self) -> frozenset[int]:
+        """Tokens that the bias rules out."""
+        return frozenset(token for token, bias in self.logit_bias.items() if bias == -MAX_BIAS)
 
     @model_validator(mode="after")
     def _minimum_below_maximum(self) -> "SamplingParams":
@@ -63,8 +113,9 @@ def _sentence(model: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ")
-    field = str(first["loc"][0])
+    field, *inner = map(str, first["loc"])
     if field not in model.model_fields:
         return f"{field}={first['input']!r} is unknown; known are {', '.join(model.model_fields)}"
+    place = field + "".join(f"[{part}]" for part in inner if part != "[key]")
     rule = first["msg"].removeprefix("Input ")
-    return f"{field}={first['input']!r} {rule}; it is: {model.model_fields[field].description}"
+    return f"{place}={first['input']!r} {rule}; it is: {model.model_fields[field].description}"

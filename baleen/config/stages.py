@@ -73,7 +73,7 @@ class DistillStage(SupervisedStage):
     group: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
     # share of the tasks to which the SFT model's tersest solution is added
     terse: float = Field(default=0.1, ge=0, le=1)
-    # share of documents that are SFT's, both modes among them
+    # share of documents from `distill_data`, both modes among them
     demonstrations: float = Field(default=0.06, ge=0, lt=1)
 
 
@@ -110,7 +110,8 @@ class Recipe(Strict):
     text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
     base_data: DataMix  # of pretrain
     long_data: DataMix  # of the context extension, dsa_warmup and dsa_sparse
-    chat_data: DataMix  # of sft, and of distill beside the specialists' samples
+    chat_data: DataMix  # of sft
+    distill_data: DataMix  # of distill, beside the specialists' samples
     evaluation: Evaluation
     pretrain: PretrainStage
     dsa_warmup: SupervisedStage

@@ -9,7 +9,7 @@ import torch
 
 from baleen.config import UserError
 from baleen.config.engine import EngineConfig, SamplingParams
-from baleen.engine.runner import Runner
+from baleen.engine.runner import Runner, packed_if_possible
 from baleen.engine.sampler import Sampled, sample
 from baleen.engine.scheduler import Scheduler
 from baleen.engine.sequence import FinishReason, GenerationResult, KeptSets, Sequence, StepOutput
@@ -25,7 +25,7 @@ class Engine:
     """
 
     def __init__(self, model: Transformer, config: EngineConfig, eos_token_id: int | None = None):
-        self.model = model
+        self.model = model = packed_if_possible(model, config)
         self.config = config
         self.eos_token_id = model.config.eos_token_id if eos_token_id is None else eos_token_id
         self.max_model_len = min(
@@ -69,14 +69,26 @@ class Engine:
                 f"the prompt has {len(prompt_ids)} tokens, max_model_len is {self.max_model_len} with at "
                 "least one token to sample; shorten the prompt or raise the limit"
             )
-        for name, ids in (("prompt", prompt_ids), ("stop_token_ids", params.stop_token_ids)):
+        named = {
+            "prompt": prompt_ids,
+            "stop_token_ids": params.stop_token_ids,
+            "logit_bias": tuple(params.logit_bias),
+        }
+        for name, ids in named.items():
             if ids and not 0 <= min(ids) <= max(ids) < vocab:
                 wrong = next(token for token in ids if not 0 <= token < vocab)
                 raise UserError(
                     f"{name} has token id {wrong}, this model's are 0 to {vocab - 1}; use its own tokenizer"
                 )
-        if params.min_tokens and len(self._stop_ids(params)) == vocab:
-            raise UserError("stop_token_ids has every token, so min_tokens leaves none; leave some out")
+        if len(params.banned_ids) == vocab:
+            raise UserError(
+                f"logit_bias is -100, a ban, for all {vocab} tokens, which leaves none to sample; leave some out"
+            )
+        if params.min_tokens and len(self._stop_ids(params) | params.banned_ids) == vocab:
+            raise UserError(
+                f"stop_token_ids and the bans of logit_bias have all {vocab} tokens, so min_tokens leaves none; "
+                "leave some out"
+            )
 
     def new_request_id(self) -> str:
         """An id that no other request has."""
@@ -149,16 +161,20 @@ class Engine:
 
     def _hand_out(self, sequences: list[Sequence], sampled: Sampled) -> list[StepOutput]:
         outputs = []
-        rows = zip(sequences, sampled.token_ids, sampled.logprobs, sampled.kept, strict=True)
-        for sequence, token, logprob, kept in rows:
+        rows = zip(
+            sequences, sampled.token_ids, sampled.logprobs, sampled.kept, sampled.top_logprobs, strict=True
+        )
+        for sequence, token, logprob, kept, top in rows:
             sequence.token_ids.append(token)
             sequence.logprobs.append(logprob)
             if kept is not None:
                 sequence.kept.append(kept)
+            tops = [] if top is None else [top]
+            sequence.top_logprobs += tops
             reason = self._finish_reason(sequence, token)
             if reason:
                 self._finish(sequence, reason)
-            outputs.append(StepOutput(sequence.request_id, [token], [logprob], reason))
+            outputs.append(StepOutput(sequence.request_id, [token], [logprob], tops, reason))
         return outputs
 
     def _finish_reason(self, sequence: Sequence, token: int) -> FinishReason | None:
@@ -182,6 +198,7 @@ class Engine:
             num_cached_tokens=sequence.num_cached,
             routed_experts=self._runner.routed_experts(sequence),
             kept=KeptSets.of(sequence.kept) if sequence.records_kept else None,
+            top_logprobs=None if sequence.params.logprobs is None else sequence.top_logprobs,
             policy_version=self.policy_version,
         )
         self._scheduler.remove(sequence)

@@ -10,7 +10,8 @@ from torch import Tensor
 from baleen.config.engine import EngineConfig
 from baleen.engine.scheduler import Work
 from baleen.engine.sequence import Sequence
-from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer
+from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer, pack
+from baleen.ops import cpu
 
 # Pieces of a prompt up to this long join the forward pass of the sequences that sample, with a row for each
 # token: a pass of their own would mostly be overhead.
@@ -19,17 +20,24 @@ SHORT_PIECE = 32
 Ints = NDArray[np.int64]
 
 
+def packed_if_possible(model: Transformer, config: EngineConfig) -> Transformer:
+    """`model` packed as the config asks, or as it is where the kernels cannot be had; they say so themselves."""
+    if config.weights is None or not cpu.available():
+        return model
+    return pack(model, config.weights)
+
+
 class Runner:
     """Owns the cache and the block tables of the running sequences."""
 
     def __init__(self, model: Transformer, config: EngineConfig, max_model_len: int):
         self.model = model
         self.block_size = config.block_size
-        weight = model.lm_head.weight
+        weight = next(model.parameters())  # the embedding
         self.device = weight.device
-        self.cache = LatentCache(
-            model.config, config.num_blocks * config.block_size, weight.dtype, self.device
-        )
+        # packed weights below float32: what is cached is rounded as they are, and read twice as fast
+        dtype = torch.bfloat16 if config.weights in ("bfloat16", "int8") else weight.dtype
+        self.cache = LatentCache(model.config, config.num_blocks * config.block_size, dtype, self.device)
         self._tables = np.zeros((config.max_num_seqs, -(-max_model_len // config.block_size)), np.int64)
 
     def run(self, work: list[Work]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""From logits to tokens: min_tokens, temperature, top-k, top-p; with a record of what was sampled from."""
+"""From logits to tokens: penalties, temperature, min-p, top-k, top-p; with a record of what was sampled from."""
 
 from dataclasses import dataclass
 
@@ -16,19 +16,22 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """One token a row, its log-probability in nats, the sorted ids it could be (None: not recorded)."""
+    """One token a row, its log-probability in nats, the sorted ids it could be, the likeliest tokens' own.
+
+    kept, top_logprobs: None in rows that did not ask for them. `GenerationResult` says what they hold.
+    """
 
     token_ids: list[int]
     logprobs: list[float]
     kept: list[NDArray[np.int32] | None]
+    top_logprobs: list[dict[int, float] | None]
 
 
 def sample(logits: NDArray[np.float32], sequences: list[Sequence]) -> Sampled:
     """Sample a token for each row of `logits` [B, V]. Raises FloatingPointError if they are not finite."""
     scores = logits.astype(np.float64)
-    for row, sequence in enumerate(sequences):
-        if sequence.num_sampled < sequence.params.min_tokens:
-            scores[row, list(sequence.stop_ids)] = -np.inf
+    for row, sequence in zip(scores, sequences, strict=True):
+        sequence.change_logits(row)
     peak = scores.max(1, keepdims=True)
     if not np.isfinite(peak).all():
         raise FloatingPointError("the model's logits are not finite: its weights or its cache are damaged")
@@ -38,33 +41,63 @@ def sample(logits: NDArray[np.float32], sequences: list[Sequence]) -> Sampled:
     scores /= np.where(greedy, 1.0, temperature)[:, None]
     weights = np.exp(scores)
 
-    kept: list[NDArray[np.int32] | None] = [None] * len(sequences)
-    recorded = [row for row, sequence in enumerate(sequences) if sequence.records_kept]
-    if recorded:
-        chosen = [sequences[row].params for row in recorded]
-        top_k = np.array([p.top_k if p.top_k and p.temperature else weights.shape[1] for p in chosen])
-        top_p = np.array([p.top_p if p.temperature else 1.0 for p in chosen])
-        mask = kept_mask(weights[recorded], top_k, top_p) & np.isfinite(scores[recorded])
-        weights[recorded] *= mask
-        ids = np.nonzero(mask)[1].astype(np.int32)
-        for row, part in zip(recorded, np.split(ids, mask.sum(1).cumsum()[:-1]), strict=True):
-            kept[row] = part
-
+    listed = [row for row, sequence in enumerate(sequences) if sequence.params.logprobs is not None]
+    uncut = np.log(weights[listed].sum(1))
+    kept = _cut(weights, scores, sequences)
     tokens = np.where(greedy, scores.argmax(1), _draw(weights, sequences))
     logprobs = scores[np.arange(len(tokens)), tokens] - np.log(weights.sum(1))
-    return Sampled(tokens.tolist(), logprobs.tolist(), kept)
+    top: list[dict[int, float] | None] = [None] * len(sequences)
+    for row, total in zip(listed, uncut, strict=True):
+        top[row] = _top_logprobs(scores[row], total, sequences[row].params.logprobs or 0, int(tokens[row]))
+    return Sampled(tokens.tolist(), logprobs.tolist(), kept, top)
 
 
-def kept_mask(weights: Floats, top_k: NDArray[np.int64], top_p: Floats) -> Mask:
-    """[B, V] True for the `top_k` heaviest tokens, of these the fewest that hold `top_p` of their mass.
+def _cut(weights: Floats, scores: Floats, sequences: list[Sequence]) -> list[NDArray[np.int32] | None]:
+    """Set the weights of tokens that min_p, top_k and top_p cut to 0. Returns the ids left where recorded."""
+    kept: list[NDArray[np.int32] | None] = [None] * len(sequences)
+    rows = [row for row, sequence in enumerate(sequences) if sequence.is_cut or sequence.records_kept]
+    if not rows:
+        return kept
+    chosen = [sequences[row] for row in rows]
+    vocab = weights.shape[1]
+    top_k = np.array([min(s.params.top_k or vocab, vocab) if s.is_cut else vocab for s in chosen])
+    top_p = np.array([s.params.top_p if s.is_cut else 1.0 for s in chosen])
+    min_p = np.array([s.params.min_p if s.is_cut else 0.0 for s in chosen])
+    mask = kept_mask(weights[rows], top_k, top_p, min_p) & np.isfinite(scores[rows])
+    weights[rows] *= mask
+    for row, sequence, left in zip(rows, chosen, mask, strict=True):
+        if sequence.records_kept:
+            kept[row] = np.flatnonzero(left).astype(np.int32)
+    return kept
+
+
+def _top_logprobs(scores: Floats, log_total: float, count: int, sampled: int) -> dict[int, float]:
+    """The `count` likeliest tokens and the sampled one; `scores` [V] are logarithms, up to `log_total`."""
+    ids = np.zeros(0, np.int64)
+    if count:
+        mask = _top_k_mask(scores[None], np.array([min(count, len(scores))]))[0] & np.isfinite(scores)
+        ids = np.flatnonzero(mask)
+        ids = ids[np.argsort(-scores[ids], kind="stable")]
+    top = dict(zip(ids.tolist(), (scores[ids] - log_total).tolist(), strict=True))
+    top.setdefault(sampled, float(scores[sampled] - log_total))
+    return top
+
+
+def kept_mask(weights: Floats, top_k: NDArray[np.int64], top_p: Floats, min_p: Floats) -> Mask:
+    """[B, V] True for the `top_k` heaviest tokens that are not below `min_p` of the heaviest, of these the
+    fewest that hold `top_p` of their mass.
 
     `weights` [B, V] are probabilities up to a factor; `top_k` [B] at least 1; `top_p` [B] in (0, 1], 1 keeps
-    all. Of equal tokens at the boundary the lowest ids are kept.
+    all; `min_p` [B] in [0, 1], 0 keeps all. Of equal tokens at the boundary the lowest ids are kept.
     """
     mask = np.ones(weights.shape, np.bool_)
     rows = np.flatnonzero(top_k < weights.shape[1])
     if len(rows):
         mask[rows] = _top_k_mask(weights[rows], top_k[rows])
+    rows = np.flatnonzero(min_p > 0)
+    if len(rows):
+        part = weights[rows]
+        mask[rows] &= part >= (min_p[rows] * part.max(1))[:, None]
     rows = np.flatnonzero(top_p < 1)
     if len(rows):
         mask[rows] = _top_p_mask(weights[rows] * mask[rows], top_p[rows])

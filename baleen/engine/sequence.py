@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baleen.config.engine import SamplingParams
+from baleen.engine.penalties import LogitChanges
 
 FinishReason = Literal["stop", "length", "abort"]
 
@@ -16,6 +17,8 @@ class Sequence:
     """A request in progress. `token_ids` holds the prompt and all sampled tokens.
 
     row, blocks and what counts them are set while it runs; a preempted one keeps its tokens and block keys.
+    is_cut: whether top_p, top_k or min_p may cut its distribution. records_kept: whether what was left to sample
+    from is recorded, at every position.
     """
 
     request_id: str
@@ -34,6 +37,16 @@ class Sequence:
     num_named: int = 0  # blocks that others may share
     logprobs: list[float] = field(default_factory=list)
     kept: list[NDArray[np.int32]] = field(default_factory=list)
+    top_logprobs: list[dict[int, float]] = field(default_factory=list)
+    logit_changes: LogitChanges | None = None  # from the first sample on, if it asks for any
+    is_cut: bool = field(init=False)
+    records_kept: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        params = self.params
+        self.is_cut = params.temperature > 0 and (params.top_p < 1 or params.top_k > 0 or params.min_p > 0)
+        limited = self.is_cut or params.min_tokens > 0 or bool(params.banned_ids)
+        self.records_kept = params.record_kept and limited
 
     @property
     def num_sampled(self) -> int:
@@ -44,20 +57,23 @@ class Sequence:
         """Tokens that are known and not yet computed; sampling follows the last of them."""
         return len(self.token_ids) - self.num_computed
 
-    @property
-    def records_kept(self) -> bool:
-        """Whether its distribution may be cut: the kept sets are then recorded at every position."""
-        params = self.params
-        return params.min_tokens > 0 or (params.temperature > 0 and (params.top_p < 1 or params.top_k > 0))
+    def change_logits(self, logits: NDArray[np.float64]) -> None:
+        """Put penalties, bias and min_tokens on `logits` [V], in place."""
+        if self.params.changes_logits:
+            self.logit_changes = self.logit_changes or LogitChanges(self.params, len(logits))
+            self.logit_changes.apply(logits, self.token_ids, self.num_prompt_tokens)
+        if self.num_sampled < self.params.min_tokens:
+            logits[list(self.stop_ids)] = -np.inf
 
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """What one step gave one request."""
+    """What one step gave one request; `new_top_logprobs` as in its result, empty unless asked for."""
 
     request_id: str
     new_token_ids: list[int]
     new_logprobs: list[float]
+    new_top_logprobs: list[dict[int, float]]
     finish_reason: FinishReason | None
 
 
@@ -81,8 +97,12 @@ class GenerationResult:
     token_ids: sampled tokens, the end token included. logprobs: of each, in nats, under the distribution it
     was sampled from (at temperature 0: the one of temperature 1). routed_experts: int16 [tokens - 1,
     n_moe_layers, k] for every token of prompt and completion that was an input; fewer rows if aborted before
-    they were computed. kept: what top-p, top-k and min_tokens left to sample from, None where none was asked
-    for. policy_version: of the weights that finished it.
+    they were computed. kept: what top_p, top_k, min_p, bans and min_tokens left to sample from, None where none
+    was asked for. top_logprobs: at each position the log-probabilities of the likeliest tokens, likeliest first,
+    lowest id first among equals, then of the sampled one if it is not among them; as many as params.logprobs
+    says, fewer where the others are impossible; under the distribution that was then cut by top_p, top_k and
+    min_p, so a sampled token stands there below its `logprobs` if it was cut. None if not asked for.
+    policy_version: of the weights that finished it.
     """
 
     request_id: str
@@ -93,6 +113,7 @@ class GenerationResult:
     num_cached_tokens: int
     routed_experts: NDArray[np.int16]
     kept: KeptSets | None
+    top_logprobs: list[dict[int, float]] | None
     policy_version: int
 
     @property

@@ -11,6 +11,13 @@ from baleen.ops import index_scores, rotate_half_split
 MAX_SCORE_ELEMENTS = 1 << 26
 
 
+class Float32Linear(nn.Linear):
+    """Computes in float32: a rounded weight of a head makes ties between tokens, and ties an arbitrary choice."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.linear(input.float(), self.weight.float())
+
+
 class Indexer(nn.Module):
     """Index scores I[t,s] from the query latent and one shared key a token; few heads, no values."""
 
@@ -21,23 +28,26 @@ class Indexer(nn.Module):
         self.wq_b = nn.Linear(config.q_lora_rank, heads * dim, bias=False)
         self.wk = nn.Linear(config.hidden_size, dim, bias=False)
         self.k_norm = nn.LayerNorm(dim, eps=1e-6)
-        self.weights_proj = nn.Linear(config.hidden_size, heads, bias=False)
+        self.weights_proj = Float32Linear(config.hidden_size, heads, bias=False)
 
     def keys(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """k^I of each token: `x` [B, S, hidden_size], `cos`/`sin` [B, S, R/2]. Returns [B, S, index_head_dim]."""
         return self._rotate(self.k_norm(self.wk(x)), cos, sin)
+
+    def queries(self, x: Tensor, c_q: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """q^I [B, S, J, D] from `c_q` [B, S, q_lora_rank], and its heads' weights w^I [B, S, J] float32 from `x`."""
+        heads, dim = self.config.index_n_heads, self.config.index_head_dim
+        q = self.wq_b(c_q).unflatten(-1, (heads, dim))
+        q = self._rotate(q, cos.unsqueeze(2), sin.unsqueeze(2))
+        return q, self.weights_proj(x) * (heads * dim) ** -0.5
 
     def forward(self, x: Tensor, c_q: Tensor, cos: Tensor, sin: Tensor, keys: Tensor) -> Tensor:
         """Index scores of the queries against `keys` [B, T, index_head_dim]; `c_q` [B, S, q_lora_rank].
 
         Returns [B, S, T] float32, not yet masked.
         """
-        heads, dim = self.config.index_n_heads, self.config.index_head_dim
-        q = self.wq_b(c_q).unflatten(-1, (heads, dim))
-        q = self._rotate(q, cos.unsqueeze(2), sin.unsqueeze(2))
-        # in float32: a rounded weight makes ties between tokens, and ties make the choice arbitrary
-        weights = nn.functional.linear(x.float(), self.weights_proj.weight.float()) * (heads * dim) ** -0.5
-        block = max(1, MAX_SCORE_ELEMENTS // (q.shape[0] * heads * keys.shape[1]))
+        q, weights = self.queries(x, c_q, cos, sin)
+        block = max(1, MAX_SCORE_ELEMENTS // (q.shape[0] * q.shape[2] * keys.shape[1]))
         parts = zip(q.split(block, 1), weights.split(block, 1), strict=True)
         return torch.cat([index_scores(q_block, keys, w_block) for q_block, w_block in parts], 1)
 

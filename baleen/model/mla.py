@@ -38,6 +38,19 @@ class Choice(NamedTuple):
         return selection_mask(self.positions, self.valid, self.scores.shape[-1])
 
 
+class Projected(NamedTuple):
+    """The new tokens [B, S, ...] on their way through a layer: what its projections made of `x`."""
+
+    x: Tensor  # normed hidden states
+    c_q: Tensor  # query latent
+    q_nope: Tensor  # [B, S, H, nope]
+    q_rope: Tensor  # [B, S, H, R], rotated
+    latent: Tensor  # [B, S, C + R], as cached
+    keys: Tensor  # [B, S, index_head_dim] index keys
+    cos: Tensor
+    sin: Tensor
+
+
 class MLA(nn.Module):
     """Attention whose cache is one latent a token: c_kv (normed) and k_rope (rotated), shared by all heads."""
 
@@ -71,8 +84,14 @@ class MLA(nn.Module):
             [config.kv_lora_rank, config.qk_rope_head_dim], dim=-1
         )
         latent = torch.cat((self.kv_a_layernorm(c_kv), rotate_interleaved(k_rope, cos, sin)), dim=-1)
-
         keys = latent[..., :0] if self.indexer is None else self.indexer.keys(x.detach(), cos, sin)
+        projected = Projected(x, c_q, q_nope, q_rope, latent, keys, cos, sin)
+        return self.o_proj(self.attend(projected, meta, record).flatten(2))
+
+    def attend(self, projected: Projected, meta: AttentionMetadata, record: Record | None) -> Tensor:
+        """What each head reads of the context, [B, S, H, d_v]; the new tokens enter the cache first."""
+        config = self.config
+        x, c_q, q_nope, q_rope, latent, keys, cos, sin = projected
         pool, keys, context_slots = self._context(latent, keys, meta)
         keep = meta.visible(context_slots.shape[1])
 
@@ -103,7 +122,7 @@ class MLA(nn.Module):
             if not select:
                 mass = probs.detach().mean(1).gather(-1, choice.positions)
                 learner.index_recalls.append(learner.average(mass.masked_fill(~choice.valid, 0.0).sum(-1)))
-        return self.o_proj(out.flatten(2))
+        return out
 
     def _context(
         self, latent: Tensor, keys: Tensor, meta: AttentionMetadata

@@ -30,6 +30,10 @@ class Gate(nn.Module):
         self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size))
         self.register_buffer("e_score_correction_bias", torch.zeros(config.n_routed_experts))
 
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Sigmoid affinities [N, E] of `tokens` [N, hidden_size], in float32 whatever the weights' type."""
+        return torch.sigmoid(nn.functional.linear(tokens.float(), self.weight.float()))
+
 
 class Experts(nn.Module):
     """The routed experts' SwiGLU weights, stacked: [E, I, D] twice and [E, D, I]."""
@@ -40,6 +44,10 @@ class Experts(nn.Module):
         self.gate_proj = nn.Parameter(torch.empty(shape))
         self.up_proj = nn.Parameter(torch.empty(shape))
         self.down_proj = nn.Parameter(torch.empty(shape[0], shape[2], shape[1]))
+
+    def forward(self, tokens: Tensor, experts: Tensor, gates: Tensor) -> Tensor:
+        """`tokens` [N, D], the chosen `experts` [N, k] and their `gates` [N, k]. Returns [N, D]."""
+        return expert_mlp(tokens, experts, gates, self.gate_proj, self.up_proj, self.down_proj)
 
 
 class MoE(nn.Module):
@@ -57,7 +65,7 @@ class MoE(nn.Module):
         """`x` [B, S, hidden_size] -> the same shape."""
         config = self.config
         tokens = x.flatten(0, 1)
-        affinity = torch.sigmoid(nn.functional.linear(tokens.float(), self.gate.weight.float()))
+        affinity = self.gate(tokens)
         replayed = record.replay_experts if record is not None and self.moe_idx is not None else None
         if replayed is not None:
             experts = replayed[:, :, self.moe_idx].flatten(0, 1)
@@ -80,9 +88,7 @@ class MoE(nn.Module):
                 record.balance_losses.append(
                     self._balance_loss(affinity, experts, x.shape[0], record.counted)
                 )
-        weights = self.experts
-        routed = expert_mlp(tokens, experts, gates, weights.gate_proj, weights.up_proj, weights.down_proj)
-        return routed.view_as(x) + self.shared_experts(x)
+        return self.experts(tokens, experts, gates).view_as(x) + self.shared_experts(x)
 
     def _balance_loss(self, affinity: Tensor, experts: Tensor, batch: int, counted: Tensor | None) -> Tensor:
         """sum_i f_i · P_i a sequence, averaged (V3 report, eq. 17-20); 1 when perfectly even."""

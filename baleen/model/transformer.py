@@ -105,7 +105,7 @@ class Transformer(nn.Module):
 
     def restore_rope(self) -> None:
         """Rotary frequencies anew from the config: no checkpoint holds them, and rounding would shift far positions."""
-        self.rope_frequencies = rope_frequencies(self.config).to(self.lm_head.weight.device)
+        self.rope_frequencies = rope_frequencies(self.config).to(self.model.embed_tokens.weight.device)
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """`token_ids` [B, S] int64 -> next-token logits [B, S, vocab_size] float32."""
@@ -156,7 +156,7 @@ class Transformer(nn.Module):
 
     def _rope(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         angles = positions.unsqueeze(-1).float() * self.rope_frequencies
-        dtype = self.lm_head.weight.dtype
+        dtype = self.model.embed_tokens.weight.dtype
         return (angles.cos() * self.rope_magnitude).to(dtype), (angles.sin() * self.rope_magnitude).to(dtype)
 
     @torch.no_grad()

@@ -20,8 +20,13 @@ class Admission:
         return self.in_flight - self.running
 
     def enter(self, choices: int) -> None:
-        """Take `choices` places, which `leave` gives back. Raises ApiError 429 with Retry-After when full."""
+        """Take `choices` places, which `leave` gives back. Raises ApiError 429 with Retry-After when full, 400
+        when it would not fit either if nobody else were there."""
         limit = self._limits.max_running + self._limits.max_queued
+        if choices > limit:
+            raise ApiError(
+                400, f"n={choices}: this server makes {limit} answers at most; ask for fewer.", "n"
+            )
         if self.in_flight + choices > limit:
             raise ApiError(
                 429,

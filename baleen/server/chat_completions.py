@@ -188,7 +188,7 @@ def _completion_choice(choice: Choice) -> CompletionChoice:
     completion = CompletionChoice(
         index=choice.index,
         message=message,
-        logprobs=ChoiceLogprobs(content=choice.logprobs) if choice.wants_logprobs else None,
+        logprobs=ChoiceLogprobs(content=choice.logprobs) if choice.top_logprobs is not None else None,
         finish_reason=choice.finish_reason or "length",
     )
     if choice.parse_error:

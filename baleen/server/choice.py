@@ -1,24 +1,29 @@
 """One answer: what the engine samples, token by token, becomes reasoning, content and tool calls."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 
 from baleen.chat import Delta, StreamParser, Tokenizer
 from baleen.chat.tokens import THINK_END
 from baleen.server.prompt import ThinkingMode
-from baleen.server.responses import FinishReason, TokenLogprob
+from baleen.server.responses import FinishReason, TokenLogprob, TopLogprob
 from baleen.server.stops import StopMatcher
 
 
 class StepOutput(Protocol):
-    """What one engine step brought for one answer."""
+    """What one engine step brought for one answer.
+
+    new_top_logprobs: for each token the log-probabilities of the likeliest tokens, in order, and its own; empty
+    if the request did not ask for them.
+    """
 
     @property
     def new_token_ids(self) -> Sequence[int]: ...
     @property
-    def new_logprobs(self) -> Sequence[float]: ...
+    def new_top_logprobs(self) -> Sequence[Mapping[int, float]]: ...
     @property
     def finish_reason(self) -> str | None: ...
 
@@ -69,6 +74,7 @@ class Choice:
 
     offers_tools: without it calls the model makes anyway are left out: nobody could answer them.
     stop: strings that end the answer when its content reaches them; thinking is not searched.
+    top_logprobs: how many of the likeliest tokens are listed beside each token; None for no log-probabilities.
     """
 
     def __init__(
@@ -78,11 +84,11 @@ class Choice:
         thinking_mode: ThinkingMode,
         offers_tools: bool,
         stop: Sequence[str],
-        wants_logprobs: bool,
+        top_logprobs: int | None,
     ) -> None:
         self.index = index
         self.thinking_mode = thinking_mode
-        self.wants_logprobs = wants_logprobs
+        self.top_logprobs = top_logprobs
         self.reasoning = ""
         self.content = ""
         self.calls: list[ReceivedCall] = []
@@ -104,10 +110,10 @@ class Choice:
         """Take one step's tokens. After a stop string or the engine's last step `finish_reason` is set."""
         self._count(output.new_token_ids)
         added = ChoiceDelta(self.index)
-        if self.wants_logprobs:
+        if self.top_logprobs is not None:
             added.logprobs = [
-                self._token_logprob(token_id, logprob)
-                for token_id, logprob in zip(output.new_token_ids, output.new_logprobs, strict=True)
+                self._token_logprob(token_id, known, self.top_logprobs)
+                for token_id, known in zip(output.new_token_ids, output.new_top_logprobs, strict=True)
                 if token_id != self._tokenizer.eos_token_id
             ]
             self.logprobs += added.logprobs
@@ -173,7 +179,10 @@ class Choice:
             return None
         return f"{error.kind}: {error}"
 
-    def _token_logprob(self, token_id: int, logprob: float) -> TokenLogprob:
+    def _token_logprob(self, token_id: int, known: Mapping[int, float], count: int) -> TokenLogprob:
+        top = [TopLogprob(**self._named(other, logprob)) for other, logprob in islice(known.items(), count)]
+        return TokenLogprob(**self._named(token_id, known[token_id]), top_logprobs=top)
+
+    def _named(self, token_id: int, logprob: float) -> dict[str, Any]:
         data = self._tokenizer.token_bytes(token_id)
-        text = data.decode("utf-8", "replace")
-        return TokenLogprob(token=text, logprob=logprob, bytes=list(data), top_logprobs=[])
+        return {"token": data.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(data)}

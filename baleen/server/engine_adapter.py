@@ -19,7 +19,7 @@ class ServedOutput:
     """`num_cached_tokens`, of the prompt, is known with the last output only."""
 
     new_token_ids: list[int]
-    new_logprobs: list[float]
+    new_top_logprobs: list[dict[int, float]]
     finish_reason: str | None
     num_cached_tokens: int = 0
 
@@ -32,6 +32,10 @@ class EngineAdapter:
         self._hang_seconds = hang_seconds
         self._active = 0
         self._last_progress = 0.0
+
+    def check_request(self, prompt_ids: list[int], params: SamplingParams) -> None:
+        """Raises UserError for a request that can never run."""
+        self._engine.engine.check_request(prompt_ids, params)
 
     async def stream(
         self, prompt_ids: list[int], params: SamplingParams
@@ -48,7 +52,7 @@ class EngineAdapter:
                     if output.finish_reason is not None:
                         cached = self._engine.engine.result(output.request_id).num_cached_tokens
                     yield ServedOutput(
-                        output.new_token_ids, output.new_logprobs, output.finish_reason, cached
+                        output.new_token_ids, output.new_top_logprobs, output.finish_reason, cached
                     )
         finally:
             self._active -= 1

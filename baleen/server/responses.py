@@ -1,6 +1,6 @@
 """Answers of the API. Fields that are set are sent, null included; fields left unset do not appear."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel
 
@@ -28,13 +28,21 @@ class ChoiceMessage(BaseModel):
     tool_calls: list[ToolCallDelta] = []
 
 
-class TokenLogprob(BaseModel):
-    """`logprob` is under the distribution the token was drawn from: temperature and top_p applied."""
+class TopLogprob(BaseModel):
+    """A token and its logarithmic probability.
+
+    Under the distribution that temperature, penalties and bias make, before top_p, top_k and min_p cut it.
+    """
 
     token: str
     logprob: float
     bytes: list[int]
-    top_logprobs: list[Any]
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the answer; `top_logprobs` has the likeliest at its place, the likeliest first."""
+
+    top_logprobs: list[TopLogprob]
 
 
 class ChoiceLogprobs(BaseModel):

@@ -18,10 +18,12 @@ from pydantic import (
     model_validator,
 )
 
+from baleen.config.engine import MAX_ALTERNATIVES, MAX_BIAS
 from baleen.server.limits import Limits
 
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_REFUSED = ("functions", "function_call", "logit_bias")
+_TOKEN_ID = re.compile(r"[0-9]{1,9}")
+_REFUSED = ("functions", "function_call")
 
 _STRING: dict[str, Any] = {"type": "string"}
 _PART: dict[str, Any] = {
@@ -37,6 +39,11 @@ _STOP_SCHEMA: dict[str, Any] = {
         {"type": "array", "items": _STOP_STRING, "maxItems": Limits.STOP_STRINGS},
         {"type": "null"},
     ]
+}
+_BIAS_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "propertyNames": {"pattern": f"^{_TOKEN_ID.pattern}$"},
+    "additionalProperties": {"type": "number", "minimum": -MAX_BIAS, "maximum": MAX_BIAS},
 }
 _TOOL_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -72,6 +79,16 @@ def _as_list(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else [] if stop is None else stop
 
 
+def _with_token_ids(bias: Any) -> Any:
+    """Numbers for keys, which JSON has as strings."""
+    if not isinstance(bias, dict):
+        return bias
+    for key in bias:
+        if not _TOKEN_ID.fullmatch(key):
+            raise ValueError(f'the keys must be token ids such as "17", not {key[:20]!r}')
+    return {int(key): value for key, value in bias.items()}
+
+
 def _check_tool(tool: dict[str, Any]) -> dict[str, Any]:
     """Keeps the object as given: the model reads the function's keys in the client's order."""
     function = tool.get("function")
@@ -94,6 +111,11 @@ Stop = Annotated[
     BeforeValidator(_as_list),
     Field(max_length=Limits.STOP_STRINGS),
     WithJsonSchema(_STOP_SCHEMA),
+]
+LogitBias = Annotated[
+    dict[int, Annotated[float, Field(ge=-MAX_BIAS, le=MAX_BIAS)]],
+    BeforeValidator(_with_token_ids),
+    WithJsonSchema(_BIAS_SCHEMA),
 ]
 Tool = Annotated[dict[str, Any], AfterValidator(_check_tool), WithJsonSchema(_TOOL_SCHEMA)]
 
@@ -155,7 +177,10 @@ class ResponseFormat(_Strict):
 
 
 class ChatCompletionRequest(_Strict):
-    """One chat completion. `max_tokens` counts reasoning; None stands for the mode's default."""
+    """One chat completion. `max_tokens` counts reasoning; None stands for the mode's default.
+
+    min_p, top_k and repetition_penalty are the extra fields of vLLM's clients.
+    """
 
     model: str
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=Limits.MESSAGES)]
@@ -167,6 +192,10 @@ class ChatCompletionRequest(_Strict):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    logit_bias: LogitBias | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=100)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
     n: Annotated[int, Field(ge=1, le=Limits.CHOICES)] | None = None
     stop: Stop = []
@@ -175,7 +204,7 @@ class ChatCompletionRequest(_Strict):
     tools: Annotated[list[Tool], Field(max_length=Limits.TOOLS)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=0)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_ALTERNATIVES)] | None = None
     response_format: ResponseFormat | None = None
 
     @model_validator(mode="before")

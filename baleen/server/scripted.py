@@ -38,6 +38,9 @@ class ScriptedEngine:
     def is_healthy(self) -> bool:
         return self.healthy
 
+    def check_request(self, prompt_ids: list[int], params: SamplingParams) -> None:
+        """Any request can run."""
+
     async def stream(
         self, prompt_ids: list[int], params: SamplingParams
     ) -> AsyncGenerator[ServedOutput, None]:
@@ -53,7 +56,13 @@ class ScriptedEngine:
                 await asyncio.sleep(self._seconds_per_step)
                 step = token_ids[start : start + self._tokens_per_step]
                 finished = start + len(step) == len(token_ids)
-                yield ServedOutput(step, [-0.5] * len(step), ends if finished else None, len(prompt_ids) // 2)
+                known = [] if params.logprobs is None else [_likeliest(i, params.logprobs) for i in step]
+                yield ServedOutput(step, known, ends if finished else None, len(prompt_ids) // 2)
         finally:
             self.running -= 1
             self.aborted += not finished
+
+
+def _likeliest(token_id: int, count: int) -> dict[int, float]:
+    """The token at -0.5, the ids after it each a nat below the one before."""
+    return {token_id + rank: -0.5 - rank for rank in range(max(count, 1))}

@@ -17,6 +17,7 @@ from baleen.server.limits import Limits
 from baleen.server.metrics import Metrics
 from baleen.server.prompt import Prompt, ThinkingMode, build_prompt, thinking_mode_of
 from baleen.server.responses import Usage, make_usage
+from baleen.server.sampling import check_support, sampling_params
 from baleen.server.schemas import ChatCompletionRequest
 
 
@@ -29,6 +30,10 @@ class EngineOutput(StepOutput, Protocol):
 
 class ServingEngine(Protocol):
     """What the server needs of an engine: `EngineAdapter` makes one of the real engine."""
+
+    def check_request(self, prompt_ids: list[int], params: SamplingParams) -> None:
+        """Raises UserError for a request that can never run."""
+        ...
 
     def stream(self, prompt_ids: list[int], params: SamplingParams) -> AsyncGenerator[EngineOutput, None]:
         """Outputs of one request as they are made. Closing the generator aborts the request."""
@@ -69,7 +74,7 @@ class ChatService:
     async def admit(self, request: ChatCompletionRequest) -> "Generation":
         """Check and encode a request and take its places. Raises ApiError. The caller closes the result."""
         mode = thinking_mode_of(request, self.model.name, self.model.default_mode)
-        _check_support(request, mode)
+        check_support(request, mode)
         count = request.n or 1
         self.admission.enter(count)
         try:
@@ -89,7 +94,11 @@ class Generation:
     def __init__(self, service: ChatService, request: ChatCompletionRequest, prompt: Prompt) -> None:
         self._service = service
         self._prompt = prompt
-        self._params = _sampling(request, prompt, service)
+        self._params = sampling_params(request, prompt, service.limits, service.model.max_model_len)
+        try:  # before the status is sent: a stream could only break off
+            service.engine.check_request(prompt.token_ids, self._params[0])
+        except UserError as error:
+            raise ApiError(400, str(error)) from None
         self._closed = False
         self.choices = [
             Choice(
@@ -98,9 +107,9 @@ class Generation:
                 prompt.thinking_mode,
                 offers_tools=prompt.tools_offered,
                 stop=request.stop,
-                wants_logprobs=bool(request.logprobs),
+                top_logprobs=params.logprobs,
             )
-            for index in range(request.n or 1)
+            for index, params in enumerate(self._params)
         ]
 
     async def deltas(self) -> AsyncGenerator[ChoiceDelta | None, None]:
@@ -186,33 +195,3 @@ class Generation:
             metrics.generation_tokens.inc(choice.completion_tokens)
             metrics.cache_queries.inc(len(self._prompt.token_ids))
             metrics.cache_hits.inc(choice.cached_tokens)
-
-
-def _sampling(request: ChatCompletionRequest, prompt: Prompt, service: ChatService) -> list[SamplingParams]:
-    """One set of parameters per choice; with a seed, choice i draws with seed + i."""
-    limits = service.limits
-    default = limits.thinking_max_tokens if prompt.thinking_mode == "thinking" else limits.chat_max_tokens
-    room = service.model.max_model_len - len(prompt.token_ids)
-    return [
-        SamplingParams(
-            max_tokens=min(request.max_tokens or default, room),
-            temperature=1.0 if request.temperature is None else request.temperature,
-            top_p=1.0 if request.top_p is None else request.top_p,
-            seed=None if request.seed is None else (request.seed + index) % 2**63,
-        )
-        for index in range(request.n or 1)
-    ]
-
-
-def _check_support(request: ChatCompletionRequest, mode: ThinkingMode) -> None:
-    """Refuse what would silently not happen. Raises ApiError (400)."""
-    if request.stream_options is not None and not request.stream:
-        raise ApiError(400, "stream_options is only allowed with `stream: true`.", "stream_options")
-    if mode == "thinking":
-        # As the hosted API: penalties are accepted and have no effect here, logprobs are an error.
-        if request.logprobs:
-            raise ApiError(400, "logprobs are not available in thinking mode.", "logprobs")
-        return
-    for name in ("presence_penalty", "frequency_penalty"):
-        if getattr(request, name):
-            raise ApiError(400, f"{name} is not supported; leave it at 0.", name)

@@ -17,8 +17,9 @@ def sequence(params: SamplingParams, sampled: int = 0, stop_ids: tuple[int, ...]
     return Sequence("r", 0, 2, [0] * (2 + sampled), params, params.seed or 0, frozenset(stop_ids))
 
 
-def slow_kept(weights: list[float], top_k: int, top_p: float) -> list[int]:
+def slow_kept(weights: list[float], top_k: int, top_p: float, min_p: float) -> list[int]:
     order = sorted(range(len(weights)), key=lambda i: (-weights[i], i))[:top_k]
+    order = [i for i in order if weights[i] >= min_p * max(weights)]
     if top_p == 1:
         return sorted(order)
     total = sum(weights[i] for i in order)
@@ -28,23 +29,24 @@ def slow_kept(weights: list[float], top_k: int, top_p: float) -> list[int]:
     return sorted(kept)
 
 
-# whole numbers as weights and binary fractions as top_p: both twins are exact, at ties and boundaries too
+# whole numbers as weights and binary fractions as top_p and min_p: both twins are exact, at ties and boundaries too
 @given(
     st.lists(
         st.tuples(
             st.lists(st.integers(0, 6), min_size=9, max_size=9).filter(any),
             st.integers(1, 9),
             st.sampled_from([0.125, 0.25, 0.5, 0.75, 0.96875, 1.0]),
+            st.sampled_from([0.0, 0.125, 0.25, 0.5, 1.0]),
         ),
         min_size=1,
         max_size=6,
     )
 )
 def test_kept_sets_are_the_fewest_heaviest(rows):
-    weights, top_k, top_p = (np.array(column) for column in zip(*rows, strict=True))
-    mask = kept_mask(weights.astype(float), top_k, top_p)
-    for row, (values, k, p) in zip(mask, rows, strict=True):
-        assert np.flatnonzero(row).tolist() == slow_kept(values, k, p)
+    weights, top_k, top_p, min_p = (np.array(column) for column in zip(*rows, strict=True))
+    mask = kept_mask(weights.astype(float), top_k, top_p, min_p)
+    for row, options in zip(mask, rows, strict=True):
+        assert np.flatnonzero(row).tolist() == slow_kept(*options)
 
 
 def test_a_row_does_not_depend_on_its_neighbours():
@@ -57,6 +59,9 @@ def test_a_row_does_not_depend_on_its_neighbours():
         {"temperature": 0},
         {"top_p": 0.5, "top_k": 40},
         {"min_tokens": 3},
+        {"min_p": 0.2, "logprobs": 5},
+        {"frequency_penalty": 1.5, "presence_penalty": -1, "repetition_penalty": 1.3, "logprobs": 0},
+        {"logit_bias": {3: -100, 5: 4.5}, "top_p": 0.7},
     ]
     sequences = [sequence(SamplingParams(seed=i, **kinds[i % len(kinds)]), i % 5, (i, 7)) for i in range(40)]
     together = sample(logits, sequences)
@@ -65,6 +70,7 @@ def test_a_row_does_not_depend_on_its_neighbours():
         assert alone.token_ids[0] == together.token_ids[i]
         assert alone.logprobs[0] == together.logprobs[i]
         assert np.array_equal(alone.kept[0], together.kept[i])
+        assert alone.top_logprobs[0] == together.top_logprobs[i]
 
 
 def test_greedy_takes_the_lowest_id_among_equals():
@@ -75,7 +81,12 @@ def test_greedy_takes_the_lowest_id_among_equals():
     assert sampled.kept == [None, None]
 
 
-@pytest.mark.parametrize("options", [{}, {"top_p": 0.8}, {"top_k": 5}, {"min_tokens": 1}])
+BIASED = {"logit_bias": {0: -100, 4: 1.5}, "repetition_penalty": 1.5}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"top_p": 0.8}, {"top_k": 5}, {"min_p": 0.3}, {"min_tokens": 1}, BIASED]
+)
 def test_samples_follow_the_recorded_distribution(options):
     draws, vocab = 20_000, 12
     scores = np.random.default_rng(1).standard_normal(vocab).astype(np.float32)
@@ -86,6 +97,9 @@ def test_samples_follow_the_recorded_distribution(options):
     kept = np.arange(vocab) if sampled.kept[0] is None else sampled.kept[0]
     if "min_tokens" in options:
         assert kept.tolist() == [i for i in range(vocab) if i != 3]
+    if options is BIASED:  # token 0 is banned, and the only one that the penalty would meet
+        assert kept.tolist() == list(range(1, vocab))
+        scores[4] += 1.5
     weights = np.zeros(vocab)
     weights[kept] = np.exp(scores[kept].astype(float) / 0.7)
     expected = weights / weights.sum()
@@ -125,6 +139,18 @@ def test_broken_logits_are_an_error(value):
         ({"max_tokens": 0}, ["max_tokens=0", "greater than 0"]),
         ({"min_tokens": 5, "max_tokens": 4}, ["min_tokens=5 exceeds max_tokens=4"]),
         ({"topp": 0.9}, ["topp=0.9 is unknown", "top_p"]),
+        ({"min_p": 1.01}, ["min_p=1.01", "less than or equal to 1", "0 keeps all"]),
+        ({"min_p": math.nan}, ["min_p=nan", "finite"]),
+        ({"presence_penalty": -2.5}, ["presence_penalty=-2.5", "greater than or equal to -2", "0 for none"]),
+        ({"frequency_penalty": math.inf}, ["frequency_penalty=inf", "finite"]),
+        ({"repetition_penalty": 0}, ["repetition_penalty=0", "greater than or equal to 0.01", "1 for none"]),
+        ({"repetition_penalty": 1e300}, ["repetition_penalty=1e+300", "less than or equal to 100"]),
+        ({"logit_bias": {7: 100.5}}, ["logit_bias[7]=100.5", "less than or equal to 100", "from -100 (ban)"]),
+        ({"logit_bias": {7: math.nan}}, ["logit_bias[7]=nan", "finite"]),
+        ({"logit_bias": {7: -math.inf}}, ["logit_bias[7]=-inf"]),
+        ({"logit_bias": {"a": 1}}, ["logit_bias[a]='a'", "valid integer", "token ids"]),
+        ({"logprobs": 21}, ["logprobs=21", "less than or equal to 20"]),
+        ({"logprobs": -1}, ["logprobs=-1", "greater than or equal to 0"]),
     ],
 )
 def test_impossible_parameters_name_field_value_limit_and_remedy(values, words):

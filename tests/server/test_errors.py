@@ -63,8 +63,20 @@ def error_of(response: httpx.Response) -> dict:
         ({"thinking": {"type": "maybe"}}, 422, "thinking.type"),
         ({"functions": [{"name": "f"}]}, 422, None),
         ({"logprobs": True}, 400, "logprobs"),
-        ({"model": "deepseek-chat", "top_logprobs": 5}, 422, "top_logprobs"),
-        ({"model": "deepseek-chat", "frequency_penalty": 1.0}, 400, "frequency_penalty"),
+        ({"top_logprobs": 3}, 400, "top_logprobs"),
+        ({"model": "deepseek-chat", "top_logprobs": 5}, 400, "top_logprobs"),
+        ({"model": "deepseek-chat", "logprobs": True, "top_logprobs": 21}, 422, "top_logprobs"),
+        ({"frequency_penalty": 2.1}, 422, "frequency_penalty"),
+        ({"presence_penalty": "1"}, 422, "presence_penalty"),
+        ({"repetition_penalty": 0}, 422, "repetition_penalty"),
+        ({"min_p": 1.5}, 422, "min_p"),
+        ({"top_k": -2}, 422, "top_k"),
+        ({"top_k": 3.5}, 422, "top_k"),
+        ({"logit_bias": {"5": 101}}, 422, "logit_bias[5]"),
+        ({"logit_bias": {"5": True}}, 422, "logit_bias[5]"),
+        ({"logit_bias": {"five": 1}}, 422, "logit_bias"),
+        ({"logit_bias": {"-5": 1}}, 422, "logit_bias"),
+        ({"logit_bias": [5]}, 422, "logit_bias"),
         ({"stream_options": {"include_usage": True}}, 400, "stream_options"),
         ({"messages": [{"role": "user", "content": "x" * 500}]}, 400, "messages"),
     ],
@@ -197,6 +209,9 @@ class _Broken:
 
     def is_healthy(self):
         return self.healthy
+
+    def check_request(self, prompt_ids, params):
+        pass
 
     async def stream(self, prompt_ids, params):
         async for output in self.scripted.stream(prompt_ids, params):

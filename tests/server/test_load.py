@@ -77,10 +77,19 @@ def test_a_full_queue_answers_429_with_retry_after(serve):
 
 def test_choices_are_charged_before_they_run(serve):
     server = serve(limits=Limits(max_running=2, max_queued=1))
+    server.app.state.service.admission.enter(1)
     with pytest.raises(openai.RateLimitError):
-        server.chat(n=4)
+        server.chat(n=3)
+    server.app.state.service.admission.leave(1)
     assert server.engine.prompts == []
     assert len(server.chat(n=3).choices) == 3
+
+
+def test_more_choices_than_the_server_ever_makes_are_no_matter_of_waiting(serve):
+    server = serve(limits=Limits(max_running=2, max_queued=1))
+    with pytest.raises(openai.BadRequestError, match="n=4: this server makes 3 answers at most"):
+        server.chat(n=4)
+    assert server.app.state.service.admission.in_flight == 0
 
 
 def test_a_request_that_takes_too_long_is_stopped(serve):

@@ -1,0 +1,182 @@
+"""The compiled kernels as functions of tensors. Each result depends on its own row alone, to the bit."""
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from baleen.ops.cpu.build import library
+
+PANEL = 64  # output columns that are stored together
+MAX_INDEX_HEADS = 64
+WeightFormat = Literal["float32", "bfloat16", "int8"]
+_TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
+
+# M rows, K inputs, N outputs, G matrices of one shape (heads, experts)
+
+
+def available() -> bool:
+    """Whether the kernels can be used here; compiles them at the first call."""
+    return library() is not None
+
+
+@dataclass(frozen=True)
+class PackedWeight:
+    """G matrices [N, K] as the kernels read them: `data` [G, ceil(N/64), K, 64], `scale` [G, ceil(N/64) * 64] or None.
+
+    int8 values are round(w / scale), with a scale for each output: its largest weight over 127.
+    """
+
+    data: Tensor
+    scale: Tensor | None
+    outputs: int
+
+    @classmethod
+    def pack(cls, matrices: Any, form: WeightFormat) -> "PackedWeight":
+        """`matrices`: a tensor [G, N, K] of any floating type, or what has its shape and gives out one by one."""
+        groups, outputs, inputs = matrices.shape
+        padded = -(-outputs // PANEL) * PANEL
+        kind = torch.int8 if form == "int8" else getattr(torch, form)
+        data = torch.zeros(groups, padded // PANEL, inputs, PANEL, dtype=kind)
+        scale = torch.zeros(groups, padded) if form == "int8" else None
+        for group in range(groups):  # one at a time: no second copy of all experts
+            values = matrices[group].detach().float()
+            if scale is not None:
+                scale[group, :outputs] = values.abs().amax(1).clamp(min=1e-30) / 127
+                values = (values / scale[group, :outputs, None]).round()
+            values = torch.nn.functional.pad(values, (0, 0, 0, padded - outputs))
+            data[group] = values.view(-1, PANEL, inputs).transpose(1, 2).to(kind)
+        return cls(data, scale, outputs)
+
+    @property
+    def inputs(self) -> int:
+        return self.data.shape[2]
+
+    def unpack(self) -> Tensor:
+        """The float32 matrices [G, N, K] that are multiplied with."""
+        plain = self.data.float().transpose(2, 3).flatten(1, 2)
+        if self.scale is not None:
+            plain = plain * self.scale.unsqueeze(-1)
+        return plain[:, : self.outputs]
+
+    def _pointers(self) -> tuple[int, int | None]:
+        return self.data.data_ptr(), None if self.scale is None else self.scale.data_ptr()
+
+
+def packed_linear(x: Tensor, weight: PackedWeight) -> Tensor:
+    """y = W x: `x` [..., K] float32 and one matrix -> [..., N], or `x` [..., G, K] and G -> [..., G, N]."""
+    groups, inputs, outputs = len(weight.data), weight.inputs, weight.outputs
+    x = x.contiguous()
+    out = x.new_empty(*x.shape[:-1], outputs)
+    rows = x.numel() // (inputs * groups)
+    data, scale = weight._pointers()
+    _call(
+        "linear",
+        *(x.data_ptr(), groups * inputs, inputs, data, scale, _TYPES[weight.data.dtype]),
+        *(out.data_ptr(), groups * outputs, outputs, groups, rows, inputs, outputs),
+    )
+    return out
+
+
+def packed_experts(
+    x: Tensor,
+    experts: Tensor,
+    gates: Tensor,
+    gate_proj: PackedWeight,
+    up_proj: PackedWeight,
+    down_proj: PackedWeight,
+) -> Tensor:
+    """The twin of `expert_mlp`: `x` [M, D] float32, `experts` [M, k] int64, `gates` [M, k] float32. Returns [M, D]."""
+    x, experts, gates = x.contiguous(), experts.contiguous(), gates.contiguous()
+    out = torch.empty_like(x)
+    _call(
+        "experts",
+        *(x.data_ptr(), experts.data_ptr(), gates.data_ptr()),
+        *gate_proj._pointers(),
+        *up_proj._pointers(),
+        *down_proj._pointers(),
+        *(_TYPES[gate_proj.data.dtype], out.data_ptr(), *experts.shape, len(gate_proj.data), x.shape[1]),
+        gate_proj.outputs,
+    )
+    return out
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """`x` float32, contiguous, overwritten. PyTorch's own differs in the last bit between an array's body and tail."""
+    assert x.is_contiguous() and x.dtype == torch.float32
+    kernel = _kernel("sigmoid")
+    kernel(x.data_ptr(), x.numel())
+    return x
+
+
+def select_slots(
+    q: Tensor, weights: Tensor, pool: Tensor, context_slots: Tensor, positions: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """The twin of `index_scores` and `topk_positions` over the paged index keys.
+
+    `q` [B, S, J, D] and `weights` [B, S, J] float32, J at most 64; `pool` [slots, D] float32 or bfloat16;
+    `context_slots` [B, T] slot of each position; `positions` [B, S] of the queries. Returns the slots that each
+    query reads, by position, int32 [B, S, k], and how many there are, int32 [B, S].
+    """
+    batch, queries, heads, dim = q.shape
+    assert heads <= MAX_INDEX_HEADS, f"{heads} index heads; the kernel takes at most {MAX_INDEX_HEADS}"
+    q, weights, positions = q.contiguous(), weights.contiguous(), positions.contiguous()
+    context_slots = context_slots.contiguous()
+    chosen = torch.empty(batch, queries, k, dtype=torch.int32)
+    counts = torch.empty(batch, queries, dtype=torch.int32)
+    _call(
+        "select_slots",
+        *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), _TYPES[pool.dtype], context_slots.data_ptr()),
+        *(positions.data_ptr(), chosen.data_ptr(), counts.data_ptr()),
+        *(batch, queries, context_slots.shape[1], heads, dim, k),
+    )
+    return chosen, counts
+
+
+def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, value_dim: int) -> Tensor:
+    """The twin of `gathered_attention`: `q` [B, S, H, C+R] float32 with the softmax scale folded in.
+
+    `pool` [slots, C+R] float32 or bfloat16, `chosen` and `counts` as `select_slots` gives them. Returns [B, S, H, C].
+    """
+    q = q.contiguous()
+    *rows, heads, width = q.shape
+    out = q.new_empty(*rows, heads, value_dim)
+    _call(
+        "sparse_attention",
+        *(
+            q.data_ptr(),
+            pool.data_ptr(),
+            _TYPES[pool.dtype],
+            chosen.data_ptr(),
+            counts.data_ptr(),
+            out.data_ptr(),
+        ),
+        *(counts.numel(), heads, value_dim, width, chosen.shape[-1]),
+    )
+    return out
+
+
+def _call(name: str, *arguments: int | None) -> None:
+    """Call a kernel: pointers and strides are 64 bits wide, sizes and types 32, the last is the number of threads."""
+    kernel = _kernel(name)
+    kernel(*arguments, torch.get_num_threads())
+
+
+_P, _L, _I = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+_SIGNATURES = {
+    "sigmoid": (_P, _L),
+    "linear": (_P, _L, _L, _P, _P, _I, _P, _L, _L, *[_I] * 5),
+    "experts": (*[_P] * 9, _I, _P, *[_I] * 6),
+    "select_slots": (_P, _P, _P, _I, *[_P] * 4, *[_I] * 7),
+    "sparse_attention": (_P, _P, _I, *[_P] * 3, *[_I] * 6),
+}
+
+
+def _kernel(name: str) -> Any:
+    compiled = library()
+    assert compiled is not None, "the kernels are not available; ask `available()` first"
+    kernel = getattr(compiled, name)
+    kernel.argtypes, kernel.restype = _SIGNATURES[name], None
+    return kernel

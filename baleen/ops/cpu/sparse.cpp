@@ -1,0 +1,240 @@
+// DeepSeek sparse attention over the paged cache: the indexer's choice, and attention over what it chose.
+
+#include <algorithm>
+
+#include "vectors.h"
+
+namespace {
+
+// Order of floats as unsigned integers; -0 and 0 are one number and become one key.
+inline uint32_t key_of(float score) {
+  score += 0.0f;
+  uint32_t bits;
+  memcpy(&bits, &score, 4);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+// The k positions with the largest scores, ascending; of equal scores the lowest positions. Three passes of a radix
+// selection find the k-th key, whatever the scores; `keys` [n] is scratch.
+void top_k(const float* scores, int n, int k, uint32_t* keys, int32_t* out) {
+  for (int i = 0; i < n; ++i) keys[i] = key_of(scores[i]);
+  uint32_t prefix = 0, known = 0;
+  int wanted = k;  // of the keys that begin with `prefix`
+  static const int shifts[3] = {21, 10, 0}, widths[3] = {11, 11, 10};
+  std::vector<int> count(2048);
+  for (int pass = 0; pass < 3; ++pass) {
+    const uint32_t digit = (1u << widths[pass]) - 1;
+    std::fill(count.begin(), count.end(), 0);
+    for (int i = 0; i < n; ++i)
+      if ((keys[i] & known) == prefix) ++count[(keys[i] >> shifts[pass]) & digit];
+    uint32_t d = digit;
+    while (count[d] < wanted) wanted -= count[d--];
+    prefix |= d << shifts[pass];
+    known |= digit << shifts[pass];
+  }
+  for (int i = 0, found = 0; found < k; ++i)
+    if (keys[i] > prefix || (keys[i] == prefix && wanted-- > 0)) out[found++] = i;
+}
+
+// Sum of the first `width` lanes (a power of two) of each group of `width`, by halving; held by the group's first.
+inline vf sum_lanes(vf v, int width) {
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  for (int half = width / 2; half; half /= 2) v += __builtin_shuffle(v, (lane + half) & (L - 1));
+  return v;
+}
+
+// Rows that go through `tile` at once, so that the sums fill the registers and do not spill.
+constexpr int rows_of(int V) { return V == 1 ? 12 : V == 2 ? 10 : 6; }
+
+// scores[g][t] for the queries of one group against keys at `slots`: sum_j w_j ReLU(q_j . k), heads by halving.
+// `q` [D][16 V] holds the group's heads side by side, each query's in `lanes` of them; `w` [16 V] their weights.
+template <int V, class T>
+void score(const float* q, const float* w, int D, int lanes, const T* pool, const int64_t* slots, int n, int groups,
+           float* const* scores) {
+  constexpr int KEYS = rows_of(V);
+  const int vectors = lanes > L ? lanes / L : 1, in_vector = lanes > L ? L : lanes;
+  for (int t = 0; t < n; t += KEYS) {
+    const T* keys[KEYS];
+    for (int r = 0; r < KEYS; ++r) keys[r] = pool + slots[t + r < n ? t + r : n - 1] * D;
+    vf dots[KEYS][V] = {};
+    tile(keys, q, V * L, D, dots);
+    for (int r = 0; r < KEYS && t + r < n; ++r) {
+      for (int v = 0; v < V; ++v) {
+        const vf d = dots[r][v];
+        dots[r][v] = (d > 0.0f ? d : vf{}) * load(w + v * L);
+      }
+      for (int v = 0, g = 0; v < V && g < groups; v += vectors) {
+        vf sum = dots[r][v];
+        for (int i = 1; i < vectors && v + i < V; ++i) sum += dots[r][v + i];
+        sum = sum_lanes(sum, in_vector);
+        for (int lane = 0; lane < L && g < groups; lane += in_vector) scores[g++][t + r] = sum[lane];
+      }
+    }
+  }
+}
+
+// Queries of one sequence that share a pass over its index keys.
+struct Group {
+  const float *q, *weights;
+  int queries, J, D, lanes, length;
+
+  void score(const void* pool, int type, const int64_t* slots, float* scores, int threads) const {
+    const int columns = queries * lanes, V = columns <= L ? 1 : columns <= 2 * L ? 2 : 4;
+    std::vector<float> q_t(D * V * L, 0.0f), w_t(V * L, 0.0f);
+    for (int g = 0; g < queries; ++g)
+      for (int j = 0; j < J; ++j) {
+        w_t[g * lanes + j] = weights[g * J + j];
+        for (int d = 0; d < D; ++d) q_t[d * V * L + g * lanes + j] = q[(g * J + j) * D + d];
+      }
+    const int piece = 1024, pieces = (length + piece - 1) / piece;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int i = 0; i < pieces; ++i) {
+      const int first = i * piece, n = std::min(piece, length - first);
+      float* rows[4 * L];
+      for (int g = 0; g < queries; ++g) rows[g] = scores + (int64_t)g * length + first;
+      if (type == 0) run(V, q_t.data(), w_t.data(), (const float*)pool, slots + first, n, rows);
+      else run(V, q_t.data(), w_t.data(), (const uint16_t*)pool, slots + first, n, rows);
+    }
+  }
+
+  template <class T>
+  void run(int V, const float* q_t, const float* w_t, const T* pool, const int64_t* slots, int n, float* const* rows) const {
+    if (V == 1) ::score<1>(q_t, w_t, D, lanes, pool, slots, n, queries, rows);
+    else if (V == 2) ::score<2>(q_t, w_t, D, lanes, pool, slots, n, queries, rows);
+    else ::score<4>(q_t, w_t, D, lanes, pool, slots, n, queries, rows);
+  }
+};
+
+}  // namespace
+
+// The slots that each query may read, by position: all up to its own while they are no more than k, else the k with
+// the largest index scores. q [B][S][J][D], weights [B][S][J], pool [slots][D], context [B][T] slot of each position,
+// positions [B][S]. chosen [B][S][k], counts [B][S]. J is at most 64.
+API void select_slots(const float* q, const float* weights, const void* pool, int type, const int64_t* context,
+                      const int64_t* positions, int32_t* chosen, int32_t* counts, int B, int S, int T, int J, int D,
+                      int k, int threads) {
+  int lanes = 1;  // of a query's heads
+  while (lanes < J) lanes *= 2;
+  if (lanes > L) lanes = (J + L - 1) / L * L;
+  const int per_group = S == 1 ? 1 : 4 * L / lanes;  // queries that share a pass over the keys
+  const int groups = (S + per_group - 1) / per_group;
+  const bool many = B * groups > 1;  // else the threads share the keys
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads) if (threads > 1 && many)
+  for (int b = 0; b < B; ++b)
+    for (int group = 0; group < groups; ++group) {
+      const int first = group * per_group, queries = std::min(per_group, S - first);
+      const int64_t* slots = context + (int64_t)b * T;
+      const int64_t begin = (int64_t)b * S + first;  // of the group's queries
+      int longest = 0;
+      for (int g = 0; g < queries; ++g) longest = std::max(longest, (int)positions[begin + g] + 1);
+      std::vector<float> scores;
+      std::vector<uint32_t> scratch;
+      if (longest > k) {
+        scores.resize((int64_t)queries * longest);
+        scratch.resize(longest);
+        const Group one{q + begin * J * D, weights + begin * J, queries, J, D, lanes, longest};
+        one.score(pool, type, slots, scores.data(), many ? 1 : threads);
+      }
+      for (int g = 0; g < queries; ++g) {
+        const int visible = (int)positions[begin + g] + 1;
+        int32_t* out = chosen + (begin + g) * k;
+        counts[begin + g] = std::min(visible, k);
+        if (visible > k) top_k(scores.data() + (int64_t)g * longest, visible, k, scratch.data(), out);
+        for (int t = 0; t < counts[begin + g]; ++t) out[t] = (int32_t)slots[visible > k ? out[t] : t];
+      }
+    }
+}
+
+namespace {
+
+// Scores of up to 16 V heads against n latents: s[t][h] = q_h . latent_t.
+template <int V>
+void head_scores(const float* q_t, int64_t ldq, const float* latents, int n, int width, float* s, int64_t lds) {
+  constexpr int KEYS = rows_of(V);
+  for (int t = 0; t < n; t += KEYS) {
+    const float* rows[KEYS];
+    for (int r = 0; r < KEYS; ++r) rows[r] = latents + (int64_t)std::min(t + r, n - 1) * width;
+    vf sum[KEYS][V] = {};
+    tile(rows, q_t, ldq, width, sum);
+    for (int r = 0; r < KEYS && t + r < n; ++r)
+      for (int v = 0; v < V; ++v) store(s + (t + r) * lds + v * L, sum[r][v]);
+  }
+}
+
+constexpr int HEADS = 6;  // whose outputs are summed at once
+
+// out[h][c ...] = sum_t p[h][t] latent[t][c ...] / total[h] for R heads and 64 columns.
+template <int R>
+void mix(const float* const* p, const float* latents, int n, int width, const float* total, float* const* out, int columns) {
+  vf sum[R][4] = {};
+  tile(p, latents, width, n, sum);
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < 4; ++v) sum[r][v] /= splat(total[r]);
+    memcpy(out[r], sum[r], 4 * columns);
+  }
+}
+
+}  // namespace
+
+// MQA-mode attention: each query's heads over its chosen latents. q [Q][H][C + R] (scale folded in), pool
+// [slots][C + R], chosen [Q][k], counts [Q]; out [Q][H][C]. All sums run by position, so a query's result is the same
+// in a prompt's piece and in a decode step.
+API void sparse_attention(const float* q, const void* pool, int type, const int32_t* chosen, const int32_t* counts,
+                          float* out, int Q, int H, int C, int width, int k, int threads) {
+  const int padded = (H + L - 1) / L * L;
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    std::vector<float> latents((int64_t)k * width + 4 * L), q_t((int64_t)width * padded), s((int64_t)k * padded), p((int64_t)H * k);
+#pragma omp for schedule(dynamic)
+    for (int i = 0; i < Q; ++i) {
+      const int n = counts[i];
+      for (int t = 0; t < n; ++t) {
+        const int64_t from = (int64_t)chosen[(int64_t)i * k + t] * width;
+        for (int c = 0; c < width; ++c)
+          latents[(int64_t)t * width + c] =
+              type == 0 ? ((const float*)pool)[from + c] : widen(((const uint16_t*)pool)[from + c]);
+      }
+      for (int h = 0; h < H; ++h)
+        for (int c = 0; c < width; ++c) q_t[(int64_t)c * padded + h] = q[((int64_t)i * H + h) * width + c];
+      int h = 0;
+      for (; h + 2 * L <= padded; h += 2 * L) head_scores<2>(q_t.data() + h, padded, latents.data(), n, width, s.data() + h, padded);
+      if (h < padded) head_scores<1>(q_t.data() + h, padded, latents.data(), n, width, s.data() + h, padded);
+      std::vector<float> total(padded);
+      for (h = 0; h < padded; h += L) {
+        vf most = load(s.data() + h), sum = {};
+        for (int t = 1; t < n; ++t) {
+          const vf v = load(s.data() + (int64_t)t * padded + h);
+          most = v > most ? v : most;
+        }
+        for (int t = 0; t < n; ++t) {
+          float* at = s.data() + (int64_t)t * padded + h;
+          const vf e = exp_(load(at) - most);
+          store(at, e);
+          sum += e;
+        }
+        store(total.data() + h, sum);
+      }
+      for (h = 0; h < H; ++h)
+        for (int t = 0; t < n; ++t) p[(int64_t)h * k + t] = s[(int64_t)t * padded + h];
+      for (h = 0; h < H; h += HEADS)
+        for (int c = 0; c < C; c += 4 * L) {
+          const int heads = std::min(HEADS, H - h), columns = std::min(4 * L, C - c);
+          const float* ps[HEADS];
+          float* os[HEADS];
+          for (int r = 0; r < heads; ++r) {
+            ps[r] = p.data() + (int64_t)(h + r) * k;
+            os[r] = out + ((int64_t)i * H + h + r) * C + c;
+          }
+          const float *l = latents.data() + c, *sums = total.data() + h;
+          switch (heads) {
+            case 1: mix<1>(ps, l, n, width, sums, os, columns); break;
+            case 2: mix<2>(ps, l, n, width, sums, os, columns); break;
+            case 3: mix<3>(ps, l, n, width, sums, os, columns); break;
+            case 4: mix<4>(ps, l, n, width, sums, os, columns); break;
+            case 5: mix<5>(ps, l, n, width, sums, os, columns); break;
+            default: mix<HEADS>(ps, l, n, width, sums, os, columns); break;
+          }
+        }
+    }
+  }
+}

@@ -1,0 +1,160 @@
+"""The CPU kernels against the plain operations, and their promise: a row's result depends on that row alone."""
+
+import pytest
+import torch
+
+from baleen.ops import expert_mlp, gathered_attention, index_scores, topk_positions
+from baleen.ops.cpu import (
+    PackedWeight,
+    available,
+    build,
+    packed_experts,
+    packed_linear,
+    select_slots,
+    sigmoid,
+    sparse_attention,
+)
+
+FORMS = ["float32", "bfloat16", "int8"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernels():
+    assert available(), "the tests of the CPU kernels need a C++ compiler: apt install g++"
+
+
+@pytest.fixture
+def random():
+    generator = torch.Generator().manual_seed(0)
+    return lambda *shape: torch.randn(*shape, generator=generator)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("rows", [1, 5, 6, 13, 200])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (40, 64), (96, 200), (1500, 65)])
+def test_linear(random, form, rows, inputs, outputs):
+    weight = PackedWeight.pack(random(1, outputs, inputs), form)
+    x = random(rows, inputs)
+    y = packed_linear(x, weight)
+    torch.testing.assert_close(y, x @ weight.unpack()[0].T, atol=2e-4, rtol=2e-4)
+    assert all(torch.equal(packed_linear(x[i : i + 1], weight)[0], y[i]) for i in range(0, rows, 3))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_matrix_for_each_head(random, form):
+    weight, x = PackedWeight.pack(random(3, 70, 40), form), random(2, 5, 3, 40)
+    expected = torch.einsum("bsgk,gnk->bsgn", x, weight.unpack())
+    torch.testing.assert_close(packed_linear(x, weight), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_packing_rounds_as_its_format_does(random):
+    matrix = random(2, 70, 33)
+    assert torch.equal(PackedWeight.pack(matrix, "float32").unpack(), matrix)
+    assert torch.equal(PackedWeight.pack(matrix, "bfloat16").unpack(), matrix.bfloat16().float())
+    error = (PackedWeight.pack(matrix, "int8").unpack() - matrix).abs()
+    assert (error <= matrix.abs().amax(-1, keepdim=True) / 127 * 0.5001).all()
+    assert not PackedWeight.pack(torch.zeros(1, 4, 4), "int8").unpack().any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_experts(random, form, threads):
+    torch.set_num_threads(threads)
+    n, width, inner, tokens, k = 8, 96, 72, 33, 3
+    parts = [
+        PackedWeight.pack(random(n, *shape) * 0.1, form) for shape in [(inner, width)] * 2 + [(width, inner)]
+    ]
+    x, gates = random(tokens, width), random(tokens, k).abs()
+    experts = torch.stack(
+        [torch.randperm(n, generator=torch.Generator().manual_seed(i))[:k] for i in range(tokens)]
+    )
+    y = packed_experts(x, experts, gates, *parts)
+    expected = expert_mlp(x, experts, gates, *(part.unpack() for part in parts))
+    torch.testing.assert_close(y, expected, atol=1e-4, rtol=1e-4)
+    for i in range(tokens):
+        row = slice(i, i + 1)
+        assert torch.equal(packed_experts(x[row], experts[row], gates[row], *parts)[0], y[i])
+    torch.set_num_threads(1)
+
+
+def case(random, heads: int, dim: int, dtype: torch.dtype, ties: bool):
+    """q, weights, pool, context slots, positions; with `ties` all numbers are -1, 0 or 1, so that scores repeat."""
+    batch, queries, length, slots = 2, 17, 300, 700
+    q, weights, pool = random(batch, queries, heads, dim), random(batch, queries, heads), random(slots, dim)
+    if ties:
+        q, weights, pool = q.sign() * (q.abs() > 1.2), weights.sign(), pool.sign() * (pool.abs() > 1.2)
+    context = torch.stack(
+        [torch.randperm(slots, generator=torch.Generator().manual_seed(b))[:length] for b in range(batch)]
+    )
+    positions = (torch.arange(queries) * 17 + 20).expand(batch, -1)
+    return q, weights, pool.to(dtype), context, positions
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("heads", "dim"), [(1, 8), (4, 32), (8, 64), (12, 32), (16, 32), (32, 64), (48, 16), (64, 128)]
+)
+def test_the_choice_equals_the_plain_one_and_depends_on_its_query_alone(random, heads, dim, dtype, ties):
+    k = 40
+    q, weights, pool, context, positions = case(random, heads, dim, dtype, ties)
+    chosen, counts = select_slots(q, weights, pool, context, positions, k)
+    scores = index_scores(q, pool[context].float(), weights)
+    keep = torch.arange(context.shape[1]) <= positions.unsqueeze(-1)
+    expected, valid = topk_positions(scores, keep, k)
+    for b in range(2):
+        for s in range(17):
+            ours = chosen[b, s, : counts[b, s]]
+            assert ours.tolist() == context[b][expected[b, s][valid[b, s]].sort().values].tolist()
+            one = slice(s, s + 1)
+            alone, count = select_slots(
+                q[b : b + 1, one],
+                weights[b : b + 1, one],
+                pool,
+                context[b : b + 1],
+                positions[b : b + 1, one],
+                k,
+            )
+            assert torch.equal(alone[0, 0, : count[0, 0]], ours)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("heads", "latent", "rope"), [(1, 16, 4), (4, 32, 16), (12, 100, 32), (40, 64, 8)])
+def test_attention(random, heads, latent, rope, dtype):
+    k = 40
+    pool = random(700, latent + rope).to(dtype)
+    q = random(2, 17, heads, latent + rope) * 0.3
+    counts = torch.randint(1, k + 1, (2, 17), generator=torch.Generator().manual_seed(0)).int()
+    chosen = torch.randint(0, 700, (2, 17, k), generator=torch.Generator().manual_seed(1)).int()
+    out = sparse_attention(q, pool, chosen, counts, latent)
+    valid = torch.arange(k) < counts.unsqueeze(-1)
+    expected, _ = gathered_attention(q, pool.float(), chosen.long(), valid, 1.0, latent)
+    torch.testing.assert_close(out, expected, atol=2e-5, rtol=1e-4)
+    part = slice(3, 4)
+    assert torch.equal(
+        sparse_attention(
+            q[:, part], pool, chosen[:, part].contiguous(), counts[:, part].contiguous(), latent
+        ),
+        out[:, part],
+    )
+
+
+def test_sigmoid(random):
+    x = torch.cat((random(50) * 10, torch.tensor([0.0, -200.0, 200.0])))
+    y = sigmoid(x.clone())
+    torch.testing.assert_close(y, torch.sigmoid(x), atol=1e-7, rtol=1e-6)
+    assert all(torch.equal(sigmoid(x[i : i + 1].clone())[0], y[i]) for i in range(len(x)))
+
+
+def test_without_a_compiler_one_line_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(build.shutil, "which", lambda _: None)
+    assert build.library.__wrapped__() is None
+    assert len(caplog.records) == 1 and "no C++ compiler" in caplog.text and "install" in caplog.text
+
+
+def test_a_compiler_that_fails_is_told_and_leaves_nothing(monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr(build, "FLAGS", ("-no-such-flag",))
+    monkeypatch.setattr(build, "cache_folder", lambda: tmp_path / "cache")
+    assert build.library.__wrapped__() is None
+    assert "failed" in caplog.records[-1].getMessage()
+    assert not list((tmp_path / "cache").iterdir())
