@@ -77,15 +77,25 @@ def measure(options: Options, config: ModelConfig, name: str, peers: list[str]) 
     from baleen.cli.contenders.process import Served, pinned, start
     from baleen.evaluation.cost_model import active_parameters, total_parameters
 
-    _tell(f"{name}: {options.dtype}, threads {options.threads}, rounds {options.repeats}")
+    _tell(f"{name}: {options.weights}, threads {options.threads}, rounds {options.repeats}")
     with tempfile.TemporaryDirectory(prefix="baleen-bench-") as temporary, ExitStack() as stack:
         folder, roofline, rates = _prepare(options, config, peers, Path(temporary))
-        agreed = agreement(peers, options.threads, options.seconds, Path(temporary)) if peers else []
-        served = Served(folder, Path(temporary) / GGUF, options.dtype, config.vocab_size, _limits(options))
+        agreed = []
+        if peers:
+            agreed = agreement(peers, options.plain, options.threads, options.seconds, Path(temporary))
+        served = Served(
+            folder,
+            Path(temporary) / GGUF,
+            options.weights,
+            options.plain,
+            config.vocab_size,
+            _limits(options),
+        )
         contenders = {}
         for engine in (OURS, *peers):
             _tell(f"{engine}: loading")
             contenders[engine] = start(stack, engine, served, options.threads, options.seconds)
+        kernels = contenders[OURS].ask("kernels")["kernels"]
         rounds = Rounds(options, config, contenders, roofline, _tell)
         rounds.run()
     return {
@@ -100,6 +110,7 @@ def measure(options: Options, config: ModelConfig, name: str, peers: list[str]) 
             for field, value in asdict(options).items()
         },
         "environment": machine.describe(options.seed, options.threads) | {"pinned": pinned(options.threads)},
+        "kernels": kernels,
         "roofline": rates,
         "agreement": [asdict(row) for row in agreed],
         "measurements": [row.figures() for row in rounds.rows.values()],
@@ -124,12 +135,15 @@ def _prepare(
             folder = options.keep or temporary / "model"
             _tell(f"random weights, seed {options.seed}, to {folder}")
             made = {"config": config.model_dump(), "seed": options.seed, "folder": str(folder)}
-            preparation.ask("make", **made, dtype=options.dtype)
+            preparation.ask("make", **made, dtype="bfloat16" if options.weights == "bfloat16" else "float32")
         if "llama.cpp" in peers:
-            preparation.ask("gguf", folder=str(folder), file=str(temporary / GGUF), dtype=options.dtype)
+            preparation.ask("gguf", folder=str(folder), file=str(temporary / GGUF), weights=options.weights)
         _tell("memory bandwidth and matrix products of this machine")
-        rates = preparation.ask("rates", dtype=options.dtype)
-    return folder, Roofline(rates["bandwidth"], rates["flops"][options.dtype]), rates
+        rates = preparation.ask("rates")
+    flops = rates["flops"]["float32"]
+    if options.weights != "float32":  # what is stored in few bits may be multiplied in either type
+        flops = max(rates["flops"].values())
+    return folder, Roofline(rates["bandwidth"], flops), rates
 
 
 def _limits(options: Options) -> dict[str, int]:

@@ -49,20 +49,22 @@ def compared(engine: str, prompt_tokens: int, ours: dict[str, Any], theirs: dict
     return Agreement(engine, prompt_tokens, topk, count, same, difference, same == count)
 
 
-def agreement(peers: list[str], threads: int, seconds: float, temporary: Path) -> list[Agreement]:
+def agreement(
+    peers: list[str], plain: bool, threads: int, seconds: float, temporary: Path
+) -> list[Agreement]:
     """Our greedy tokens against those of every peer. Raises ContenderError when one cannot answer."""
     config = shape("tiny")
     token_ids = prompt(config.vocab_size, 3 * config.index_topk + 8, SEED)
     limits = {"max_model_len": len(token_ids) + TOKENS, "num_blocks": 64}
     served = Served(
-        temporary / "tiny", temporary / "tiny.gguf", "float32", config.vocab_size, limits, precise=True
+        temporary / "tiny", temporary / "tiny.gguf", "float32", plain, config.vocab_size, limits, precise=True
     )
-    folder = {"folder": str(served.folder), "dtype": served.dtype}
+    folder = str(served.folder)
     with Contender("preparation", threads, seconds) as preparation:
         preparation.ask("load", threads=threads)
-        preparation.ask("make", config=config.model_dump(), seed=SEED, **folder)
+        preparation.ask("make", config=config.model_dump(), seed=SEED, folder=folder, dtype="float32")
         if "llama.cpp" in peers:
-            preparation.ask("gguf", file=str(served.gguf), **folder)
+            preparation.ask("gguf", folder=folder, file=str(served.gguf), weights=served.weights)
     answers = {}
     with ExitStack() as stack:
         for engine in (OURS, *peers):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from baleen.config import ModelConfig, UsageError, UserError
+from baleen.config.engine import WeightFormat
 
 OURS = "baleen"
 PEERS = {"transformers": ("transformers",), "llama.cpp": ("xllamacpp", "gguf")}  # and the packages they need
@@ -33,8 +34,11 @@ class Options:
     shape: Literal["400m", "140m", "tiny"] | None = None
     """A model with random weights in its place, named for its number of parameters."""
 
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the weights and of the cache, the same for every engine."""
+    weights: WeightFormat = "float32"
+    """Type of the weights, the same for every engine (q8_0 in llama.cpp for int8)."""
+
+    plain: bool = False
+    """Our engine in plain PyTorch, without the CPU kernels."""
 
     contexts: tuple[int, ...] = ()
     """Cached tokens before the decoded ones; 1536 2048 16384 32768 if not given, as far as the model goes."""
@@ -101,6 +105,9 @@ def asked_peers(options: Options) -> list[str]:
                 f"--peers {peer} needs {' and '.join(missing)}, not installed here; "
                 "install what it needs with: pip install -e '.[bench]'"
             )
+    if options.weights == "int8" and (options.plain or "transformers" in peers):
+        who = "--plain" if options.plain else "--peers transformers"
+        raise UsageError(f"{who} has no int8 weights; choose --weights float32 or bfloat16, or leave it out")
     return list(dict.fromkeys(peers))
 
 

@@ -11,7 +11,7 @@ from baleen.evaluation.roofline import Roofline, Work, decode_work, prefill_work
 from baleen.evaluation.timing import Sample, ratio
 
 FLAT_OVER = 16  # flatness: decode at the longest context against decode at this many times less
-NUMBER_BYTES = {"float32": 4, "bfloat16": 2}
+NUMBER_BYTES = {"float32": (4, 4), "bfloat16": (2, 2), "int8": (1, 2)}  # of a weight, in the cache
 Key = tuple[str, int, str]  # measurement, at how many tokens or streams, engine
 
 
@@ -83,7 +83,7 @@ class Rounds:
         self.failures: list[str] = []
         self._contenders = contenders
         self._tell = tell
-        self._bytes = NUMBER_BYTES[options.dtype]
+        self._weight_bytes, self._cache_bytes = NUMBER_BYTES[options.weights]
 
     def run(self) -> None:
         """All measurements. Raises ContenderError when ours fails."""
@@ -102,14 +102,14 @@ class Rounds:
             self._decode(context)
 
     def _prefill(self, length: int) -> None:
-        work = prefill_work(self.config, length, self._bytes)
+        work = prefill_work(self.config, length, self._weight_bytes)
         for engine, answer in self._turns("prefill", everybody=True, length=length, seed=self.options.seed):
             self._record("prefill", length, engine, length, answer["seconds"], [(work, 1)])
         self._report("prefill", length)
 
     def _decode(self, context: int) -> None:
         tokens = self.options.tokens
-        work = decode_work(self.config, context + tokens // 2, self._bytes)
+        work = decode_work(self.config, context + tokens // 2, self._weight_bytes, self._cache_bytes)
         arguments = {"context": context, "tokens": tokens, "seed": self.options.seed}
         for engine, answer in self._turns("decode", everybody=True, **arguments):
             self._record("decode", context, engine, tokens, answer["seconds"], [(work, tokens)])
@@ -117,8 +117,10 @@ class Rounds:
 
     def _streams(self, count: int) -> None:
         tokens = self.options.tokens
-        prompts = prefill_work(self.config, LOAD_PROMPT, self._bytes, prompts=count)
-        step = decode_work(self.config, LOAD_PROMPT + tokens // 2, self._bytes, streams=count)
+        prompts = prefill_work(self.config, LOAD_PROMPT, self._weight_bytes, prompts=count)
+        step = decode_work(
+            self.config, LOAD_PROMPT + tokens // 2, self._weight_bytes, self._cache_bytes, streams=count
+        )
         arguments = {"count": count, "length": LOAD_PROMPT, "tokens": tokens, "seed": self.options.seed}
         for engine, answer in self._turns("streams", everybody=False, **arguments):
             works = [(prompts, 1), (step, tokens - 1)]
@@ -126,11 +128,11 @@ class Rounds:
         self._report("streams", count)
 
     def _first_token(self, length: int) -> None:
-        cold = prefill_work(self.config, length, self._bytes)
+        cold = prefill_work(self.config, length, self._weight_bytes)
         arguments = {"length": length, "seed": self.options.seed}
         for engine, answer in self._turns("first_token", everybody=False, **arguments):
             cached = answer["cached"]
-            warm = prefill_work(self.config, length - cached, self._bytes, start=cached)
+            warm = prefill_work(self.config, length - cached, self._weight_bytes, start=cached)
             self._record("first token", length, engine, 0, answer["cold"], [(cold, 1)])
             self._record("first token, cached", length, engine, 0, answer["warm"], [(warm, 1)])
         self._report("first token", length)

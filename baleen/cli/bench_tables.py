@@ -28,7 +28,7 @@ def show(figures: Mapping[str, Any]) -> None:
     """Print every table; what each rests on stands before it."""
     console = Console()
     _machine(console, figures)
-    table = Table(title=f"{figures['model']}, {figures['settings']['dtype']}", title_justify="left")
+    table = Table(title=f"{figures['model']}, {figures['settings']['weights']}", title_justify="left")
     for column in ("", "engine"):
         table.add_column(column)
     for column in ("median", "±", "roofline", "bound"):
@@ -67,6 +67,7 @@ def _machine(console: Console, figures: Mapping[str, Any]) -> None:
         f"machine: {environment['cores']} × {environment['cpu'] or 'unknown processor'}",
         f"roofline: reading {rates['bandwidth'] / 1e9:.3g} GB/s, products in {flops}",
         f"every engine's process: {pinned}",
+        f"baleen computes with {'its CPU kernels' if figures['kernels'] else 'plain PyTorch'}",
     ):
         console.print(line, highlight=False)
 

@@ -48,17 +48,22 @@ def weights_met(config: ModelConfig, tokens: int) -> float:
     return active + config.num_moe_layers * (distinct - chosen) * expert
 
 
-def decode_work(config: ModelConfig, context: int, number_bytes: int, streams: int = 1) -> Work:
-    """One decode step of `streams` sequences with `context` cached tokens each; weights and cache of equal type."""
+def decode_work(
+    config: ModelConfig, context: int, weight_bytes: int, cache_bytes: int, streams: int = 1
+) -> Work:
+    """One decode step of `streams` sequences with `context` cached tokens each.
+
+    weight_bytes, cache_bytes: that one number takes; the scales of int8 weights are not counted.
+    """
     sparse = config.sparse_attention
-    latent = number_bytes * (config.kv_lora_rank + config.qk_rope_head_dim)
-    cache = cost_model.cache_bytes(config, context, sparse, latent, number_bytes * config.index_key_dim)
+    latent = cache_bytes * (config.kv_lora_rank + config.qk_rope_head_dim)
+    cache = cost_model.cache_bytes(config, context, sparse, latent, cache_bytes * config.index_key_dim)
     flops = cost_model.token_flops(config, context, "decode", sparse)
-    return Work(streams * flops, number_bytes * weights_met(config, streams) + streams * cache)
+    return Work(streams * flops, weight_bytes * weights_met(config, streams) + streams * cache)
 
 
 def prefill_work(
-    config: ModelConfig, length: int, number_bytes: int, start: int = 0, prompts: int = 1
+    config: ModelConfig, length: int, weight_bytes: int, start: int = 0, prompts: int = 1
 ) -> Work:
     """`prompts` prompts of `length` tokens after `start` cached ones, up to the logits of each last token."""
     sparse = config.sparse_attention
@@ -69,4 +74,4 @@ def prefill_work(
         for position in range(start, start + length)
     )
     flops = prompts * (2 * (length * weights + head) + attention)
-    return Work(flops, number_bytes * weights_met(config, prompts * length))
+    return Work(flops, weight_bytes * weights_met(config, prompts * length))

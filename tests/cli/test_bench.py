@@ -15,6 +15,7 @@ from baleen.cli.bench_shapes import SHAPES, shape
 from baleen.cli.contenders.process import ContenderError
 from baleen.cli.main import main
 from baleen.evaluation.roofline import Roofline
+from baleen.ops import cpu
 
 LENGTHS = ["--contexts", "8", "160", "--prompts", "24", "--prefix", "64", "--streams", "2"]
 SMALL = [*LENGTHS, "--tokens", "4", "--repeats", "2", "--seconds", "120"]
@@ -42,6 +43,7 @@ def test_the_json_has_every_measurement(run: tuple[dict[str, Any], Path]) -> Non
     assert figures["environment"]["pinned"]["OMP_WAIT_POLICY"] == "PASSIVE"
     assert figures["environment"]["pinned"]["OMP_NUM_THREADS"] == "1"
     assert figures["roofline"]["bandwidth"] > 0 and figures["roofline"]["flops"]["float32"] > 0
+    assert figures["kernels"] == cpu.available()
     assert figures["failures"] == figures["agreement"] == []
 
 
@@ -54,9 +56,16 @@ def test_the_figure_is_an_svg(run: tuple[dict[str, Any], Path]) -> None:
 def test_a_kept_model_is_measured_again_and_shown(
     run: tuple[dict[str, Any], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["bench", str(run[1] / "model"), *SMALL, "--dtype", "bfloat16", "--chunk", "32"]) == 0
+    assert main(["bench", str(run[1] / "model"), *SMALL, "--weights", "int8", "--chunk", "32"]) == 0
     out = capsys.readouterr().out
-    for text in ("decode at 160", "streams: 2", "the same, cached", "flatness", "OMP_WAIT_POLICY=PASSIVE"):
+    for text in (
+        "int8",
+        "decode at 160",
+        "streams: 2",
+        "the same, cached",
+        "flatness",
+        "OMP_WAIT_POLICY=PASSIVE",
+    ):
         assert text in out
     assert main(["bench", "--shape", "tiny", "--keep", str(run[1] / "model")]) == 1
     assert "is not empty" in capsys.readouterr().err
@@ -178,12 +187,20 @@ def test_without_our_own_there_is_nothing_to_tell() -> None:
         ("--shape tiny --prefix 65536", 1, "max_position_embeddings is 65536"),
         ("--shape tiny --plot figure.png", 2, "does not end in .svg"),
         ("--shape tiny --json nowhere/figures.json", 1, "nowhere is no folder"),
+        ("--shape tiny --weights int8 --plain", 2, "--plain has no int8 weights"),
+        ("--shape tiny --weights fp4", 2, "weights"),
         ("--shape tiny --peers vllm", 2, "known are transformers, llama.cpp"),
     ],
 )
 def test_bad_input(words: str, code: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *words.split()]) == code
     assert text in capsys.readouterr().err
+
+
+def test_transformers_has_no_int8(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    assert main(["bench", "--shape", "tiny", "--weights", "int8", "--peers", "transformers"]) == 2
+    assert "--peers transformers has no int8 weights" in capsys.readouterr().err
 
 
 def test_a_peer_that_is_not_installed(

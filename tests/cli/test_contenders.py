@@ -84,7 +84,7 @@ written: list[Writer] = []
 def recorder(monkeypatch: pytest.MonkeyPatch) -> list[Writer]:
     gguf: Any = types.ModuleType("gguf")
     gguf.GGUFWriter = Writer
-    gguf.GGMLQuantizationType = types.SimpleNamespace(F32="f32", BF16="bf16")
+    gguf.GGMLQuantizationType = types.SimpleNamespace(F32="f32", BF16="bf16", Q8_0="q8_0")
     gguf.ExpertGatingFuncType = types.SimpleNamespace(SIGMOID="sigmoid")
     gguf.TokenType = types.SimpleNamespace(NORMAL=1)
     gguf.quantize = lambda numbers, kind: numbers
@@ -124,10 +124,20 @@ def test_float32_stays_float32(recorder: list[Writer], tmp_path: Path) -> None:
     assert set(recorder[0].kinds.values()) == {"f32"}
 
 
+def test_int8_is_q8_0_where_the_width_allows_its_blocks(recorder: list[Writer], tmp_path: Path) -> None:
+    config = shape("tiny")
+    model = Transformer(config).initialise(torch.Generator().manual_seed(0))
+    write_gguf(model, tmp_path / "model.gguf", "int8")
+    kinds = recorder[0].kinds
+    assert config.qk_nope_head_dim % 32 and kinds["blk.1.attn_k_b.weight"] == "f32"
+    assert kinds["blk.1.attn_v_b.weight"] == kinds["blk.1.ffn_down_exps.weight"] == "q8_0"
+    assert kinds["blk.1.ffn_gate_inp.weight"] == kinds["blk.1.indexer.proj.weight"] == "f32"
+
+
 @pytest.mark.skipif(
     not (importlib.util.find_spec("xllamacpp") and importlib.util.find_spec("gguf")),
     reason="llama.cpp is an optional peer: pip install -e '.[bench]'",
 )
 def test_llama_cpp_computes_the_same(tmp_path: Path) -> None:
-    (row,) = agreement(["llama.cpp"], 1, 120, tmp_path)
+    (row,) = agreement(["llama.cpp"], False, 1, 120, tmp_path)
     assert row.equal and row.logprob_difference < 1e-3

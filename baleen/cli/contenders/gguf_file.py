@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from baleen.config import ModelConfig
+from baleen.config.engine import WeightFormat
 from baleen.model import Transformer
 
 _TOP = {
@@ -46,18 +47,24 @@ _EXPERTS = {
     "up_proj": "ffn_up_exps.weight",
     "down_proj": "ffn_down_exps.weight",
 }
+_KINDS = {"float32": "F32", "bfloat16": "BF16", "int8": "Q8_0"}
+_BLOCK = 32  # numbers that share a scale in q8_0
 _FLOAT32 = ("ffn_gate_inp", "indexer.proj")  # what makes choices, as in llama.cpp's own files
 
 
-def write_gguf(model: Transformer, path: Path, dtype: str) -> None:
-    """Write the main model, its matrices in `dtype` ("float32" or "bfloat16"), with tokens that have no text."""
+def write_gguf(model: Transformer, path: Path, weights: WeightFormat) -> None:
+    """Write the main model, with tokens that have no text; matrices in float32, bfloat16, or q8_0 for int8.
+
+    q8_0 scales blocks of 32 numbers: matrices of other widths stay float32.
+    """
     gguf: Any = importlib.import_module("gguf")
     writer = gguf.GGUFWriter(path, "deepseek32")
     _write_sizes(writer, model.config, gguf)
     _write_vocabulary(writer, model.config, gguf)
     for name, tensor in _tensors(model):
-        wide = dtype == "float32" or tensor.ndim < 2 or any(part in name for part in _FLOAT32)
-        kind = gguf.GGMLQuantizationType.F32 if wide else gguf.GGMLQuantizationType.BF16
+        wide = tensor.ndim < 2 or any(part in name for part in _FLOAT32)
+        wide |= weights == "int8" and tensor.shape[-1] % _BLOCK > 0
+        kind = getattr(gguf.GGMLQuantizationType, "F32" if wide else _KINDS[weights])
         numbers = gguf.quantize(tensor.detach().float().contiguous().numpy(), kind)
         writer.add_tensor(name, numbers, raw_dtype=kind)
     writer.write_header_to_file()

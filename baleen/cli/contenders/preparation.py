@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from baleen.config import ModelConfig
+from baleen.config.engine import WeightFormat
 from baleen.model import Transformer, load_model, save_model
 
 READ_ROWS = 8192  # 256 MiB of float32, beyond a processor's cache
@@ -27,14 +28,14 @@ class Preparation:
         save_model(model.set_dtype(getattr(torch, dtype)), folder)
         return {}
 
-    def gguf(self, folder: str, file: str, dtype: str) -> dict[str, Any]:
-        """Write the model in `folder` as the GGUF `file` for llama.cpp, matrices in `dtype`."""
+    def gguf(self, folder: str, file: str, weights: WeightFormat) -> dict[str, Any]:
+        """Write the model in `folder` as the GGUF `file` for llama.cpp."""
         from baleen.cli.contenders.gguf_file import write_gguf
 
-        write_gguf(load_model(folder), Path(file), dtype)
+        write_gguf(load_model(folder), Path(file), weights)
         return {}
 
-    def rates(self, dtype: str) -> dict[str, Any]:
+    def rates(self) -> dict[str, Any]:
         """{"bandwidth": bytes read from memory a second, "flops": FLOPs a second of a product, by type}.
 
         The best of a few tries: a roofline is what the machine can do, not what it did while it was busy.
@@ -43,7 +44,7 @@ class Preparation:
         matrix, vector = torch.ones(READ_ROWS, READ_ROWS), torch.ones(READ_ROWS)
         bandwidth = matrix.nbytes / min(_best(lambda: matrix.sum()), _best(lambda: matrix @ vector))
         flops = {}
-        for name in sorted({"float32", "bfloat16", dtype}):
+        for name in ("float32", "bfloat16"):
             a, b = (torch.ones(MATRIX, MATRIX, dtype=getattr(torch, name)) for _ in range(2))
             flops[name] = 2 * MATRIX**3 / _best(lambda a=a, b=b: a @ b)
         return {"bandwidth": bandwidth, "flops": flops}

@@ -19,6 +19,7 @@ from typing import Any
 
 import baleen
 from baleen.config import UserError
+from baleen.config.engine import WeightFormat
 
 LONGEST_REPLY = 1 << 24  # bytes
 PATIENCE = 10.0  # seconds a process has to end by itself
@@ -126,11 +127,15 @@ class Contender:
 
 @dataclass(frozen=True)
 class Served:
-    """One model as all engines get it. limits: fields of our `EngineConfig`; precise: for comparing numbers."""
+    """One model as all engines get it.
+
+    plain: ours without its CPU kernels. limits: the other fields of our `EngineConfig`. precise: for comparing numbers.
+    """
 
     folder: Path
     gguf: Path
-    dtype: str
+    weights: WeightFormat
+    plain: bool
     vocab_size: int
     limits: dict[str, int]
     precise: bool = False
@@ -142,10 +147,12 @@ def start(stack: ExitStack, engine: str, served: Served, threads: int, seconds: 
     if engine == "llama.cpp":
         arguments |= {"file": str(served.gguf), "max_model_len": served.limits["max_model_len"]}
         arguments |= {"vocab_size": served.vocab_size, "precise": served.precise}
+    elif engine == "transformers":
+        arguments |= {"folder": str(served.folder), "dtype": served.weights}
     else:
-        arguments |= {"folder": str(served.folder), "dtype": served.dtype}
-    if engine == "baleen":
-        arguments |= {"limits": served.limits}
+        packed = None if served.plain else served.weights
+        arguments |= {"folder": str(served.folder), "limits": served.limits | {"weights": packed}}
+        arguments |= {"dtype": "float32" if packed else served.weights}
     contender = stack.enter_context(Contender(engine, threads, seconds))
     contender.ask("load", **arguments)
     return contender
