@@ -17,6 +17,7 @@ COMMANDS = {
     "chat": "talk to a model in the terminal",
     "serve": "serve a model over HTTP (OpenAI chat completions)",
     "convert": "convert a checkpoint: FP8, BF16, shards, indexer",
+    "bench": "measure the engine against the machine's roofline and, if asked, its peers",
     "plan": "show what a model takes, from its config: parameters, bytes, FLOPs, dollars",
     "report": "write a run's report again",
     "doctor": "show what this machine offers and what to mend",

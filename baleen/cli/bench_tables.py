@@ -1,0 +1,84 @@
+"""The tables of `baleen bench`: what `baleen.cli.bench.measure` found, for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from baleen.evaluation.formats import figures as number
+from baleen.evaluation.formats import percent, short
+
+_NAMES = {
+    "prefill": "prefill, {:,}",
+    "decode": "decode at {:,}",
+    "streams": "streams: {:,}",
+    "first token": "first token, {:,}",
+    "first token, cached": "the same, cached",
+}
+NOTES = (
+    "median of the rounds ± half their range; roofline: the share of what this machine could do at best with the "
+    "bytes and FLOPs that the model's shapes ask for, and what bounds it",
+    "llama.cpp runs with its own choice of cache type and attention kernel; for the agreement with float32 caches and "
+    "without flash attention",
+)
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    """Print every table; what each rests on stands before it."""
+    console = Console()
+    _machine(console, figures)
+    table = Table(title=f"{figures['model']}, {figures['settings']['weights']}", title_justify="left")
+    for column in ("", "engine"):
+        table.add_column(column)
+    for column in ("median", "±", "roofline", "bound"):
+        table.add_column(column, justify="right")
+    named = ""
+    for row in figures["measurements"]:
+        name = _NAMES[row["measurement"]].format(row["at"])
+        if name != named:
+            table.add_section()
+        value = f"{number(row['median'], 4)} {'ms' if row['unit'] == 'ms' else 'tok/s'}"
+        shares = percent(row["spread"]), percent(row["roofline_share"])
+        table.add_row(name if name != named else "", row["engine"], value, *shares, row["bound"])
+        named = name
+    console.print(table)
+    table = Table(title="Ratios", title_justify="left")
+    for column in ("", "at"):
+        table.add_column(column)
+    for column in ("median", "±"):
+        table.add_column(column, justify="right")
+    for row in figures["comparisons"]:
+        table.add_row(row["name"], f"{row['at']:,}", f"{row['median']:.3g}", percent(row["spread"]))
+    console.print(table)
+    for note in NOTES if figures["agreement"] else NOTES[:1]:
+        console.print(note, style="dim", highlight=False)
+    _agreement(console, figures)
+    for failure in figures["failures"]:
+        console.print(f"left out: {failure}", style="yellow", highlight=False)
+
+
+def _machine(console: Console, figures: Mapping[str, Any]) -> None:
+    counts, environment, rates = figures["parameters"], figures["environment"], figures["roofline"]
+    flops = ", ".join(f"{kind} {rate / 1e9:.3g} GFLOP/s" for kind, rate in rates["flops"].items())
+    pinned = " ".join(f"{name}={value}" for name, value in environment["pinned"].items())
+    for line in (
+        f"parameters: {short(counts['total'])}, active {short(counts['active'])}",
+        f"machine: {environment['cores']} × {environment['cpu'] or 'unknown processor'}",
+        f"roofline: reading {rates['bandwidth'] / 1e9:.3g} GB/s, products in {flops}",
+        f"every engine's process: {pinned}",
+        f"baleen computes with {'its CPU kernels' if figures['kernels'] else 'plain PyTorch'}",
+    ):
+        console.print(line, highlight=False)
+
+
+def _agreement(console: Console, figures: Mapping[str, Any]) -> None:
+    for row in figures["agreement"]:
+        verdict = "agrees" if row["equal"] else "DISAGREES"
+        console.print(
+            f"{row['engine']} {verdict} with baleen (tiny shape, float32, {row['prompt_tokens']} tokens of prompt, "
+            f"index_topk {row['index_topk']}): {row['same_tokens']} of {row['tokens']} greedy tokens, "
+            f"log-probabilities within {row['logprob_difference']:.1e}",
+            style="" if row["equal"] else "bold red",
+            highlight=False,
+        )

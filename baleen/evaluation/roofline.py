@@ -1,0 +1,77 @@
+"""The least time that a machine of measured bandwidth and arithmetic rate needs for what the engine computes.
+
+Bytes and FLOPs come from the model's shapes alone (`cost_model`). The bound is optimistic: weights are read once a
+step, activations stay in the processor's caches, and memory and arithmetic overlap perfectly.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from baleen.config.model import ModelConfig
+from baleen.evaluation import cost_model
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """Rates measured on the machine: bytes read from memory a second, FLOPs of a matrix product a second."""
+
+    bandwidth: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """FLOPs and bytes of one step; both at least what any implementation of the model must do."""
+
+    flops: float
+    bytes: float
+
+    def seconds(self, roofline: Roofline) -> float:
+        """Time at the roofline: the slower of reading and computing."""
+        return max(self.bytes / roofline.bandwidth, self.flops / roofline.flops)
+
+    def bound(self, roofline: Roofline) -> Literal["memory", "compute"]:
+        """Which of the two that is."""
+        reading = self.bytes / roofline.bandwidth >= self.flops / roofline.flops
+        return "memory" if reading else "compute"
+
+
+def weights_met(config: ModelConfig, tokens: int) -> float:
+    """Weights that a step of `tokens` tokens reads: each expert once, however many of the tokens chose it.
+
+    Expected number of distinct experts if the choices are spread evenly: E (1 - (1 - k/E)^tokens) a layer.
+    """
+    experts, chosen = config.n_routed_experts, config.num_experts_per_tok
+    distinct = experts * (1 - (1 - chosen / experts) ** tokens)
+    expert = 3 * config.hidden_size * config.moe_intermediate_size
+    active = cost_model.active_parameters(config, config.sparse_attention)
+    return active + config.num_moe_layers * (distinct - chosen) * expert
+
+
+def decode_work(
+    config: ModelConfig, context: int, weight_bytes: int, cache_bytes: int, streams: int = 1
+) -> Work:
+    """One decode step of `streams` sequences with `context` cached tokens each.
+
+    weight_bytes, cache_bytes: that one number takes; the scales of int8 weights are not counted.
+    """
+    sparse = config.sparse_attention
+    latent = cache_bytes * (config.kv_lora_rank + config.qk_rope_head_dim)
+    cache = cost_model.cache_bytes(config, context, sparse, latent, cache_bytes * config.index_key_dim)
+    flops = cost_model.token_flops(config, context, "decode", sparse)
+    return Work(streams * flops, weight_bytes * weights_met(config, streams) + streams * cache)
+
+
+def prefill_work(
+    config: ModelConfig, length: int, weight_bytes: int, start: int = 0, prompts: int = 1
+) -> Work:
+    """`prompts` prompts of `length` tokens after `start` cached ones, up to the logits of each last token."""
+    sparse = config.sparse_attention
+    head = config.vocab_size * config.hidden_size
+    weights = cost_model.active_parameters(config, sparse) - head
+    attention = sum(
+        cost_model.attention_flops(config, position, "prefill", sparse)
+        for position in range(start, start + length)
+    )
+    flops = prompts * (2 * (length * weights + head) + attention)
+    return Work(flops, weight_bytes * weights_met(config, prompts * length))
