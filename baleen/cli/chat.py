@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from baleen.cli.loading import ComputeOptions
 from baleen.config import UsageError, UserError
-from baleen.config.engine import WeightFormat
 
 if TYPE_CHECKING:
     from baleen.cli.chat_screen import PlainScreen, TerminalScreen
@@ -25,7 +25,7 @@ Ctrl-C stops an answer, Ctrl-C at the prompt or Ctrl-D quits."""
 
 
 @dataclass(frozen=True)
-class ChatOptions:
+class ChatOptions(ComputeOptions):
     """Talk to a model in the terminal; with a pipe as input, one question per line."""
 
     model: Annotated[Path, tyro.conf.Positional]
@@ -54,12 +54,6 @@ class ChatOptions:
 
     seed: int | None = None
     """Makes random draws repeatable."""
-
-    threads: int = 1
-    """CPU threads for the model."""
-
-    weights: WeightFormat | None = None
-    """Pack the weights for the CPU kernels: faster, and the same bits whatever else is served. Plain if not given."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -100,9 +94,7 @@ def _session(options: ChatOptions) -> "ChatSession":
     from baleen.cli.loading import load
     from baleen.config.engine import SamplingParams
 
-    loaded = load(
-        options.model, max_running=1, max_model_len=None, threads=options.threads, weights=options.weights
-    )
+    loaded = load(options.model, max_running=1, max_model_len=None, compute=options)
     params = SamplingParams(
         max_tokens=options.max_tokens, temperature=options.temperature, top_p=options.top_p, seed=options.seed
     )

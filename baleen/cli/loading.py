@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 _FULL_LENGTH_ANSWERS = 4
 
 
+@dataclass(frozen=True, kw_only=True)
+class ComputeOptions:
+    """How a model computes."""
+
+    threads: int = 1
+    """CPU threads for the model."""
+
+    weights: WeightFormat | None = None
+    """Pack the weights for the CPU kernels: faster, and the same bits whatever else is served. Plain if not given."""
+
+    speculative: bool = False
+    """Let the MTP layer guess a token ahead: the same answers, sooner where the guesses are right."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """An engine with what is needed to speak to it. `max_model_len` is in tokens."""
@@ -47,9 +61,7 @@ def model_name(folder: Path) -> str:
     return full.parent.name if full.name == "model" else full.name
 
 
-def load(
-    path: Path, max_running: int, max_model_len: int | None, threads: int, weights: WeightFormat | None
-) -> LoadedModel:
+def load(path: Path, max_running: int, max_model_len: int | None, compute: ComputeOptions) -> LoadedModel:
     """Load a model for generation. Raises UserError and OSError for a folder that is not one."""
     folder = model_folder(path)
     import torch
@@ -59,7 +71,7 @@ def load(
     from baleen.config.engine import EngineConfig
     from baleen.engine import Engine
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(compute.threads)
     try:
         tokenizer = Tokenizer.from_pretrained(folder)
     except ChatError as error:
@@ -74,7 +86,8 @@ def load(
         max_num_seqs=max_running,
         max_model_len=length,
         num_blocks=_cache_blocks(length, max_running),
-        weights=weights,
+        weights=compute.weights,
+        speculative=compute.speculative,
     )
     engine = Engine.from_pretrained(folder, config)
     return LoadedModel(model_name(folder), engine, tokenizer, length)

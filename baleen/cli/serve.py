@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from baleen.cli.loading import ComputeOptions
 from baleen.config import UsageError, UserError
-from baleen.config.engine import WeightFormat
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -26,7 +26,7 @@ API_KEY_VARIABLE = "BALEEN_API_KEY"
 
 
 @dataclass(frozen=True)
-class ServeOptions:
+class ServeOptions(ComputeOptions):
     """Serve a model over HTTP: chat completions as DeepSeek's and OpenAI's clients know them, and a page."""
 
     model: Annotated[Path | None, tyro.conf.Positional] = None
@@ -61,12 +61,6 @@ class ServeOptions:
 
     drain_seconds: float = 30.0
     """How long running requests may go on after the first Ctrl-C or SIGTERM; the second ends them."""
-
-    threads: int = 1
-    """CPU threads for the model."""
-
-    weights: WeightFormat | None = None
-    """Pack the weights for the CPU kernels: faster, and the same bits whatever else is served. Plain if not given."""
 
     show_limits: bool = False
     """Print all request limits as JSON and exit."""
@@ -142,7 +136,7 @@ def _application(options: ServeOptions, limits: "Limits", api_key: str | None) -
     from baleen.server import EngineAdapter, ServedModel, create_app
 
     assert options.model is not None
-    loaded = load(options.model, options.max_running, options.max_model_len, options.threads, options.weights)
+    loaded = load(options.model, options.max_running, options.max_model_len, options)
     model = ServedModel(
         options.served_name or loaded.name, loaded.max_model_len, "thinking" if options.thinking else "chat"
     )

@@ -35,6 +35,11 @@ class EngineConfig(_Checked):
     )
     max_model_len: int = Field(default=4096, gt=1, description="tokens of prompt and completion together")
     enable_prefix_caching: bool = Field(default=True, description="true or false")
+    speculative: bool = Field(
+        default=False,
+        description="true or false: the MTP layer guesses a token ahead, and a step checks it on the way; "
+        "the same tokens, sooner where guesses are right",
+    )
     check_pages: bool = Field(
         default=False, description="true or false: check before each step that it reads its own pages; slow"
     )

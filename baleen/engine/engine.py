@@ -5,13 +5,15 @@ import secrets
 from collections.abc import Sequence as Many
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from baleen.config import UserError
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.engine.runner import Runner, packed_if_possible
 from baleen.engine.sampler import Sampled, sample
-from baleen.engine.scheduler import Scheduler
+from baleen.engine.scheduler import Scheduler, Work
 from baleen.engine.sequence import FinishReason, GenerationResult, KeptSets, Sequence, StepOutput
 from baleen.model import Transformer, load_model
 
@@ -33,7 +35,10 @@ class Engine:
             model.config.max_position_embeddings,
             (config.num_blocks - 1) * config.block_size,
         )
+        if config.speculative and not model.config.num_nextn_predict_layers:
+            raise UserError("speculative=True needs an MTP layer, this model has none; set it to False")
         self.policy_version = 0
+        self.num_drafted = self.num_accepted = 0  # guesses of the MTP layer that were checked, and were right
         self._scheduler = Scheduler(config)
         self._runner = Runner(model, config, self.max_model_len)
         self._sequences: dict[str, Sequence] = {}
@@ -122,8 +127,15 @@ class Engine:
             return []
         logits = self._runner.run(work)
         self._scheduler.computed(work)
-        sampling = [item.sequence for item in work if item.samples]
-        return self._hand_out(sampling, sample(logits, sampling)) if sampling else []
+        sampling = [item for item in work if item.samples]
+        if not sampling:
+            outputs = []
+        else:
+            outputs = self._sample(logits[: len(sampling)], [item.sequence for item in sampling])
+            outputs += self._sample_behind_drafts(logits[len(sampling) :], sampling)
+        if self.config.speculative:
+            self._runner.draft(work)
+        return outputs
 
     def abort(self, request_id: str) -> None:
         """Stop a request and free its blocks; what it sampled becomes its result. Unknown ids are ignored."""
@@ -168,6 +180,27 @@ class Engine:
     def _stop_ids(self, params: SamplingParams) -> frozenset[int]:
         ends = () if params.ignore_eos else (self.eos_token_id,)
         return frozenset((*ends, *params.stop_token_ids))
+
+    def _sample_behind_drafts(self, logits: NDArray[np.float32], sampling: list[Work]) -> list[StepOutput]:
+        """A second token for those whose draft is what they have just sampled.
+
+        As the guess is certain of itself, this is rejection sampling: it is kept with the very probability that the
+        model gives it, and what comes instead is drawn as if there had been no guess.
+        """
+        drafted = [item for item in sampling if item.draft is not None]
+        right = [i for i, item in enumerate(drafted) if self._is_right(item)]
+        self.num_drafted += len(drafted)
+        self.num_accepted += len(right)
+        if not right:
+            return []
+        self._scheduler.computed([Work(drafted[i].sequence, 1, True) for i in right])
+        return self._sample(logits[right], [drafted[i].sequence for i in right])
+
+    def _is_right(self, item: Work) -> bool:
+        return item.sequence.token_ids[-1] == item.draft and item.sequence.request_id in self._sequences
+
+    def _sample(self, logits: NDArray[np.float32], sequences: list[Sequence]) -> list[StepOutput]:
+        return self._hand_out(sequences, sample(logits, sequences))
 
     def _hand_out(self, sequences: list[Sequence], sampled: Sampled) -> list[StepOutput]:
         outputs = []

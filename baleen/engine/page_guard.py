@@ -21,17 +21,16 @@ class PageGuard:
 
     def check(self, sequence: Sequence, slots: NDArray[np.int64]) -> None:
         """`slots` of the sequence's computed tokens, by position. AssertionError where one holds something else."""
-        wrong = np.flatnonzero(self._stamps[slots] != self._expected(sequence, len(slots)))
+        wrong = np.flatnonzero(self._stamps[slots] != self._hashes(sequence.token_ids[: len(slots)]))
         assert not len(wrong), (
             f"request {sequence.request_id!r} would read slot {slots[wrong[0]]} for position {wrong[0]}, which holds "
             f"the token of another prefix: the block table is damaged"
         )
 
-    def write(self, sequence: Sequence, slots: NDArray[np.int64]) -> None:
-        """Note that the first `len(slots)` tokens of the sequence are cached there."""
-        self._stamps[slots] = self._expected(sequence, len(slots))
+    def write(self, token_ids: list[int], slots: NDArray[np.int64]) -> None:
+        """Note that the first `len(slots)` of `token_ids` are cached there."""
+        self._stamps[slots] = self._hashes(token_ids[: len(slots)])
 
-    def _expected(self, sequence: Sequence, count: int) -> NDArray[np.uint64]:
-        tokens = np.array(sequence.token_ids[:count], np.uint64) + np.uint64(1)
+    def _hashes(self, token_ids: list[int]) -> NDArray[np.uint64]:
         # another salt computes the same latents, so it needs no part in the hash
-        return np.cumsum(tokens * self._powers[:count], dtype=np.uint64)
+        return np.cumsum((np.array(token_ids, np.uint64) + np.uint64(1)) * self._powers[: len(token_ids)])

@@ -1,6 +1,7 @@
 """Runs the model on a step's work: block tables to slots, tokens to logits."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ class Runner:
 
     def __init__(self, model: Transformer, config: EngineConfig, max_model_len: int):
         self.model = model
+        self.max_model_len = max_model_len
         self.block_size = config.block_size
         weight = next(model.parameters())  # the embedding
         self.device = weight.device
@@ -39,23 +41,68 @@ class Runner:
         dtype = torch.bfloat16 if config.weights in ("bfloat16", "int8") else weight.dtype
         self.cache = LatentCache(model.config, config.num_blocks * config.block_size, dtype, self.device)
         self._tables = np.zeros((config.max_num_seqs, -(-max_model_len // config.block_size)), np.int64)
+        self._passes: list[_Pass] = []  # of the last step
         slots = config.num_blocks * config.block_size
         self._guard = PageGuard(slots, max_model_len) if config.check_pages else None
 
     def run(self, work: list[Work]) -> NDArray[np.float32]:
-        """Compute the work's tokens and cache them. Returns logits [items that sample, vocab] in order."""
+        """Compute the work's tokens and cache them.
+
+        Returns logits [rows, vocab] in order: after the last token of the items that sample, then after the drafts.
+        """
         for item in work:
             self._update_table(item.sequence)
             if self._guard is not None:
-                slots = self._slots(item.sequence, item.sequence.num_computed + item.num_tokens)
-                self._guard.check(item.sequence, slots[: item.sequence.num_computed])
-                self._guard.write(item.sequence, slots)
-        sampling = [i for i, item in enumerate(work) if item.samples]
-        logits = np.empty((len(work), self.model.config.vocab_size), np.float32)
-        for group in _groups(work):
-            run = self._token_rows if work[group[0]].num_tokens <= SHORT_PIECE else self._padded_rows
-            logits[[i for i in group if work[i].samples]] = run([work[i] for i in group])
-        return logits if len(sampling) == len(work) else logits[sampling]
+                self._check_pages(self._guard, item)
+        self._passes = [self._pass([work[i] for i in group]) for group in _groups(work)]
+        sampling = [item for item in work if item.samples]
+        drafted = [item for item in work if item.draft is not None]
+        rows = {id(item): row for row, item in enumerate(sampling)}
+        draft_rows = {id(item): row for row, item in enumerate(drafted, len(sampling))}
+        logits = np.empty((len(sampling) + len(drafted), self.model.config.vocab_size), np.float32)
+        for one in self._passes:
+            last = {id(item): end for item, end in zip(one.work, one.firsts + one.counts - 1, strict=True)}
+            wanted = [(rows[i], place - (i in draft_rows)) for i, place in last.items() if i in rows]
+            wanted += [(draft_rows[i], place) for i, place in last.items() if i in draft_rows]
+            if wanted:
+                found, places = zip(*wanted, strict=True)
+                logits[list(found)] = self._logits(one.hidden, np.array(places))
+        return logits
+
+    def draft(self, work: list[Work]) -> None:
+        """Guess, for every sequence that has just sampled, the token after its last, with the MTP layer.
+
+        That layer's cache gets the tokens that `run` computed and that turned out right. Where a cached prefix is
+        shared its last entry has seen another next token: a guess may be worse for it, a sampled token never.
+        """
+        for one in self._passes:
+            next_ids = np.zeros(one.hidden.shape[0] * one.hidden.shape[1], np.int64)
+            known = np.zeros(len(next_ids), np.bool_)
+            guessing, places = [], []
+            for item, first, start in zip(one.work, one.firsts, one.starts, strict=True):
+                sequence = item.sequence
+                if sequence.row < 0:  # finished
+                    continue
+                count = sequence.num_computed - start
+                next_ids[first : first + count] = sequence.token_ids[start + 1 : start + 1 + count]
+                known[first : first + count] = True
+                if item.samples and self._may_guess(sequence):
+                    guessing.append(sequence)
+                    places.append(first + count - 1)
+                else:
+                    sequence.draft = None
+            shape = one.hidden.shape[:2]
+            hidden = self._draft_pass(one, next_ids.reshape(shape), known.reshape(shape))
+            if guessing:
+                for sequence, token in zip(
+                    guessing, self._logits(hidden, np.array(places)).argmax(1), strict=True
+                ):
+                    sequence.draft = int(token)
+
+    def _may_guess(self, sequence: Sequence) -> bool:
+        """Whether a second token could still be handed out."""
+        length = len(sequence.token_ids)
+        return sequence.num_sampled + 1 < sequence.params.max_tokens and length + 1 < self.max_model_len
 
     def routed_experts(self, sequence: Sequence) -> NDArray[np.int16]:
         """int16 [tokens, n_moe_layers, k]: the experts of the sequence's computed tokens."""
@@ -66,46 +113,35 @@ class Runner:
     def _slots(self, sequence: Sequence, length: int) -> Ints:
         return self._context(np.array([sequence.row]), np.array([length]))[0]
 
-    def _token_rows(self, work: list[Work]) -> NDArray[np.float32]:
-        """One forward pass with a row for each token: [tokens, 1]."""
-        counts = np.array([item.num_tokens for item in work])
-        ends = counts.cumsum()
+    def _pass(self, work: list[Work]) -> "_Pass":
+        """One forward pass: a row for each token of short pieces, [tokens, 1], for each sequence of long ones."""
+        counts = np.array([_size(item) for item in work])
         starts = np.array([item.sequence.num_computed for item in work])
         rows = np.array([item.sequence.row for item in work])
-        positions = np.arange(ends[-1]) + np.repeat(starts - ends + counts, counts)
-        last = ends[[item.samples for item in work]] - 1
-        return self._forward(
-            np.concatenate([_new_tokens(item) for item in work])[:, None],
-            positions[:, None],
-            np.repeat(rows, counts),
-            lengths=positions + 1,
-            last=(last, np.zeros_like(last)),
-        )
-
-    def _padded_rows(self, work: list[Work]) -> NDArray[np.float32]:
-        """One forward pass with a row for each sequence: [len(work), longest piece]."""
-        counts = np.array([item.num_tokens for item in work])
-        starts = np.array([item.sequence.num_computed for item in work])
-        token_ids = np.zeros((len(work), counts.max()), np.int64)
-        for i, item in enumerate(work):
-            token_ids[i, : item.num_tokens] = _new_tokens(item)
-        offsets = np.arange(token_ids.shape[1])
-        samples = np.flatnonzero([item.samples for item in work])
-        return self._forward(
-            token_ids,
-            np.where(offsets < counts[:, None], starts[:, None] + offsets, -1),
-            np.array([item.sequence.row for item in work]),
-            lengths=starts + counts,
-            last=(samples, counts[samples] - 1),
-        )
+        firsts = counts.cumsum() - counts
+        tokens = np.concatenate([_new_tokens(item) for item in work])
+        if counts.max() <= SHORT_PIECE:
+            positions = np.arange(len(tokens)) + np.repeat(starts - firsts, counts)
+            hidden, meta = self._forward(
+                tokens[:, None], positions[:, None], np.repeat(rows, counts), lengths=positions + 1
+            )
+        else:
+            offsets = np.arange(counts.max())
+            inside = offsets < counts[:, None]
+            token_ids = np.zeros(inside.shape, np.int64)
+            token_ids[inside] = tokens
+            positions = np.where(inside, starts[:, None] + offsets, -1)
+            hidden, meta = self._forward(token_ids, positions, rows, lengths=starts + counts)
+            firsts = np.arange(len(work)) * inside.shape[1]
+        return _Pass(work, counts, starts, firsts, hidden, meta)
 
     def _forward(
-        self, token_ids: Ints, positions: Ints, rows: Ints, lengths: Ints, last: tuple[Ints, Ints]
-    ) -> NDArray[np.float32]:
-        """Logits [len(last[0]), vocab] after the tokens at `last` (row, column).
+        self, token_ids: Ints, positions: Ints, rows: Ints, lengths: Ints
+    ) -> tuple[Tensor, AttentionMetadata]:
+        """Hidden states [B, S, hidden_size] of `token_ids` [B, S], and where these stand.
 
-        `token_ids`, `positions` [B, S], a position of -1 being padding; `rows` [B] of the block table;
-        `lengths` [B] of the contexts, new tokens included.
+        `positions` [B, S], -1 being padding; `rows` [B] of the block table; `lengths` [B] of the contexts, new tokens
+        included.
         """
         context = self._context(rows, lengths)
         padding = positions < 0
@@ -117,10 +153,31 @@ class Runner:
         )
         meta = AttentionMetadata(self._tensor(positions), paged=paged)
         with torch.inference_mode():
-            hidden = self.model.hidden_states(self._tensor(token_ids), meta)
-            logits = self.model.logits(hidden[self._tensor(last[0]), self._tensor(last[1])])
-        result: NDArray[np.float32] = logits.cpu().numpy()
-        return result
+            return self.model.hidden_states(self._tensor(token_ids), meta), meta
+
+    def _draft_pass(self, one: "_Pass", next_ids: Ints, known: NDArray[np.bool_]) -> Tensor:
+        """Hidden states of the MTP layer where the next token is `known` [B, S]; elsewhere it writes to padding."""
+        paged = one.meta.paged
+        assert paged is not None, "served batches are paged"
+        mask = torch.from_numpy(known).to(self.device)
+        kept = Paged(self.cache, paged.slot_mapping * mask, paged.context_slots)
+        meta = AttentionMetadata(one.meta.positions * mask, paged=kept)
+        with torch.inference_mode():
+            return self.model.draft_hidden_states(one.hidden, self._tensor(next_ids), meta)
+
+    def _logits(self, hidden: Tensor, places: Ints) -> NDArray[np.float32]:
+        """Logits [len(places), vocab] at `places` of the flattened `hidden` [B, S, hidden_size]."""
+        with torch.inference_mode():
+            found: NDArray[np.float32] = (
+                self.model.logits(hidden.flatten(0, 1)[self._tensor(places)]).cpu().numpy()
+            )
+        return found
+
+    def _check_pages(self, guard: PageGuard, item: Work) -> None:
+        sequence = item.sequence
+        slots = self._slots(sequence, sequence.num_computed + _size(item))
+        guard.check(sequence, slots[: sequence.num_computed])
+        guard.write(sequence.token_ids[: sequence.num_computed] + _new_tokens(item), slots)
 
     def _context(self, rows: Ints, lengths: Ints) -> Ints:
         """[B, T] slot of each position of the sequences in `rows` [B], 0 from `lengths` [B] on."""
@@ -139,14 +196,35 @@ class Runner:
         return torch.from_numpy(array).to(self.device)
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """A forward pass of some work.
+
+    Of each item: how many tokens it computed (`counts`), the position of the first (`starts`), and where that stands in
+    the flattened `hidden` [B, S, hidden_size] (`firsts`), in which an item's tokens are neighbours.
+    """
+
+    work: list[Work]
+    counts: Ints
+    starts: Ints
+    firsts: Ints
+    hidden: Tensor
+    meta: AttentionMetadata
+
+
+def _size(item: Work) -> int:
+    return item.num_tokens + (item.draft is not None)
+
+
 def _new_tokens(item: Work) -> list[int]:
     begin = item.sequence.num_computed
-    return item.sequence.token_ids[begin : begin + item.num_tokens]
+    tokens = item.sequence.token_ids[begin : begin + item.num_tokens]
+    return tokens if item.draft is None else [*tokens, item.draft]
 
 
 def _groups(work: list[Work]) -> Iterator[list[int]]:
     """Items that share a forward pass, by index: all short ones; long ones that are at most half padding."""
-    short = [i for i, item in enumerate(work) if item.num_tokens <= SHORT_PIECE]
+    short = [i for i, item in enumerate(work) if _size(item) <= SHORT_PIECE]
     if short:
         yield short
     group: list[int] = []

@@ -11,11 +11,15 @@ from baleen.engine.sequence import Sequence
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A sequence and how many of its tokens a step computes; `samples` says that none remain after them."""
+    """A sequence and how many of its tokens a step computes; `samples` says that none remain after them.
+
+    draft: a guess of the token that follows, computed with them: if it is what is sampled, the step gives two tokens.
+    """
 
     sequence: Sequence
     num_tokens: int
     samples: bool
+    draft: int | None = None
 
 
 class Scheduler:
@@ -73,8 +77,17 @@ class Scheduler:
         for sequence in sorted(self.running, key=lambda other: other.arrival):
             # a row of -1: preempted for an earlier one in this very loop
             if sequence.row >= 0 and sequence.num_pending == 1 and self._make_room(sequence):
-                work.append(Work(sequence, 1, True))
+                work.append(Work(sequence, 1, True, self._roomy_draft(sequence)))
         return work
+
+    def _roomy_draft(self, sequence: Sequence) -> int | None:
+        """The sequence's draft if there is a slot for it; a guess is no reason to preempt anybody."""
+        if sequence.draft is None or len(sequence.token_ids) < len(sequence.blocks) * self.config.block_size:
+            return sequence.draft
+        if self.blocks.num_free <= len(self.running):
+            return None
+        sequence.blocks.append(self.blocks.take())
+        return sequence.draft
 
     def _make_room(self, sequence: Sequence) -> bool:
         """Give the sequence a block for its next token, by preemption if need be; False if that hits it."""
@@ -146,7 +159,7 @@ class Scheduler:
         self.running.remove(sequence)
         self.blocks.release(sequence.blocks)
         self._free_rows.append(sequence.row)
-        sequence.row, sequence.blocks = -1, []
+        sequence.row, sequence.blocks, sequence.draft = -1, [], None
         sequence.num_tabled = sequence.num_named = sequence.num_computed = 0
 
     def _preempt(self, sequence: Sequence) -> None:

@@ -35,6 +35,7 @@ class Sequence:
     num_cached: int = 0  # prompt tokens found in the prefix cache when the request first ran
     block_keys: list[bytes] = field(default_factory=list)  # of full blocks; the tokens' hash chain
     num_named: int = 0  # blocks that others may share
+    draft: int | None = None  # guess of the token after the last, to be checked by the next step
     logprobs: list[float] = field(default_factory=list)
     kept: list[NDArray[np.int32]] = field(default_factory=list)
     top_logprobs: list[dict[int, float]] = field(default_factory=list)

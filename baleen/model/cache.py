@@ -23,7 +23,7 @@ class LatentCache:
         device: torch.device | str = "cpu",
     ):
         width = config.kv_lora_rank + config.qk_rope_head_dim
-        layers = range(config.num_hidden_layers)
+        layers = range(config.num_hidden_layers + config.num_nextn_predict_layers)
         options = {"dtype": dtype, "device": device}
         self.kv = [torch.zeros(num_slots, width, **options) for _ in layers]  # normed c_kv | rotated k_rope
         self.index_k = [torch.zeros(num_slots, config.index_key_dim, **options) for _ in layers]

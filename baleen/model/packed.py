@@ -15,7 +15,7 @@ from baleen.model.fp8 import FP8Linear
 from baleen.model.indexer import Float32Linear
 from baleen.model.mla import MLA, Projected
 from baleen.model.moe import MLP, Experts, Gate
-from baleen.model.transformer import MTPLayer, Transformer
+from baleen.model.transformer import Transformer
 from baleen.ops import cpu
 from baleen.ops.cpu import (
     PackedWeight,
@@ -36,7 +36,7 @@ def can_pack() -> bool:
 def pack(model: Transformer, form: WeightFormat) -> Transformer:
     """A model for serving with its matrices in `form`; `model` is left alone. Norms and embedding are float32.
 
-    What makes choices (router, `weights_proj`) stays float32 in every form. The MTP layer is not packed.
+    What makes choices (router, `weights_proj`) stays float32 in every form.
     """
     packed = _packed(model, form)
     assert isinstance(packed, Transformer)
@@ -143,8 +143,6 @@ def _packed(module: nn.Module, form: WeightFormat) -> nn.Module:
         return PackedMLP(module, form)
     if isinstance(module, MLA):
         return PackedMLA(module, form)
-    if isinstance(module, MTPLayer):
-        return module
     if isinstance(module, nn.RMSNorm | nn.LayerNorm | nn.Embedding):
         return copy.deepcopy(module).float()
     clone = copy.copy(module)

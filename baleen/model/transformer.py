@@ -141,9 +141,17 @@ class Transformer(nn.Module):
         meta = meta or self.metadata(token_ids)
         segments = None if meta.segments is None else meta.segments[:, :-1]
         meta = AttentionMetadata(meta.positions[:, :-1], segments)
+        return self.draft_hidden_states(hidden[:, :-1], token_ids[:, 1:], meta)
+
+    def draft_hidden_states(self, hidden: Tensor, next_ids: Tensor, meta: AttentionMetadata) -> Tensor:
+        """Hidden states [B, S, hidden_size] that predict the token after the next.
+
+        `hidden` [B, S, hidden_size] are the main model's at the positions of `meta`, `next_ids` [B, S] the tokens that
+        follow these positions.
+        """
         cos, sin = self._rope(meta.positions)
         layer = self.model.layers[self.config.num_hidden_layers]
-        return layer(hidden[:, :-1], self.model.embed_tokens(token_ids[:, 1:]), cos, sin, meta)
+        return layer(hidden, self.model.embed_tokens(next_ids), cos, sin, meta)
 
     def metadata(self, token_ids: Tensor, segments: Tensor | None = None) -> AttentionMetadata:
         """Positions of a training batch: counted from the start of the row, or of each packed document."""

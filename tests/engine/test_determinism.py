@@ -1,16 +1,18 @@
 """Packed weights give a request the same bits whatever happens around it; plain PyTorch does not."""
 
 import random
+from collections import Counter
 
 import pytest
 import torch
 
-from baleen.config import EngineConfig, ModelConfig, SamplingParams
+from baleen.config import EngineConfig, ModelConfig, SamplingParams, UserError
 from baleen.engine import Engine, GenerationResult
 from baleen.model import Transformer
 from baleen.ops import cpu
 
 LENGTHS = [3, 17, 40, 41, 90, 130]  # index_topk is 24
+VOCAB = 16
 PREFIX = 32  # tokens that some prompts share
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -18,16 +20,17 @@ pytestmark = pytest.mark.usefixtures("kernels")
 
 @pytest.fixture(scope="module")
 def model() -> Transformer:
-    config = ModelConfig.preset("tiny", vocab_size=160, index_topk=24, num_nextn_predict_layers=0)
+    # few tokens: the MTP layer of random weights is right now and then
+    config = ModelConfig.preset("tiny", vocab_size=VOCAB, index_topk=24)
     return Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
 
 
 def requests() -> list[tuple[list[int], SamplingParams]]:
     draw = random.Random(1)
-    prefix = [draw.randrange(2, 160) for _ in range(PREFIX)]
+    prefix = [draw.randrange(2, VOCAB) for _ in range(PREFIX)]
     found = []
     for i, length in enumerate(LENGTHS * 2):
-        own = [draw.randrange(2, 160) for _ in range(length)]
+        own = [draw.randrange(2, VOCAB) for _ in range(length)]
         params = SamplingParams(
             max_tokens=4 + i, temperature=i % 3 / 2, top_p=0.9 if i % 2 else 1.0, seed=i, ignore_eos=True
         )
@@ -45,8 +48,8 @@ def alone(model: Transformer, weights: str | None) -> list[tuple]:
     return [bits(Engine(model, config).generate([prompt], params)[0]) for prompt, params in requests()]
 
 
-def trial(model: Transformer, weights: str | None, seed: int) -> list[tuple]:
-    """All requests, arriving at random between the steps of a small engine that preempts now and then."""
+def trial(model: Transformer, weights: str | None, seed: int, guesses: Counter | None = None) -> list[tuple]:
+    """All requests, arriving at random between the steps of a small engine that preempts and guesses now and then."""
     draw = random.Random(seed)
     config = EngineConfig(
         weights=weights,
@@ -55,6 +58,8 @@ def trial(model: Transformer, weights: str | None, seed: int) -> list[tuple]:
         max_num_seqs=draw.randint(1, 12),
         max_num_batched_tokens=draw.choice([1, 7, 33, 64, 4096]),
         enable_prefix_caching=draw.random() < 0.6,
+        speculative=draw.random() < 0.5,
+        check_pages=True,
     )
     preempt_every = draw.choice([0, 2, 3, 7])
     engine = Engine(model, config)
@@ -73,15 +78,20 @@ def trial(model: Transformer, weights: str | None, seed: int) -> list[tuple]:
         if preempt_every and steps % preempt_every == 0 and len(running) > 1:  # the first goes on: progress
             engine._scheduler._preempt(max(running, key=lambda one: one.arrival))
     assert engine.num_free_blocks == config.num_blocks - 1
+    if guesses is not None:
+        guesses.update(drafted=engine.num_drafted, accepted=engine.num_accepted)
     return [bits(engine.result(ids[number])) for number in range(len(ids))]
 
 
 @pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
 def test_the_same_bits_in_any_company(model, weights):
     expected = alone(model, weights)
+    guesses: Counter = Counter()
     for seed in range(12):
-        for number, (ours, theirs) in enumerate(zip(trial(model, weights, seed), expected, strict=True)):
+        found = trial(model, weights, seed, guesses)
+        for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
             assert ours == theirs, f"trial {seed}, request {number}"
+    assert 0 < guesses["accepted"] < guesses["drafted"]
 
 
 def test_plain_pytorch_is_found_to_differ(model):
@@ -102,3 +112,30 @@ def test_packed_float32_computes_what_plain_pytorch_does(model):
 def test_without_a_compiler_the_plain_model_serves(model, monkeypatch):
     monkeypatch.setattr(cpu, "available", lambda: False)
     assert Engine(model, EngineConfig(weights="int8")).model is model
+
+
+def test_speculation_needs_an_mtp_layer(model):
+    plain = Transformer(model.config.replace(num_nextn_predict_layers=0))
+    with pytest.raises(UserError, match="speculative=True needs an MTP layer"):
+        Engine(plain, EngineConfig(speculative=True))
+
+
+def test_a_guess_that_is_always_right_halves_the_steps(model, monkeypatch):
+    """The MTP layer is replaced by an oracle: what is handed out stays the same, in half as many steps."""
+    prompt, params = list(range(2, 12)), SamplingParams(max_tokens=21, temperature=0, ignore_eos=True)
+    expected = Engine(model, EngineConfig(weights="float32")).generate([prompt], params)[0].token_ids
+    engine = Engine(model, EngineConfig(weights="float32", speculative=True))
+
+    def oracle(work):
+        for item in work:
+            known = item.sequence.num_sampled
+            item.sequence.draft = expected[known] if known + 1 < len(expected) else None
+
+    monkeypatch.setattr(engine._runner, "draft", oracle)
+    request_id = engine.add_request(prompt, params)
+    steps = 0
+    while engine.has_unfinished():
+        engine.step()
+        steps += 1
+    assert engine.result(request_id).token_ids == expected
+    assert steps == 11 and engine.num_accepted == engine.num_drafted == 10

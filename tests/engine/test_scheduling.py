@@ -10,6 +10,7 @@ from baleen.config import UserError
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.engine import Engine
 from baleen.engine.block_manager import BlockManager, extend_block_keys
+from baleen.engine.scheduler import Work
 from baleen.engine.sequence import GenerationResult
 from tests.engine.fake_model import VOCAB, ChecksumModel
 
@@ -267,12 +268,16 @@ def test_only_requests_of_one_salt_share_cached_prompts():
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """Requests with common prefixes, steps, aborts, preemptions and new weights in a cache too small for them."""
+    """Requests with common prefixes, steps, aborts, preemptions and new weights in a cache too small for them.
+
+    Half of the guesses that each step checks are right.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         sizes = {"num_blocks": 14, "max_num_seqs": 4, "max_num_batched_tokens": 6, "max_model_len": 48}
-        self.engine = engine_of(**sizes, check_pages=True)
+        self.engine = engine_of(**sizes, check_pages=True, speculative=True)
+        self.engine._runner.draft = self.guess
         self.open: list[str] = []
 
     @rule(
@@ -283,6 +288,14 @@ class AnyHistory(RuleBasedStateMachine):
     def add(self, prefix: int, tail: list[int], most: int) -> None:
         params = SamplingParams(max_tokens=most, temperature=0, ignore_eos=True)
         self.open.append(self.engine.add_request([5] * prefix + tail, params))
+
+    def guess(self, work: list[Work]) -> None:
+        runner = self.engine._runner
+        for sequence in (item.sequence for item in work if item.samples and item.sequence.row >= 0):
+            right = greedy(self.engine.model, sequence.token_ids, 1)[0]
+            wrong = (right + 1) % VOCAB
+            guess = right if len(sequence.token_ids) % 2 else wrong
+            sequence.draft = guess if runner._may_guess(sequence) else None
 
     @rule(times=st.integers(1, 6))
     def step(self, times: int) -> None:
