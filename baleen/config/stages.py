@@ -19,6 +19,7 @@ class SupervisedStage(Strict):
     length: int = Field(gt=1)  # tokens a sequence
     muon_lr: float = Field(default=0.01, gt=0)
     adam_lr: float = Field(default=0.003, gt=0)
+    hold: float = Field(default=0.0, ge=0, lt=1)  # share of the steps before the learning rates begin to fall
     lm: float = Field(default=1.0, ge=0)  # weight of the next-token loss; 0 trains the indexers alone
     mtp: float = Field(default=0.0, ge=0)
     index_kl: float = Field(default=0.0, ge=0)

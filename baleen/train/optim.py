@@ -58,14 +58,22 @@ def takes_muon(name: str, dimensions: int) -> bool:
 
 
 class Optimisers:
-    """The two optimisers of a stage, with one cosine schedule over both; muon_lr 0 leaves all to AdamW."""
+    """The two optimisers of a stage, with one `schedule` over both; muon_lr 0 leaves all to AdamW."""
 
-    def __init__(self, model: nn.Module, names: set[str], muon_lr: float, adam_lr: float, total_steps: int):
+    def __init__(
+        self,
+        model: nn.Module,
+        names: set[str],
+        muon_lr: float,
+        adam_lr: float,
+        total_steps: int,
+        hold: float = 0.0,
+    ):
         matrices, others = [], []
         for name, param in model.named_parameters():
             if name in names:
                 (matrices if muon_lr and takes_muon(name, param.ndim) else others).append(param)
-        self.total_steps = total_steps
+        self.total_steps, self.hold = total_steps, hold
         self._optimisers: list[torch.optim.Optimizer] = []
         if matrices:
             self._optimisers.append(Muon(matrices, muon_lr))
@@ -76,7 +84,7 @@ class Optimisers:
 
     def step(self, step: int) -> float:
         """Apply the gradients with the learning rate of `step` (0-based). Returns the share of the peak rate."""
-        share = schedule(step, self.total_steps)
+        share = schedule(step, self.total_steps, self.hold)
         for optimiser, peak in zip(self._optimisers, self._peaks, strict=True):
             optimiser.param_groups[0]["lr"] = peak * share
             optimiser.step()
@@ -103,10 +111,11 @@ class Optimisers:
             )
 
 
-def schedule(step: int, total: int, warmup: float = 0.03, final: float = 0.05) -> float:
-    """Linear warm-up over the first share of the steps, then a cosine down to `final`."""
+def schedule(step: int, total: int, hold: float = 0.0, warmup: float = 0.03, final: float = 0.05) -> float:
+    """Linear warm-up over the first share of the steps, 1 until `hold` of them, then a cosine down to `final`."""
     rise = max(1, round(total * warmup))
     if step < rise:
         return (step + 1) / rise
-    progress = (step - rise) / max(1, total - rise)
+    top = max(rise, round(total * hold))
+    progress = max(0, step - top) / max(1, total - top)
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -54,7 +54,8 @@ def train(
     `batches(step)` is a pure function of the step, so a resumed run sees the data of an uninterrupted one.
     Raises Interrupted after a checkpoint when `around.should_stop()` turns true.
     """
-    optimisers = Optimisers(model, trainable_names(model, stage), stage.muon_lr, stage.adam_lr, stage.steps)
+    names = trainable_names(model, stage)
+    optimisers = Optimisers(model, names, stage.muon_lr, stage.adam_lr, stage.steps, stage.hold)
     start = restore(model, optimisers, around.checkpoints)
     around.resumed(start)
     model.train()

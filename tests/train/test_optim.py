@@ -27,6 +27,13 @@ def test_the_schedule_rises_then_falls_to_its_floor():
     assert shares[-1] == pytest.approx(0.05, abs=0.002)
 
 
+def test_the_schedule_holds_as_long_as_it_is_told():
+    shares = [schedule(step, 100, hold=0.6) for step in range(100)]
+    assert shares[2:61] == [1.0] * 59
+    assert all(a > b for a, b in zip(shares[60:], shares[61:], strict=False))
+    assert shares[-1] == pytest.approx(0.05, abs=0.002)
+
+
 def tiny() -> Transformer:
     return Transformer(ModelConfig.preset("tiny", vocab_size=300)).initialise(
         torch.Generator().manual_seed(0)
