@@ -154,7 +154,8 @@ def _write(path: Path, folder: TensorFolder, names: dict[str, Entry], plan: Plan
 def _make(name: str, entry: Entry, folder: TensorFolder, plan: Plan) -> dict[str, Tensor]:
     """The tensor `name` of the result, with the scales or the weight that are made together with it."""
     if name in folder.entries and folder.entries[name].dtype == entry.dtype:
-        return {name: folder.read(name)}
+        # a copy: what lies in the mapped file would keep all of its pages that were touched
+        return {name: folder.read(name).clone()}
     weight = name.removesuffix("_scale_inv")
     if weight not in folder.entries and plan.indexer:
         tensor = _initial(weight, entry, folder, plan.indexer)
