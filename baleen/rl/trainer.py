@@ -77,8 +77,7 @@ def play_groups(
         )
         for i in range(len(repeated))
     ]
-    weights = "float32" if stage.deterministic else None
-    engine = Engine(model, EngineConfig(max_num_seqs=256, weights=weights), tokenizer.eos_token_id)
+    engine = Engine(model, EngineConfig(max_num_seqs=256, weights="float32"), tokenizer.eos_token_id)
     played = collect(engine, tokenizer, repeated, params, stage.mode, LIMITS)
     return [played[i : i + stage.group] for i in range(0, len(played), stage.group)]
 
