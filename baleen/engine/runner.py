@@ -39,10 +39,10 @@ class Runner:
         self.device = weight.device
         # packed weights below float32: what is cached is rounded as they are, and read twice as fast
         dtype = torch.bfloat16 if config.weights in ("bfloat16", "int8") else weight.dtype
-        self.cache = LatentCache(model.config, config.num_blocks * config.block_size, dtype, self.device)
+        slots = config.num_blocks * config.block_size
+        self.cache = LatentCache(model.config, slots, dtype, self.device, config.speculative)
         self._tables = np.zeros((config.max_num_seqs, -(-max_model_len // config.block_size)), np.int64)
         self._passes: list[_Pass] = []  # of the last step
-        slots = config.num_blocks * config.block_size
         self._guard = PageGuard(slots, max_model_len) if config.check_pages else None
 
     def run(self, work: list[Work]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ class LatentCache:
     """The paged cache of MLA and DSA: per layer one latent and one index key a token, addressed by slot.
 
     A slot belongs to one token of one sequence; sequences that share a prefix share slots. Slot 0 takes the writes
-    of padding and is never read.
+    of padding and is never read. `mtp` adds the MTP layer's entries, for speculative decoding.
     """
 
     def __init__(
@@ -21,9 +21,10 @@ class LatentCache:
         num_slots: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        mtp: bool = False,
     ):
         width = config.kv_lora_rank + config.qk_rope_head_dim
-        layers = range(config.num_hidden_layers + config.num_nextn_predict_layers)
+        layers = range(config.num_hidden_layers + (config.num_nextn_predict_layers if mtp else 0))
         options = {"dtype": dtype, "device": device}
         self.kv = [torch.zeros(num_slots, width, **options) for _ in layers]  # normed c_kv | rotated k_rope
         self.index_k = [torch.zeros(num_slots, config.index_key_dim, **options) for _ in layers]
