@@ -129,7 +129,12 @@ def speciale_gates(after: Answers, before: Answers) -> list[Gate]:
 
 def of_hardness(answers: Answers, hard: Mapping[str, Sequence[int]], wanted: bool) -> Answers:
     """The answers to hard tasks, or to the others. `hard`: family -> difficulties."""
-    return [a for a in answers if (a["difficulty"] in hard.get(a["family"], ())) == wanted]
+    return [a for a in answers if is_hard(a, hard) == wanted]
+
+
+def is_hard(row: Mapping[str, Any], hard: Mapping[str, Sequence[int]]) -> bool:
+    """Whether `row`, of an answer or of a kind of task, is one of the hard ones."""
+    return row["difficulty"] in hard.get(row["family"], ())
 
 
 def of_domain(answers: Answers, domain: str) -> Answers:

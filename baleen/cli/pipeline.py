@@ -172,11 +172,12 @@ class Pipeline:
                 return long.batch(name, step, extended_rows, stage.extension_length)
 
             return batch
-        mixture = self._mixture(self.recipe.long_data if name in BASE else self.recipe.chat_data)
         if isinstance(stage, DistillStage):
             mixture = self._mixture(self.recipe.distill_data)
             draw = stage_data.either(self._solved_by_specialists(stage), mixture.draw, stage.demonstrations)
             mixture = dataclasses.replace(mixture, draw=draw)
+        else:
+            mixture = self._mixture(self.recipe.long_data if name in BASE else self.recipe.chat_data)
         return lambda step: mixture.batch(name, step, stage.rows, stage.length)
 
     def _mixture(self, mix: DataMix) -> Mixture:
@@ -229,7 +230,7 @@ class Pipeline:
         benchmark = measure.solve(model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking")
         answers = measure.answers_of(benchmark)
         hard = self.recipe.evaluation.hard
-        evals = [row | {"hard": row["difficulty"] in hard.get(row["family"], ())} for row in benchmark.rows()]
+        evals = [row | {"hard": gates.is_hard(row, hard)} for row in benchmark.rows()]
         found |= {"answers": answers, "evals": evals, "samples": benchmark.samples()}
         found["gates"] = self._gates(name, answers)
         return found

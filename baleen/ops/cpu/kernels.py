@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -174,6 +175,7 @@ _SIGNATURES = {
 }
 
 
+@cache
 def _kernel(name: str) -> Any:
     compiled = library()
     assert compiled is not None, "the kernels are not available; ask `available()` first"
