@@ -1,8 +1,10 @@
 """The registry of task families: sampling, demonstrations, worlds, and documents for pre-training."""
 
+import importlib
 import json
 import random
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from baleen.chat import Message
@@ -34,6 +36,15 @@ FAMILIES: dict[str, Family] = {
         Calculator(),
         Lookup(),
     )
+}
+
+
+# domain -> (module, class) of the worlds that synthesised tasks are played in
+_WORLDS: dict[str, tuple[str, str]] = {
+    "code": ("baleen.environments.code", "CodeWorld"),
+    "search": ("baleen.environments.search", "SearchWorld"),
+    "interpreter": ("baleen.environments.interpreter", "InterpreterWorld"),
+    "general": ("baleen.environments.general", "GeneralWorld"),
 }
 
 
@@ -80,9 +91,16 @@ def _task(kind: Family, difficulty: int, split: Split, data: dict[str, Any]) -> 
     )
 
 
-def environment_for(task: Task) -> Environment:
-    """A fresh world for one episode of `task`."""
-    return ToolWorld(task)
+def environment_for(task: Task, assets: Path | None = None) -> Environment:
+    """A fresh world for one episode of `task`. assets: the folder of what its synthesis put aside, if it needs that.
+
+    Raises TaskError, and what the kind's world raises when its means are missing.
+    """
+    if task.domain not in _WORLDS:
+        return ToolWorld(task)
+    module, name = _WORLDS[task.domain]
+    # Not imported before it is needed: these kinds bring libraries and programs that the suite does without.
+    return getattr(importlib.import_module(module), name)(task, assets)
 
 
 def demonstrate(task: Task, style: Style) -> list[Message]:

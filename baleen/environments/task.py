@@ -4,12 +4,12 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Protocol, Self
 
 from baleen.chat import Message
 
-Domain = Literal["math", "logic", "tool"]
+Domain = Literal["math", "logic", "tool", "code", "search", "interpreter", "general"]
 Split = Literal["train", "heldout"]
 Style = Literal["full", "short", "direct"]
 
@@ -47,9 +47,27 @@ class Task:
     def question(self) -> str:
         return str(self.messages[-1]["content"])
 
+    def to_row(self) -> dict[str, Any]:
+        """The task as one row of a `tasks.jsonl`."""
+        return asdict(self)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The task of a row of `to_row`, read back from JSON. Raises TaskError."""
+        missing = [f.name for f in fields(cls) if f.name not in row]
+        if missing:
+            raise TaskError(
+                f"a task's row lacks {', '.join(missing)}; was the file written by `baleen synth`?"
+            )
+        values = {f.name: row[f.name] for f in fields(cls)}
+        return cls(**values | {"messages": tuple(row["messages"])})
+
 
 class Environment(Protocol):
-    """A world for one episode of one task. It speaks messages only: it never sees tokens or a model."""
+    """A world for one episode of one task. It speaks messages only: it never sees tokens or a model.
+
+    The same task and the same assistant messages give the same replies and the same score.
+    """
 
     @property
     def task(self) -> Task: ...
@@ -66,7 +84,17 @@ class Environment(Protocol):
         ...
 
     def score(self, final: Message) -> float:
-        """1.0 if the final assistant message's content, stripped of white space, is the answer, else 0.0."""
+        """0.0 to 1.0 for what was done and for the final assistant message; 1.0 is solved. Raises ToolFailure."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """The state of the episode, for `restore` on any environment of the same task."""
+        ...
+
+    def restore(self, state: bytes) -> None: ...
+
+    def close(self) -> None:
+        """Give back what the episode holds (processes, files). Harmless when repeated."""
         ...
 
 

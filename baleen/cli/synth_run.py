@@ -1,0 +1,98 @@
+"""What the kinds of `baleen synth` share: options, live progress, a clean stop, the end of a run."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+from baleen.cli.progress import Progress
+from baleen.synthesis import Candidate, Journal, Verdict, synthesise, yields
+
+Work = TypeVar("Work")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthOptions:
+    """Options of every kind."""
+
+    out: Path
+    """Folder of the run. The same command resumes it."""
+
+    seed: int = 0
+    """Where the candidates come from; the same seed gives the same ones."""
+
+    tasks: int | None = None
+    """Stop when this many tasks are kept; all candidates if not given."""
+
+    workers: int = os.cpu_count() or 1
+    """Candidates at a time."""
+
+
+def run_synthesis(
+    kind: str,
+    options: SynthOptions,
+    settings: Mapping[str, Any],
+    candidates: Iterable[Candidate[Work]],
+    judge: Callable[[Candidate[Work]], Verdict],
+    total: int = 0,
+) -> int:
+    """Judge all candidates with progress; write `tasks.jsonl`. Returns the exit code.
+
+    settings: what decides which candidates there are and what becomes of them: a resumed run must have the same.
+    total: how many candidates there are, 0 if unknown. Raises UserError, OSError.
+    """
+    stop = _Stop()
+    with (
+        Journal(options.out, {"kind": kind, "seed": options.seed, **settings}) as journal,
+        Progress([kind]) as progress,
+    ):
+        progress.start_stage(kind, total)
+
+        def told(journal: Journal) -> None:
+            progress.update(len(journal.verdicts), **_numbers(journal))
+
+        with stop:
+            synthesise(candidates, judge, journal, options.workers, told, lambda: stop.heard, options.tasks)
+        path = journal.write_tasks()
+        kept = sum(len(verdict.tasks) for verdict in journal.verdicts)
+        progress.finish_stage(kept > 0, f"{kept} tasks of {len(journal.verdicts)} candidates")
+        for row in yields(journal.verdicts):
+            why = ", ".join(f"{count} {reason}" for reason, count in row.reasons.items())
+            progress.message(
+                f"  {row.group}: {row.kept} of {row.candidates} kept, {row.tasks} tasks, "
+                f"{row.seconds:.2f} s each" + (f"; rejected: {why}" if why else "")
+            )
+        progress.message(
+            f"wrote {path}" + ("; stopped early: the same command goes on" if stop.heard else "")
+        )
+    return 130 if stop.heard else int(not kept)
+
+
+def _numbers(journal: Journal) -> dict[str, float]:
+    kept = sum(bool(verdict.tasks) for verdict in journal.verdicts)
+    numbers = {
+        "kept": float(kept),
+        "tasks": float(sum(len(verdict.tasks) for verdict in journal.verdicts)),
+    }
+    dollars = sum(verdict.usage.get("dollars", 0.0) for verdict in journal.verdicts)
+    return numbers | ({"dollars": dollars} if dollars else {})
+
+
+class _Stop:
+    """Ctrl-C once: let what is in flight end, then stop. Twice: at once."""
+
+    heard = False
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGINT, self._hear)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.heard:
+            raise KeyboardInterrupt
+        self.heard = True

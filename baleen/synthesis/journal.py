@@ -1,0 +1,136 @@
+"""The record of a synthesis: one line per candidate, kept or rejected, so that a killed run goes on without loss.
+
+A run is a folder: `settings.json` (what was asked for), `candidates.jsonl` (the journal, appended and synced line
+by line), `tasks.jsonl` (the kept tasks, derived from the journal), and whatever the kind adds under `assets/`.
+A candidate is the unit of work: its tasks are in its one line or nowhere, so none is half-written.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from baleen.config.errors import UserError
+from baleen.config.files import write_atomic, write_json
+from baleen.environments import Task
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one candidate.
+
+    candidate: its name, unique in the run and equal in every run with the same settings. group: the row of the
+    table of yields it counts in. tasks: what is kept, empty when rejected. reason: why it was rejected, a few
+    words that many candidates share; detail: what exactly, for a reader. seconds: its work. usage: tokens and
+    dollars that models took (`prompt_tokens`, `completion_tokens`, `dollars`). facts: numbers worth a column.
+    """
+
+    candidate: str
+    group: str
+    tasks: tuple[Task, ...] = ()
+    reason: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    usage: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert bool(self.tasks) != bool(self.reason), "a candidate is kept or has a reason"
+
+
+class Journal:
+    """The journal of the run in `folder`, locked for one writer; a context manager."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        """Open or create. Raises UserError when the folder belongs to other settings or is in use, OSError."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._lock = open(folder / ".lock", "w")  # noqa: SIM115 (held open)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise UserError(
+                f"--out {folder} is in use by another run; wait for it or choose another"
+            ) from None
+        self._settle(settings)
+        self._path = folder / "candidates.jsonl"
+        self.verdicts: list[Verdict] = list(_read(self._path))
+        self.done = {verdict.candidate for verdict in self.verdicts}
+        self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (held open)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._lock.close()
+
+    def add(self, verdict: Verdict) -> None:
+        """Append one verdict; when this returns it survives a power cut."""
+        assert verdict.candidate not in self.done, f"{verdict.candidate} is already in the journal"
+        row = asdict(verdict) | {"tasks": [task.to_row() for task in verdict.tasks]}
+        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.verdicts.append(verdict)
+        self.done.add(verdict.candidate)
+
+    def write_tasks(self) -> Path:
+        """Write `tasks.jsonl`, all kept tasks in the order of their candidates' names."""
+        ordered = sorted(self.verdicts, key=lambda verdict: verdict.candidate)
+        rows = [json.dumps(task.to_row(), ensure_ascii=False) for v in ordered for task in v.tasks]
+        path = self.folder / "tasks.jsonl"
+        write_atomic(path, "".join(row + "\n" for row in rows))
+        return path
+
+    def _settle(self, settings: Mapping[str, Any]) -> None:
+        path = self.folder / "settings.json"
+        wanted = json.loads(json.dumps(settings))
+        if not path.exists():
+            write_json(path, wanted)
+            return
+        found = json.loads(path.read_text(encoding="utf-8"))
+        differing = [key for key in {*found, *wanted} if found.get(key) != wanted.get(key)]
+        if differing:
+            key = sorted(differing)[0]
+            raise UserError(
+                f"--out {self.folder} holds a run with {key} = {found.get(key)!r}, now it is "
+                f"{wanted.get(key)!r}; give the same options to resume, or another --out"
+            )
+
+
+def read_verdicts(folder: Path) -> list[Verdict]:
+    """The verdicts of the run in `folder`, in the order they came."""
+    return list(_read(folder / "candidates.jsonl"))
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """The tasks of a `tasks.jsonl`. Raises UserError, naming the line that cannot be read, and OSError."""
+    tasks = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                tasks.append(Task.from_row(json.loads(line)))
+            except (ValueError, TypeError, KeyError) as error:
+                raise UserError(f"{path}, line {number}: {error}") from None
+    return tasks
+
+
+def _read(path: Path) -> Iterator[Verdict]:
+    """Verdicts of the whole lines of `path`; what a kill left of a last line is cut off."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)
+    for line in data[:whole].splitlines():
+        row = json.loads(line)
+        yield Verdict(**row | {"tasks": tuple(Task.from_row(task) for task in row["tasks"])})
