@@ -170,9 +170,9 @@ def test_a_malformed_completion_is_a_parse_error(tokenizer: Tokenizer, text: str
     ("invocation", "says"),
     [
         (("python", parameter("code", "1")), "no tool 'python'"),
-        (("calculate", ""), "exactly the argument 'expression'"),
+        (("calculate", ""), "'expression' is a required property"),
         (("calculate", parameter("expression", "", "false")), "not JSON"),
-        (("calculate", parameter("expression", "5", "false")), "must be a string"),
+        (("calculate", parameter("expression", "5", "false")), "is not of type 'string'"),
         (("calculate", parameter("expression", "6**7")), "a number is missing"),
     ],
 )
