@@ -14,6 +14,8 @@ PANEL = 64  # output columns that are stored together
 MAX_INDEX_HEADS = 64
 WeightFormat = Literal["float32", "bfloat16", "int8"]
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
+_PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4}
+_STEP = 32  # inputs that a tile takes at once
 
 # M rows, K inputs, N outputs, G matrices of one shape (heads, experts)
 
@@ -23,16 +25,25 @@ def available() -> bool:
     return library() is not None
 
 
+@cache
+def pairs() -> bool:
+    """Whether this processor has tile registers for bfloat16 (Intel AMX) and this process may use them."""
+    return bool(_kernel("wants_pairs")())
+
+
 @dataclass(frozen=True)
 class PackedWeight:
     """G matrices [N, K] as the kernels read them: `data` [G, ceil(N/64), K, 64], `scale` [G, ceil(N/64) * 64] or None.
 
+    Where the processor multiplies bfloat16 tiles (`pairs`), bfloat16 and int8 are stored as they want them:
+    [G, ceil(N/64), K/2, 64, 2] with K padded to 32; what they are multiplied with is then rounded to bfloat16.
     int8 values are round(w / scale), with a scale for each output: its largest weight over 127.
     """
 
     data: Tensor
     scale: Tensor | None
     outputs: int
+    inputs: int
 
     @classmethod
     def pack(cls, matrices: Any, form: WeightFormat) -> "PackedWeight":
@@ -40,27 +51,38 @@ class PackedWeight:
         groups, outputs, inputs = matrices.shape
         padded = -(-outputs // PANEL) * PANEL
         kind = torch.int8 if form == "int8" else getattr(torch, form)
-        data = torch.zeros(groups, padded // PANEL, inputs, PANEL, dtype=kind)
+        paired = form != "float32" and pairs()
+        depth = -(-inputs // _STEP) * _STEP if paired else inputs
+        data = torch.zeros(groups, padded // PANEL, depth, PANEL, dtype=kind)
+        if paired:
+            data = data.view(groups, padded // PANEL, depth // 2, PANEL, 2)
         scale = torch.zeros(groups, padded) if form == "int8" else None
         for group in range(groups):  # one at a time: no second copy of all experts
             values = matrices[group].detach().float()
             if scale is not None:
                 scale[group, :outputs] = values.abs().amax(1).clamp(min=1e-30) / 127
                 values = (values / scale[group, :outputs, None]).round()
-            values = torch.nn.functional.pad(values, (0, 0, 0, padded - outputs))
-            data[group] = values.view(-1, PANEL, inputs).transpose(1, 2).to(kind)
-        return cls(data, scale, outputs)
-
-    @property
-    def inputs(self) -> int:
-        return self.data.shape[2]
+            values = torch.nn.functional.pad(values, (0, depth - inputs, 0, padded - outputs))
+            panels = values.view(-1, PANEL, depth)
+            if paired:
+                data[group] = panels.unflatten(2, (-1, 2)).transpose(1, 2).to(kind)
+            else:
+                data[group] = panels.transpose(1, 2).to(kind)
+        return cls(data, scale, outputs, inputs)
 
     def unpack(self) -> Tensor:
         """The float32 matrices [G, N, K] that are multiplied with."""
-        plain = self.data.float().transpose(2, 3).flatten(1, 2)
+        plain = self.data.float().transpose(2, 3)
+        if plain.dim() == 5:
+            plain = plain.flatten(3, 4)[..., : self.inputs]
+        plain = plain.flatten(1, 2)
         if self.scale is not None:
             plain = plain * self.scale.unsqueeze(-1)
         return plain[:, : self.outputs]
+
+    @property
+    def _type(self) -> int:
+        return (_PAIRED_TYPES if self.data.dim() == 5 else _TYPES)[self.data.dtype]
 
     def _pointers(self) -> tuple[int, int | None]:
         return self.data.data_ptr(), None if self.scale is None else self.scale.data_ptr()
@@ -75,7 +97,7 @@ def packed_linear(x: Tensor, weight: PackedWeight) -> Tensor:
     data, scale = weight._pointers()
     _call(
         "linear",
-        *(x.data_ptr(), groups * inputs, inputs, data, scale, _TYPES[weight.data.dtype]),
+        *(x.data_ptr(), groups * inputs, inputs, data, scale, weight._type),
         *(out.data_ptr(), groups * outputs, outputs, groups, rows, inputs, outputs),
     )
     return out
@@ -98,7 +120,7 @@ def packed_experts(
         *gate_proj._pointers(),
         *up_proj._pointers(),
         *down_proj._pointers(),
-        *(_TYPES[gate_proj.data.dtype], out.data_ptr(), *experts.shape, len(gate_proj.data), x.shape[1]),
+        *(gate_proj._type, out.data_ptr(), *experts.shape, len(gate_proj.data), x.shape[1]),
         gate_proj.outputs,
     )
     return out
@@ -129,7 +151,7 @@ def select_slots(
     counts = torch.empty(batch, queries, dtype=torch.int32)
     _call(
         "select_slots",
-        *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), _TYPES[pool.dtype], context_slots.data_ptr()),
+        *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), _pool_type(pool), context_slots.data_ptr()),
         *(positions.data_ptr(), chosen.data_ptr(), counts.data_ptr()),
         *(batch, queries, context_slots.shape[1], heads, dim, k),
     )
@@ -149,7 +171,7 @@ def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, va
         *(
             q.data_ptr(),
             pool.data_ptr(),
-            _TYPES[pool.dtype],
+            _pool_type(pool),
             chosen.data_ptr(),
             counts.data_ptr(),
             out.data_ptr(),
@@ -157,6 +179,10 @@ def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, va
         *(counts.numel(), heads, value_dim, width, chosen.shape[-1]),
     )
     return out
+
+
+def _pool_type(pool: Tensor) -> int:
+    return (_PAIRED_TYPES if pool.dtype == torch.bfloat16 and pairs() else _TYPES)[pool.dtype]
 
 
 def _call(name: str, *arguments: int | None) -> None:
@@ -167,6 +193,7 @@ def _call(name: str, *arguments: int | None) -> None:
 
 _P, _L, _I = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 _SIGNATURES = {
+    "wants_pairs": (),
     "sigmoid": (_P, _L),
     "linear": (_P, _L, _L, _P, _P, _I, _P, _L, _L, *[_I] * 5),
     "experts": (*[_P] * 9, _I, _P, *[_I] * 6),
@@ -180,5 +207,5 @@ def _kernel(name: str) -> Any:
     compiled = library()
     assert compiled is not None, "the kernels are not available; ask `available()` first"
     kernel = getattr(compiled, name)
-    kernel.argtypes, kernel.restype = _SIGNATURES[name], None
+    kernel.argtypes, kernel.restype = _SIGNATURES[name], _I if name == "wants_pairs" else None
     return kernel

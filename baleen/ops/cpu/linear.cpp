@@ -1,6 +1,7 @@
 // Linear layers and experts: weights in panels of 64 output columns, [panels][K][64], in float32, bfloat16 or int8.
 
-#include "vectors.h"
+#include "experts.h"
+#include "tiles.h"
 
 namespace {
 
@@ -59,6 +60,9 @@ inline int rows_at_once(int K) { return K > 1024 ? 48 : 96; }
 // x rows are `ldx` floats apart, groups within a row `xg`; the same for y. W is packed: [groups][panels][K][64].
 API void linear(const float* x, int64_t ldx, int64_t xg, const void* w, const float* scale, int type, float* y,
                 int64_t ldy, int64_t yg, int groups, int M, int K, int N, int threads) {
+#ifdef TILES
+  if (type >= PAIRS) return linear_tiles(x, ldx, xg, w, scale, y, ldy, yg, groups, M, K, N, threads);
+#endif
   const int panels = panels_of(N), block = rows_at_once(K), blocks = (M + block - 1) / block;
 #pragma omp parallel for collapse(3) schedule(static) num_threads(threads) if (threads > 1)
   for (int b = 0; b < blocks; ++b)
@@ -80,63 +84,61 @@ API void linear(const float* x, int64_t ldx, int64_t xg, const void* w, const fl
 API void experts(const float* x, const int64_t* ids, const float* gates, const void* w_gate, const float* s_gate,
                  const void* w_up, const float* s_up, const void* w_down, const float* s_down, int type, float* out,
                  int tokens, int k, int n_experts, int D, int I, int threads) {
+  const Routed routed(ids, tokens, k, n_experts);
+#ifdef TILES
+  if (type >= PAIRS)
+    return experts_tiles(x, routed, gates, w_gate, s_gate, w_up, s_up, w_down, s_down, out, D, I, threads);
+#endif
   const int total = tokens * k, in_panels = panels_of(I), out_panels = panels_of(D);
-  std::vector<int> begin(n_experts + 1, 0), order(total), active;
-  for (int i = 0; i < total; ++i) ++begin[ids[i] + 1];
-  for (int e = 0; e < n_experts; ++e) {
-    if (begin[e + 1]) active.push_back(e);
-    begin[e + 1] += begin[e];
-  }
-  std::vector<int> next(begin.begin(), begin.end() - 1);
-  for (int i = 0; i < total; ++i) order[next[ids[i]]++] = i;
-
-  std::vector<float> hidden((int64_t)total * in_panels * PANEL), result((int64_t)total * D);
-  std::vector<const float*> rows(total), inner(total);
-  std::vector<float*> targets(total);
   const int64_t width = (int64_t)in_panels * PANEL;
-  for (int i = 0; i < total; ++i) {
-    rows[i] = x + (int64_t)(order[i] / k) * D;
-    inner[i] = hidden.data() + i * width;
-  }
+  std::vector<float> hidden((int64_t)total * width), result((int64_t)total * D);
   const Weights gate{w_gate, s_gate, type}, up{w_up, s_up, type}, down{w_down, s_down, type};
-  const int n_active = (int)active.size();
+  const int n_active = (int)routed.active.size();
 
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads) if (threads > 1)
   for (int a = 0; a < n_active; ++a)
     for (int p = 0; p < in_panels; ++p) {
-      const int e = active[a], columns = columns_of(I, p);
+      const int e = routed.active[a], columns = columns_of(I, p);
       const int64_t offset = ((int64_t)e * in_panels + p) * D * PANEL;
       float buffer[2][ROWS][PANEL];
+      const float* rows[ROWS];
       float *g[ROWS], *u[ROWS];
       for (int r = 0; r < ROWS; ++r) g[r] = buffer[0][r], u[r] = buffer[1][r];
-      for (int r = begin[e]; r < begin[e + 1]; r += ROWS) {
-        const int n = begin[e + 1] - r < ROWS ? begin[e + 1] - r : ROWS;
-        gate.multiply(&rows[r], n, offset, D, e * (int)width + p * PANEL, g, columns);
-        up.multiply(&rows[r], n, offset, D, e * (int)width + p * PANEL, u, columns);
+      for (int r = 0; r < routed.count(a); r += ROWS) {
+        const int n = routed.count(a) - r < ROWS ? routed.count(a) - r : ROWS;
+        for (int i = 0; i < n; ++i) rows[i] = x + (int64_t)(routed.choice(a, r + i) / k) * D;
+        gate.multiply(rows, n, offset, D, e * (int)width + p * PANEL, g, columns);
+        up.multiply(rows, n, offset, D, e * (int)width + p * PANEL, u, columns);
         for (int i = 0; i < n; ++i)
           for (int c = 0; c < columns; c += L) {
             const vf a1 = load(g[i] + c);
-            store(hidden.data() + (r + i) * width + p * PANEL + c, a1 / (1.0f + exp_(-a1)) * load(u[i] + c));
+            store(hidden.data() + routed.choice(a, r + i) * width + p * PANEL + c, a1 / (1.0f + exp_(-a1)) * load(u[i] + c));
           }
       }
     }
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads) if (threads > 1)
   for (int a = 0; a < n_active; ++a)
     for (int p = 0; p < out_panels; ++p) {
-      const int e = active[a];
-      std::vector<float*> ys(begin[e + 1] - begin[e]);
-      for (size_t i = 0; i < ys.size(); ++i) ys[i] = result.data() + (int64_t)(begin[e] + i) * D + p * PANEL;
-      down.multiply(&inner[begin[e]], (int)ys.size(), ((int64_t)e * out_panels + p) * I * PANEL, I,
+      const int e = routed.active[a], count = routed.count(a);
+      std::vector<const float*> inner(count);
+      std::vector<float*> ys(count);
+      for (int i = 0; i < count; ++i) {
+        inner[i] = hidden.data() + routed.choice(a, i) * width;
+        ys[i] = result.data() + (int64_t)routed.choice(a, i) * D + p * PANEL;
+      }
+      down.multiply(inner.data(), count, ((int64_t)e * out_panels + p) * I * PANEL, I,
                     e * out_panels * PANEL + p * PANEL, ys.data(), columns_of(D, p));
     }
-  for (int i = 0; i < total; ++i) targets[order[i]] = result.data() + (int64_t)i * D;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-  for (int t = 0; t < tokens; ++t)
-    for (int c = 0; c < D; ++c) {
-      float sum = 0;
-      for (int j = 0; j < k; ++j) sum += gates[t * k + j] * targets[t * k + j][c];
-      out[(int64_t)t * D + c] = sum;
-    }
+  routed.combine(result.data(), gates, out, D, threads);
+}
+
+// Whether bfloat16 and int8 weights are to be packed in pairs, for the tiles.
+API int wants_pairs() {
+#ifdef TILES
+  return tiles_granted();
+#else
+  return 0;
+#endif
 }
 
 // x = 1 / (1 + e^-x): PyTorch's differs in the last bit between the body and the tail of an array.

@@ -1,8 +1,9 @@
 // DeepSeek sparse attention over the paged cache: the indexer's choice, and attention over what it chose.
 
-#include <algorithm>
+#include "sparse.h"
 
-#include "vectors.h"
+#include <algorithm>
+#include <functional>
 
 namespace {
 
@@ -14,26 +15,31 @@ inline uint32_t key_of(float score) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// The k positions with the largest scores, ascending; of equal scores the lowest positions. Three passes of a radix
-// selection find the k-th key, whatever the scores; `keys` [n] is scratch.
+// The k positions with the largest scores, ascending; of equal scores the lowest positions. The eleven upper bits of
+// the k-th key are found by counting, the rest among the few keys that share them. `keys` [n] is scratch.
 void top_k(const float* scores, int n, int k, uint32_t* keys, int32_t* out) {
+  constexpr int SHIFT = 21;
+  std::vector<int> count(1 << (32 - SHIFT), 0);
   for (int i = 0; i < n; ++i) keys[i] = key_of(scores[i]);
-  uint32_t prefix = 0, known = 0;
-  int wanted = k;  // of the keys that begin with `prefix`
-  static const int shifts[3] = {21, 10, 0}, widths[3] = {11, 11, 10};
-  std::vector<int> count(2048);
-  for (int pass = 0; pass < 3; ++pass) {
-    const uint32_t digit = (1u << widths[pass]) - 1;
-    std::fill(count.begin(), count.end(), 0);
-    for (int i = 0; i < n; ++i)
-      if ((keys[i] & known) == prefix) ++count[(keys[i] >> shifts[pass]) & digit];
-    uint32_t d = digit;
-    while (count[d] < wanted) wanted -= count[d--];
-    prefix |= d << shifts[pass];
-    known |= digit << shifts[pass];
+  for (int i = 0; i < n; ++i) ++count[keys[i] >> SHIFT];
+  int wanted = k;  // of the keys in bucket d
+  uint32_t d = (uint32_t)count.size() - 1;
+  while (count[d] < wanted) wanted -= count[d--];
+  std::vector<uint32_t> shared(count[d] + 1);
+  for (int i = 0, found = 0; i < n; ++i) {
+    shared[found] = keys[i];
+    found += keys[i] >> SHIFT == d;
   }
-  for (int i = 0, found = 0; found < k; ++i)
-    if (keys[i] > prefix || (keys[i] == prefix && wanted-- > 0)) out[found++] = i;
+  shared.pop_back();
+  std::nth_element(shared.begin(), shared.begin() + wanted - 1, shared.end(), std::greater<uint32_t>());
+  const uint32_t least = shared[wanted - 1];
+  for (uint32_t key : shared) wanted -= key > least;  // what is left are ties with the least
+  for (int i = 0, found = 0; found < k; ++i) {
+    const bool equal = keys[i] == least, take = keys[i] > least || (equal && wanted > 0);
+    out[found] = i;
+    found += take;
+    wanted -= equal;
+  }
 }
 
 // Sum of the first `width` lanes (a power of two) of each group of `width`, by halving; held by the group's first.
@@ -116,7 +122,8 @@ API void select_slots(const float* q, const float* weights, const void* pool, in
   int lanes = 1;  // of a query's heads
   while (lanes < J) lanes *= 2;
   if (lanes > L) lanes = (J + L - 1) / L * L;
-  const int per_group = S == 1 ? 1 : 4 * L / lanes;  // queries that share a pass over the keys
+  const bool tiles = type >= PAIRS;
+  const int per_group = S == 1 ? 1 : tiles ? L : 4 * L / lanes;  // queries that share a pass over the keys
   const int groups = (S + per_group - 1) / per_group;
   const bool many = B * groups > 1;  // else the threads share the keys
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads) if (threads > 1 && many)
@@ -132,8 +139,13 @@ API void select_slots(const float* q, const float* weights, const void* pool, in
       if (longest > k) {
         scores.resize((int64_t)queries * longest);
         scratch.resize(longest);
-        const Group one{q + begin * J * D, weights + begin * J, queries, J, D, lanes, longest};
-        one.score(pool, type, slots, scores.data(), many ? 1 : threads);
+        const float *group_q = q + begin * J * D, *group_weights = weights + begin * J;
+        if (tiles) {
+          score_tiles(group_q, group_weights, queries, J, D, (const uint16_t*)pool, slots, longest, scores.data(), many ? 1 : threads);
+        } else {
+          const Group one{group_q, group_weights, queries, J, D, lanes, longest};
+          one.score(pool, type, slots, scores.data(), many ? 1 : threads);
+        }
       }
       for (int g = 0; g < queries; ++g) {
         const int visible = (int)positions[begin + g] + 1;
@@ -181,6 +193,8 @@ void mix(const float* const* p, const float* latents, int n, int width, const fl
 // in a prompt's piece and in a decode step.
 API void sparse_attention(const float* q, const void* pool, int type, const int32_t* chosen, const int32_t* counts,
                           float* out, int Q, int H, int C, int width, int k, int threads) {
+  if (type >= PAIRS)
+    return attention_tiles(q, (const uint16_t*)pool, chosen, counts, out, Q, H, C, width, k, threads);
   const int padded = (H + L - 1) / L * L;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
@@ -200,20 +214,7 @@ API void sparse_attention(const float* q, const void* pool, int type, const int3
       for (; h + 2 * L <= padded; h += 2 * L) head_scores<2>(q_t.data() + h, padded, latents.data(), n, width, s.data() + h, padded);
       if (h < padded) head_scores<1>(q_t.data() + h, padded, latents.data(), n, width, s.data() + h, padded);
       std::vector<float> total(padded);
-      for (h = 0; h < padded; h += L) {
-        vf most = load(s.data() + h), sum = {};
-        for (int t = 1; t < n; ++t) {
-          const vf v = load(s.data() + (int64_t)t * padded + h);
-          most = v > most ? v : most;
-        }
-        for (int t = 0; t < n; ++t) {
-          float* at = s.data() + (int64_t)t * padded + h;
-          const vf e = exp_(load(at) - most);
-          store(at, e);
-          sum += e;
-        }
-        store(total.data() + h, sum);
-      }
+      for (h = 0; h < padded; h += L) store(total.data() + h, exponentials(s.data() + h, n, padded));
       for (h = 0; h < H; ++h)
         for (int t = 0; t < n; ++t) p[(int64_t)h * k + t] = s[(int64_t)t * padded + h];
       for (h = 0; h < H; h += HEADS)

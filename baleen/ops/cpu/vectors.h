@@ -13,7 +13,8 @@
 
 #define API extern "C" __attribute__((visibility("default")))
 
-constexpr int L = 16;         // floats in a vector
+constexpr int L = 16;      // floats in a vector
+constexpr int PAIRS = 3;   // types from here on go through tile registers (tiles.h)
 
 typedef float vf __attribute__((vector_size(4 * L)));
 typedef uint32_t vu __attribute__((vector_size(4 * L)));

@@ -1,0 +1,172 @@
+// Sparse attention over a bfloat16 cache in tile registers: queries and attention weights are rounded to bfloat16,
+// scores and sums are float32. A number of a query does not depend on which other queries are computed with it.
+
+#include "sparse.h"
+
+#include <algorithm>
+
+#include "tiles.h"
+
+#ifdef TILES
+
+namespace {
+
+constexpr int KEYS = 2 * T;  // that go through the tiles at once
+
+// Rows at `slots[t .. t + 32)`, [32][K]: where they lie, or gathered into `buffer`. Beyond n the last is repeated.
+const bf16* rows_at(const bf16* pool, const int64_t* slots, int t, int n, int D, int K, bf16* buffer) {
+  bool together = D == K && t + KEYS <= n;
+  for (int r = 1; r < KEYS && together; ++r) together = slots[t + r] == slots[t] + r;
+  if (together) return pool + slots[t] * D;
+  for (int r = 0; r < KEYS; ++r) memcpy(buffer + r * K, pool + slots[std::min(t + r, n - 1)] * D, 2 * D);
+  return buffer;
+}
+
+// Index queries as right-hand matrices; two columns of tiles go through a product.
+struct IndexQueries {
+  int queries, J, D, K, columns;  // columns: of the matrix, a multiple of 32
+  std::vector<bf16> pairs;        // [K / 2][columns][2]
+  std::vector<float> weights;     // of the head: [J][16 queries], or [J] for a single query
+
+  // Many queries: a tile's columns are the queries of one head. One query: they are its heads.
+  IndexQueries(const float* q, const float* w, int queries, int J, int D) : queries(queries), J(J), D(D) {
+    K = (int)round_up(D, STEP);
+    columns = (int)round_up(queries > 1 ? J * T : J, KEYS);
+    pairs.resize((int64_t)K * columns);
+    weights.resize(J * (queries > 1 ? T : 1));
+    std::vector<bf16> row(K);
+    for (int g = 0; g < queries; ++g)
+      for (int j = 0; j < J; ++j) {
+        const int column = queries > 1 ? j * T + g : j;
+        weights[column] = w[g * J + j];
+        to_bf16(q + (g * J + j) * D, D, row.data(), K);
+        for (int k = 0; k < K; k += 2) memcpy(&pairs[((int64_t)k / 2 * columns + column) * 2], &row[k], 4);
+      }
+  }
+
+  // scores[g][t .. t + 32) for the keys at `rows`, as many as there are below n; heads are summed in their order.
+  void score(const bf16* rows, float* dots, int t, int n, float* scores) const {
+    for (int c = 0; c < columns; c += KEYS)
+      product_2x2(rows, K, pairs.data() + 2 * c, 2 * columns, K, dots + c, columns);
+    for (int half = 0; half < KEYS && t + half < n; half += T) {
+      vf sum[T] = {};
+      float* out = scores + t + half;
+      const int keys = std::min(T, n - t - half);
+      const float* from = dots + half * columns;
+      if (queries > 1) {
+        for (int r = 0; r < T; ++r)
+          for (int j = 0; j < J; ++j) add(sum[r], load(weights.data() + j * T), load(from + r * columns + j * T));
+        transpose(sum);
+        for (int g = 0; g < queries; ++g) memcpy(out + (int64_t)g * n, &sum[g], 4 * keys);
+      } else {
+        for (int first = 0; first < J; first += T) {
+          vf head[T];  // of 16 keys
+          for (int r = 0; r < T; ++r) head[r] = load(from + r * columns + first);
+          transpose(head);
+          for (int j = first; j < std::min(J, first + T); ++j) add(sum[0], splat(weights[j]), head[j - first]);
+        }
+        memcpy(out, &sum[0], 4 * keys);
+      }
+    }
+  }
+
+  static void add(vf& sum, vf weight, vf dot) { sum += weight * (dot > 0.0f ? dot : vf{}); }
+};
+
+}  // namespace
+
+void score_tiles(const float* q, const float* weights, int queries, int J, int D, const uint16_t* pool,
+                 const int64_t* slots, int n, float* scores, int threads) {
+  const IndexQueries index(q, weights, queries, J, D);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    UseTiles here;
+    std::vector<bf16> buffer((int64_t)KEYS * index.K, 0);
+    std::vector<float> dots((int64_t)KEYS * index.columns);
+#pragma omp for schedule(static)
+    for (int t = 0; t < n; t += KEYS)
+      index.score(rows_at(pool, slots, t, n, D, index.K, buffer.data()), dots.data(), t, n, scores);
+  }
+}
+
+namespace {
+
+// What one query needs, kept by a thread.
+struct Attention {
+  int H, C, width, K, heads, columns;     // K, heads, columns: width, H and C as tiles want them
+  std::vector<bf16> latents, pairs, p, q;  // [k][K], [k / 2][columns][2], [heads][k], [heads / 16][K / 2][16][2]
+  std::vector<float> s, out;              // [k][heads], [16][64]
+
+  Attention(int H, int C, int width, int k) : H(H), C(C), width(width) {
+    K = (int)round_up(width, STEP), heads = (int)round_up(H, T), columns = (int)round_up(C, 4 * T);
+    const int64_t most = round_up(k, KEYS);
+    // a row read 32 numbers at a time may be read beyond its end: one row more
+    latents.resize((most + 1) * std::max(K, columns)), pairs.resize(most * columns), p.resize(heads * most);
+    q.resize((int64_t)heads * K), s.resize(most * heads), out.resize(4 * T * T);
+  }
+
+  void gather(const bf16* pool, const int32_t* chosen, int n, int padded) {
+    for (int t = 0; t < n; ++t) memcpy(&latents[(int64_t)t * K], pool + (int64_t)chosen[t] * width, 2 * width);
+    memset(&latents[(int64_t)n * K], 0, 2 * (int64_t)(padded - n) * K);
+    for (int t = 0; t < padded; t += 2)
+      for (int c = 0; c < columns; c += STEP)
+        interleave(&latents[(int64_t)t * K + c], &latents[(int64_t)(t + 1) * K + c], &pairs[(int64_t)t * columns + 2 * c]);
+  }
+
+  void load_query(const float* from) {
+    std::vector<bf16> row(K);
+    for (int h = 0; h < H; ++h) {
+      to_bf16(from + (int64_t)h * width, width, row.data(), K);
+      for (int k = 0; k < K; k += 2) memcpy(&q[((int64_t)(h / T) * K / 2 + k / 2) * 2 * T + h % T * 2], &row[k], 4);
+    }
+  }
+
+  // 16 heads: scores, softmax, and out[h][c] = sum_t p[h][t] latent[t][c] / sum_t p[h][t]
+  void attend(int h, int n, int padded, float* target) {
+    for (int t = 0; t < padded; t += KEYS)
+      product_2x1(&latents[(int64_t)t * K], K, &q[(int64_t)h * K], 2 * T, K, &s[(int64_t)t * heads + h], heads);
+    const vf total = exponentials(&s[h], n, heads);
+    for (int t = n; t < padded; ++t) store(&s[(int64_t)t * heads + h], vf{});
+    for (int t = 0; t < padded; t += STEP) {
+      vf m[T];
+      for (int i = 0; i < T; ++i) {
+        const float* at = &s[(int64_t)(t + 2 * i) * heads + h];
+        m[i] = (vf)pairs_of(load(at), load(at + heads));
+      }
+      transpose(m);
+      for (int i = 0; i < T; ++i) memcpy(&p[(int64_t)i * padded + t], &m[i], sizeof m[i]);
+    }
+    float sums[T];
+    memcpy(sums, &total, sizeof sums);
+    for (int c = 0; c < C; c += 4 * T) {
+      product_1x4(p.data(), padded, &pairs[2 * c], 2 * columns, padded, out.data(), 4 * T);
+      for (int r = 0; r < T && h + r < H; ++r) {
+        float* row = &out[r * 4 * T];
+        for (int v = 0; v < 4 * T; v += L) store(row + v, load(row + v) / splat(sums[r]));
+        memcpy(target + (int64_t)(h + r) * C + c, row, 4 * std::min(4 * T, C - c));
+      }
+    }
+  }
+};
+
+}  // namespace
+
+void attention_tiles(const float* q, const uint16_t* pool, const int32_t* chosen, const int32_t* counts, float* out,
+                     int Q, int H, int C, int width, int k, int threads) {
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    UseTiles here;
+    Attention attention(H, C, width, k);
+#pragma omp for schedule(dynamic)
+    for (int i = 0; i < Q; ++i) {
+      const int n = counts[i], padded = (int)round_up(n, KEYS);
+      attention.gather(pool, chosen + (int64_t)i * k, n, padded);
+      attention.load_query(q + (int64_t)i * H * width);
+      for (int h = 0; h < H; h += T) attention.attend(h, n, padded, out + (int64_t)i * H * C);
+    }
+  }
+}
+#else
+void score_tiles(const float*, const float*, int, int, int, const uint16_t*, const int64_t*, int, float*, int) {}
+void attention_tiles(const float*, const uint16_t*, const int32_t*, const int32_t*, float*, int, int, int, int, int, int) {}
+#endif

@@ -1,0 +1,165 @@
+// Products of bfloat16 matrices in the processor's tile registers (Intel AMX), where it has them.
+//
+// A tile is 16 rows of 64 bytes. C[m][n] += sum of A[m][2k] B[k][2n] + A[m][2k + 1] B[k][2n + 1]: each output is again
+// one chain in the order of k, whatever stands in the other rows, so the rule of vectors.h holds. Right-hand matrices
+// are stored in pairs: rows 2k and 2k + 1 interleaved, [K / 2][columns][2].
+#pragma once
+
+#include "vectors.h"
+
+constexpr int T = 16;      // rows of a tile, and its columns of 32 bits
+constexpr int STEP = 32;   // bfloat16 numbers in a tile's row: K is a multiple of it
+typedef uint16_t bf16;
+
+inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
+#define TILES 1
+#include <immintrin.h>
+
+bool tiles_granted();  // whether the kernel lets this process use tiles
+
+// Tiles are configured thread by thread; all eight are 16 rows of 64 bytes.
+struct UseTiles {
+  UseTiles() {
+    struct alignas(64) {
+      uint8_t palette = 1, start = 0, reserved[14] = {};
+      uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+      uint8_t rows[16] = {T, T, T, T, T, T, T, T};
+    } config;
+    _tile_loadconfig(&config);
+  }
+  ~UseTiles() { _tile_release(); }
+};
+
+// GCC's tile loads do not say that they read memory: what was written before must be there.
+inline __attribute__((always_inline)) void settle() { asm volatile("" ::: "memory"); }
+
+inline __attribute__((always_inline)) void zero_tiles() {
+  settle();
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+
+// `n` floats to bfloat16, rounded to nearest even, zeros up to `padded`.
+inline void to_bf16(const float* x, int n, bf16* out, int padded) {
+  int i = 0;
+  for (; i + L <= n; i += L) {
+    const __m256bh half = _mm512_cvtneps_pbh(_mm512_loadu_ps(x + i));
+    memcpy(out + i, &half, sizeof half);
+  }
+  if (i < n) {
+    const __m256bh half = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps((1u << (n - i)) - 1, x + i));
+    memcpy(out + i, &half, sizeof half);
+    i += L;
+  }
+  if (i < padded) memset(out + i, 0, 2 * (padded - i));
+}
+
+// (a[0], b[0]), (a[1], b[1]), ...: two rows of 16 floats as the pairs of a right-hand tile's row.
+inline __m512i pairs_of(vf a, vf b) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a));
+}
+
+// Two rows of 32 bfloat16 numbers as 64 of pairs.
+inline void interleave(const bf16* a, const bf16* b, bf16* out) {
+  const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5,
+                                       36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
+  const __m512i va = _mm512_loadu_si512(a), vb = _mm512_loadu_si512(b);
+  _mm512_storeu_si512(out, _mm512_permutex2var_epi16(va, low, vb));
+  _mm512_storeu_si512(out + STEP, _mm512_permutex2var_epi16(va, high, vb));
+}
+
+// Weights as the tiles read them: bfloat16 as it is stored, int8 widened, a step of 32 at a time.
+inline const bf16* as_pairs(const bf16* w, int64_t, bf16*) { return w; }
+inline const bf16* as_pairs(const int8_t* w, int64_t n, bf16* scratch) {
+  for (int64_t i = 0; i < n; i += 2 * L) {
+    const __m256i v = _mm256_loadu_si256((const __m256i*)(w + i));
+    const __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(v)));
+    const __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(v, 1)));
+    const __m512bh both = _mm512_cvtne2ps_pbh(high, low);
+    memcpy(scratch + i, &both, sizeof both);
+  }
+  return scratch;
+}
+
+// out[16][64] = a[16][K] b[K][64]; `lda`, `ldb` (of a pair of rows), `ldo` in numbers.
+template <class W>
+inline void product_1x4(const bf16* a, int64_t lda, const W* b, int64_t ldb, int K, float* out, int64_t ldo) {
+  alignas(64) bf16 widened[sizeof(W) == 1 ? STEP / 2 * 8 * T : 1];
+  zero_tiles();
+  for (int k = 0; k < K; k += STEP, b += STEP / 2 * ldb) {
+    for (int64_t i = 0; i < STEP / 2; ++i)
+      for (int64_t c = 0; c < 8 * T; c += 64 / sizeof(W)) __builtin_prefetch(b + (STEP + i) * ldb + c);
+    const bf16* w = as_pairs(b, STEP / 2 * ldb, widened);
+    settle();
+    _tile_loadd(4, a + k, 2 * lda);
+    _tile_loadd(5, w, 2 * ldb);
+    _tile_dpbf16ps(0, 4, 5);
+    _tile_loadd(6, w + 2 * T, 2 * ldb);
+    _tile_dpbf16ps(1, 4, 6);
+    _tile_loadd(7, w + 4 * T, 2 * ldb);
+    _tile_dpbf16ps(2, 4, 7);
+    _tile_loadd(5, w + 6 * T, 2 * ldb);
+    _tile_dpbf16ps(3, 4, 5);
+  }
+  _tile_stored(0, out, 4 * ldo);
+  _tile_stored(1, out + T, 4 * ldo);
+  _tile_stored(2, out + 2 * T, 4 * ldo);
+  _tile_stored(3, out + 3 * T, 4 * ldo);
+}
+
+// out[32][32] = a[32][K] b[K][32].
+inline void product_2x2(const bf16* a, int64_t lda, const bf16* b, int64_t ldb, int K, float* out, int64_t ldo) {
+  zero_tiles();
+  for (int k = 0; k < K; k += STEP, b += STEP / 2 * ldb) {
+    _tile_loadd(4, a + k, 2 * lda);
+    _tile_loadd(6, b, 2 * ldb);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + 2 * T, 2 * ldb);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a + T * lda + k, 2 * lda);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, out, 4 * ldo);
+  _tile_stored(1, out + T, 4 * ldo);
+  _tile_stored(2, out + T * ldo, 4 * ldo);
+  _tile_stored(3, out + T * ldo + T, 4 * ldo);
+}
+
+// out[32][16] = a[32][K] b[K][16].
+inline void product_2x1(const bf16* a, int64_t lda, const bf16* b, int64_t ldb, int K, float* out, int64_t ldo) {
+  zero_tiles();
+  for (int k = 0; k < K; k += STEP, b += STEP / 2 * ldb) {
+    _tile_loadd(6, b, 2 * ldb);
+    _tile_loadd(4, a + k, 2 * lda);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(5, a + T * lda + k, 2 * lda);
+    _tile_dpbf16ps(1, 5, 6);
+  }
+  _tile_stored(0, out, 4 * ldo);
+  _tile_stored(1, out + T * ldo, 4 * ldo);
+}
+
+// The transpose of 16 x 16 numbers of 32 bits, in place.
+inline void transpose(vf (&m)[T]) {
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  for (int half = T / 2; half; half /= 2) {
+    // rows i and i + half exchange the lanes whose index has that bit
+    const vi upper = (lane & half) != 0, first = upper ? lane - half + L : lane, second = upper ? lane + L : lane + half;
+    for (int i = 0; i < T; ++i)
+      if (!(i & half)) {
+        const vf a = m[i], b = m[i + half];
+        m[i] = __builtin_shuffle(a, b, first);
+        m[i + half] = __builtin_shuffle(a, b, second);
+      }
+  }
+}
+
+#endif
