@@ -43,6 +43,11 @@ class EngineConfig(_Checked):
     check_pages: bool = Field(
         default=False, description="true or false: check before each step that it reads its own pages; slow"
     )
+    record_selection: bool = Field(
+        default=False,
+        description="true or false: a result tells which positions each token read in each layer; takes "
+        "num_blocks * block_size * layers * index_topk * 4 bytes",
+    )
     weights: WeightFormat | None = Field(
         default=None,
         description="float32, bfloat16 or int8: pack the weights for the CPU kernels; none: plain PyTorch",

@@ -55,6 +55,9 @@ class RLStage(Strict):
     mask_delta: float = Field(default=0.1, ge=0)  # delta of off-policy sequence masking; 0 switches it off
     keep_routing: bool = True
     keep_sampling_mask: bool = True
+    keep_selection: bool = (
+        False  # the trainer's tokens read what the engine's read, whatever the indexer says now
+    )
     deterministic: bool = (
         False  # log-probabilities of engine and trainer agree to the bit; needs a C++ compiler
     )

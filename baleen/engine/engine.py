@@ -240,6 +240,7 @@ class Engine:
             finish_reason=reason,
             num_cached_tokens=sequence.num_cached,
             routed_experts=self._runner.routed_experts(sequence),
+            selected=self._runner.selected(sequence),
             kept=KeptSets.of(sequence.kept) if sequence.records_kept else None,
             top_logprobs=None if sequence.params.logprobs is None else sequence.top_logprobs,
             policy_version=self.policy_version,

@@ -40,7 +40,9 @@ class Runner:
         # packed weights below float32: what is cached is rounded as they are, and read twice as fast
         dtype = torch.bfloat16 if config.weights in ("bfloat16", "int8") else weight.dtype
         slots = config.num_blocks * config.block_size
-        self.cache = LatentCache(model.config, slots, dtype, self.device, config.speculative)
+        self.cache = LatentCache(
+            model.config, slots, dtype, self.device, config.speculative, config.record_selection
+        )
         self._tables = np.zeros((config.max_num_seqs, -(-max_model_len // config.block_size)), np.int64)
         self._passes: list[_Pass] = []  # of the last step
         self._guard = PageGuard(slots, max_model_len) if config.check_pages else None
@@ -109,6 +111,14 @@ class Runner:
         slots = self._slots(sequence, sequence.num_computed)
         experts: NDArray[np.int16] = self.cache.routed_experts[self._tensor(slots)].cpu().numpy()
         return experts
+
+    def selected(self, sequence: Sequence) -> NDArray[np.int32] | None:
+        """int32 [tokens, n_layers, index_topk]: positions that the sequence's computed tokens read, if recorded."""
+        if self.cache.selected is None:
+            return None
+        slots = self._slots(sequence, sequence.num_computed)
+        read: NDArray[np.int32] = self.cache.selected[self._tensor(slots)].cpu().numpy()
+        return read
 
     def _slots(self, sequence: Sequence, length: int) -> Ints:
         return self._context(np.array([sequence.row]), np.array([length]))[0]

@@ -95,15 +95,16 @@ class KeptSets:
 class GenerationResult:
     """A finished request, with all that training needs to replay it.
 
-    token_ids: sampled tokens, the end token included. logprobs: of each, in nats, under the distribution it
-    was sampled from (at temperature 0: the one of temperature 1). routed_experts: int16 [tokens - 1,
-    n_moe_layers, k] for every token of prompt and completion that was an input; fewer rows if aborted before
-    they were computed. kept: what top_p, top_k, min_p, bans and min_tokens left to sample from, None where none
-    was asked for. top_logprobs: at each position the log-probabilities of the likeliest tokens, likeliest first,
-    lowest id first among equals, then of the sampled one if it is not among them; as many as params.logprobs
-    says, fewer where the others are impossible; under the distribution that was then cut by top_p, top_k and
-    min_p, so a sampled token stands there below its `logprobs` if it was cut. None if not asked for.
-    policy_version: of the weights that finished it.
+    token_ids: sampled tokens, the end token included. logprobs: of each, in nats, under the distribution it was
+    sampled from (at temperature 0: the one of temperature 1). routed_experts: int16 [tokens - 1, n_moe_layers, k]
+    for every token of prompt and completion that was an input; fewer rows if aborted before they were computed.
+    selected: int32 [tokens - 1, n_layers, index_topk], the positions that each of them read in each layer, -1
+    behind the last; None without record_selection. kept: what top_p, top_k, min_p, bans and min_tokens left to
+    sample from, None where none was asked for. top_logprobs: at each position the log-probabilities of the
+    likeliest tokens, likeliest first, lowest id first among equals, then of the sampled one if it is not among
+    them; as many as params.logprobs says, fewer where the others are impossible; under the distribution that was
+    then cut by top_p, top_k and min_p, so a sampled token stands there below its `logprobs` if it was cut. None if
+    not asked for. policy_version: of the weights that finished it.
     """
 
     request_id: str
@@ -113,6 +114,7 @@ class GenerationResult:
     finish_reason: FinishReason
     num_cached_tokens: int
     routed_experts: NDArray[np.int16]
+    selected: NDArray[np.int32] | None
     kept: KeptSets | None
     top_logprobs: list[dict[int, float]] | None
     policy_version: int

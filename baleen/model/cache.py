@@ -22,6 +22,7 @@ class LatentCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         mtp: bool = False,
+        record_selection: bool = False,
     ):
         width = config.kv_lora_rank + config.qk_rope_head_dim
         layers = range(config.num_hidden_layers + (config.num_nextn_predict_layers if mtp else 0))
@@ -32,6 +33,22 @@ class LatentCache:
         self.routed_experts = torch.zeros(
             num_slots, config.num_moe_layers, config.num_experts_per_tok, dtype=torch.int16, device=device
         )
+
+        # and what it read: positions, -1 behind the last, for the main model's layers
+        self.selected = (
+            torch.full((num_slots, config.num_hidden_layers, config.index_topk), -1, dtype=torch.int32)
+            if record_selection
+            else None
+        )
+
+    def write_selection(self, layer: int, slots: Tensor, positions: Tensor, valid: Tensor) -> None:
+        """Store which `positions` [B, S, K] the tokens at `slots` [B, S] read where `valid`, if that is wanted."""
+        if self.selected is None or layer >= self.selected.shape[1]:  # the MTP layer only guesses
+            return
+        read = torch.where(valid, positions, -1).flatten(0, 1)
+        row = read.new_full((len(read), self.selected.shape[2]), -1)
+        row[:, : read.shape[1]] = read[:, : row.shape[1]]
+        self.selected[slots.flatten(), layer] = row.to(torch.int32)
 
     def write(self, layer: int, slots: Tensor, latent: Tensor, index_k: Tensor) -> None:
         """Store `latent` [B, S, C+R] and `index_k` [B, S, D] at `slots` [B, S]."""
@@ -51,6 +68,12 @@ class Paged:
     cache: LatentCache
     slot_mapping: Tensor
     context_slots: Tensor
+
+    def record(self, layer: int, keep: Tensor, chosen: tuple[Tensor, Tensor] | None) -> None:
+        """Store what the new tokens read in `layer`: positions and validity [B, S, K], or all of `keep` [B, S, T]."""
+        if self.cache.selected is not None:
+            positions, valid = chosen or (torch.arange(keep.shape[-1]).expand_as(keep), keep)
+            self.cache.write_selection(layer, self.slot_mapping, positions, valid)
 
 
 @dataclass
@@ -81,13 +104,15 @@ class Record:
     """What a forward pass is asked to observe or to replay; the layers append in order.
 
     counted: [B, S] False for padding, which enters no loss and no load. index_kl, balance: whether those losses are
-    wanted. replay_experts: [B, S, num_moe_layers, k] enforces a rollout's routing ("keep routing", V3.2 sec. 3.1).
+    wanted. replay_experts: [B, S, num_moe_layers, k] enforces a rollout's routing ("keep routing", V3.2 sec. 3.1);
+    replay_selected: [B, S, num_hidden_layers, K] what each token reads, by position, -1 for nothing.
     """
 
     counted: Tensor | None = None
     index_kl: bool = False
     balance: bool = False
     replay_experts: Tensor | None = None
+    replay_selected: Tensor | None = None
     index_losses: list[Tensor] = field(default_factory=list)  # a scalar a layer: mean over queries, nats
     index_recalls: list[Tensor] = field(
         default_factory=list

@@ -104,6 +104,13 @@ class MLA(nn.Module):
             with torch.set_grad_enabled(learner is not None and torch.is_grad_enabled()):
                 scores = self.indexer(x.detach(), c_q.detach(), cos, sin, keys)
             choice = Choice(scores, *topk_positions(scores.detach(), keep, config.index_topk))
+        if select and record is not None and record.replay_selected is not None and choice is not None:
+            replayed = record.replay_selected[:, :, self.layer_idx]
+            choice = Choice(choice.scores, replayed.clamp(min=0), replayed >= 0)
+        if meta.paged is not None:
+            meta.paged.record(
+                self.layer_idx, keep, (choice.positions, choice.valid) if select and choice else None
+            )
 
         chosen = choice if select else None
         if x.shape[1] > 1 and (chosen is None or keep.shape[-1] <= MATERIALISE_WITHIN * config.index_topk):

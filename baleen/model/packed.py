@@ -22,6 +22,7 @@ from baleen.ops.cpu import (
     WeightFormat,
     packed_experts,
     packed_linear,
+    rms_norm,
     select_slots,
     sigmoid,
     sparse_attention,
@@ -52,6 +53,18 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return packed_linear(x, self.packed)
+
+
+class PackedRMSNorm(nn.Module):
+    """Stands for an `nn.RMSNorm`."""
+
+    def __init__(self, norm: nn.RMSNorm):
+        super().__init__()
+        assert norm.eps is not None, "a norm of this model has its eps from the config"
+        self.weight, self.eps = norm.weight.detach().float(), norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight, self.eps)
 
 
 class PackedGate(nn.Module):
@@ -119,12 +132,25 @@ class PackedMLA(MLA):
         cache, context, positions = meta.paged.cache, meta.paged.context_slots, meta.positions
         cache.write(self.layer_idx, meta.paged.slot_mapping, projected.latent, projected.keys)
         length, k = context.shape[1], self.config.index_topk
-        if self.indexer is not None and self.config.sparse_attention and length > k:
+        replayed = record.replay_selected if record is not None else None
+        if replayed is not None:
+            read = replayed[:, :, self.layer_idx]
+            chosen = context.gather(1, read.clamp(min=0).flatten(1)).view_as(read).int()
+            counts = (read >= 0).sum(-1).clamp(min=1).int()
+        elif self.indexer is not None and self.config.sparse_attention and length > k:
             q, weights = self.indexer.queries(projected.x, projected.c_q, projected.cos, projected.sin)
             chosen, counts = select_slots(q, weights, cache.index_k[self.layer_idx], context, positions, k)
         else:
             chosen = context.int().unsqueeze(1).expand(-1, positions.shape[1], -1).contiguous()
             counts = (positions + 1).int()
+        if cache.selected is not None:
+            # by position again: a slot that several rows read stands at one position in all of them
+            position_of = torch.zeros(len(cache.selected), dtype=torch.int64)
+            position_of[context] = torch.arange(length).expand_as(context)
+            valid = torch.arange(chosen.shape[-1]) < counts.unsqueeze(-1)
+            cache.write_selection(
+                self.layer_idx, meta.paged.slot_mapping, position_of[chosen.long() * valid], valid
+            )
         q = torch.cat((packed_linear(projected.q_nope, self.absorbed_k), projected.q_rope), dim=-1)
         q = q * self.softmax_scale
         out = sparse_attention(q, cache.kv[self.layer_idx], chosen, counts, self.config.kv_lora_rank)
@@ -143,7 +169,9 @@ def _packed(module: nn.Module, form: WeightFormat) -> nn.Module:
         return PackedMLP(module, form)
     if isinstance(module, MLA):
         return PackedMLA(module, form)
-    if isinstance(module, nn.RMSNorm | nn.LayerNorm | nn.Embedding):
+    if isinstance(module, nn.RMSNorm):
+        return PackedRMSNorm(module)
+    if isinstance(module, nn.LayerNorm | nn.Embedding):
         return copy.deepcopy(module).float()
     clone = copy.copy(module)
     clone._modules = {name: _packed(child, form) for name, child in module.named_children()}

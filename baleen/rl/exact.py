@@ -27,7 +27,13 @@ def exact_log_probabilities(packed: Transformer, part: PackedRollouts, stage: RL
     slots = torch.where(inside, 1 + torch.arange(inside.numel()).view_as(order), 0)
     cache = LatentCache(packed.config, inside.numel() + 1)
     meta = AttentionMetadata(torch.where(inside, order, 0), paged=Paged(cache, slots, slots))
-    record = Record(replay_experts=part.routed_experts[at] if stage.keep_routing else None)
+    selected = None
+    if stage.keep_selection and part.selected is not None:
+        read = part.selected[at]
+        selected = torch.where(read >= 0, read - starts.view(-1, 1, 1, 1), -1)
+    record = Record(
+        replay_experts=part.routed_experts[at] if stage.keep_routing else None, replay_selected=selected
+    )
     hidden = packed.hidden_states(part.token_ids[at], meta, record)
     logits = packed.logits(hidden[part.sequence, part.columns - starts[part.sequence]])
     kept = part.kept.numpy() if stage.keep_sampling_mask and part.kept is not None else None

@@ -22,6 +22,7 @@ class Rollout:
     """One sequence to learn from, exactly as it was sampled (nothing is ever encoded again).
 
     token_ids, loss_mask, logprobs: [S], as in `agent.Chain`. routed_experts: int16 [S - 1, n_moe_layers, k].
+    selected: int32 [S - 1, n_layers, index_topk] positions that each token read, -1 behind the last, or None.
     kept: ids that each sampled token could have been, None where all of the vocabulary. advantage: of the whole
     sequence.
     """
@@ -30,6 +31,7 @@ class Rollout:
     loss_mask: Sequence[bool]
     logprobs: Sequence[float]
     routed_experts: NDArray[np.int16]
+    selected: NDArray[np.int32] | None
     kept: list[NDArray[np.int32]] | None
     advantage: float
 
@@ -38,14 +40,16 @@ class Rollout:
 class PackedRollouts:
     """Rollouts in rows [B, S], and, flat over their N sampled tokens, what the loss needs.
 
-    routed_experts: [B, S, n_moe_layers, k]. rows, columns: [N] where the hidden state stands that predicts each
-    token. old_logprobs: [N] of the engine. sequence: [N] number of the rollout; advantages: [R], one a rollout.
-    kept: [N, V] True where the token could have been sampled, or None.
+    routed_experts: [B, S, n_moe_layers, k]. selected: [B, S, n_layers, index_topk] by column of the row, or None.
+    rows, columns: [N] where the hidden state stands that predicts each token. old_logprobs: [N] of the engine.
+    sequence: [N] number of the rollout; advantages: [R], one a rollout. kept: [N, V] True where the token could
+    have been sampled, or None.
     """
 
     token_ids: Tensor
     segments: Tensor
     routed_experts: Tensor
+    selected: Tensor | None
     rows: Tensor
     columns: Tensor
     old_logprobs: Tensor
@@ -92,6 +96,7 @@ def rollouts_of(trajectory: Trajectory, advantage: float) -> list[Rollout]:
                 chain.loss_mask,
                 chain.logprobs,
                 results[-1].routed_experts,
+                results[-1].selected,
                 kept,
                 advantage,
             )
@@ -131,6 +136,7 @@ def pack_rollouts(rollouts: Sequence[Rollout], vocab_size: int, least_length: in
         torch.from_numpy(token_ids),
         torch.from_numpy(segments),
         torch.from_numpy(routed),
+        _selected(rollouts, places, shape),
         torch.from_numpy(np.concatenate(rows)),
         torch.from_numpy(np.concatenate(columns)),
         torch.from_numpy(np.concatenate(old)),
@@ -138,6 +144,21 @@ def pack_rollouts(rollouts: Sequence[Rollout], vocab_size: int, least_length: in
         torch.tensor([rollout.advantage for rollout in rollouts], dtype=torch.float32),
         _kept_mask(rollouts, vocab_size),
     )
+
+
+def _selected(
+    rollouts: Sequence[Rollout], places: dict[int, tuple[int, int]], shape: tuple[int, int]
+) -> Tensor | None:
+    """Recorded positions moved to where the rollouts stand; a token without a record reads itself."""
+    recorded = [rollout.selected for rollout in rollouts if rollout.selected is not None]
+    if len(recorded) < len(rollouts):
+        return None
+    selected = np.full((*shape, *recorded[0].shape[1:]), -1, np.int64)
+    selected[..., 0] = np.arange(shape[1])[:, None]
+    for i, read in enumerate(recorded):
+        row, start = places[i]
+        selected[row, start : start + len(read)] = np.where(read >= 0, read + start, -1)
+    return torch.from_numpy(selected)
 
 
 def _kept_mask(rollouts: Sequence[Rollout], vocab_size: int) -> Tensor | None:

@@ -77,7 +77,8 @@ def play_groups(
         )
         for i in range(len(repeated))
     ]
-    engine = Engine(model, EngineConfig(max_num_seqs=256, weights="float32"), tokenizer.eos_token_id)
+    config = EngineConfig(max_num_seqs=256, weights="float32", record_selection=stage.keep_selection)
+    engine = Engine(model, config, tokenizer.eos_token_id)
     played = collect(engine, tokenizer, repeated, params, stage.mode, LIMITS)
     return [played[i : i + stage.group] for i in range(0, len(played), stage.group)]
 
@@ -187,7 +188,9 @@ class _Learner:
 def sampled_logits(model: Transformer, part: PackedRollouts, stage: RLStage) -> Tensor:
     """Logits [N, V] that each sampled token is drawn from. Keep routing: the engine's experts are enforced."""
     record = Record(
-        counted=part.segments >= 0, replay_experts=part.routed_experts if stage.keep_routing else None
+        counted=part.segments >= 0,
+        replay_experts=part.routed_experts if stage.keep_routing else None,
+        replay_selected=part.selected if stage.keep_selection else None,
     )
     hidden = model.hidden_states(part.token_ids, model.metadata(part.token_ids, part.segments), record)
     return model.logits(hidden[part.rows, part.columns]) / stage.temperature

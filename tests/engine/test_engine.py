@@ -10,7 +10,7 @@ import torch
 from baleen.config import ModelConfig
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.engine import Engine, GenerationResult
-from baleen.model import Record, Transformer
+from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
 
 TOPK = 8
 GREEDY = SamplingParams(max_tokens=24, temperature=0, ignore_eos=True)
@@ -37,11 +37,35 @@ def full_logprobs(model: Transformer, result: GenerationResult) -> torch.Tensor:
     return logits[0, len(result.prompt_ids) - 1 : -1].double().log_softmax(-1)
 
 
+def full_selection(model: Transformer, result: GenerationResult) -> list[list[set[int]]]:
+    """[tokens - 1][n_layers] positions that each token reads, by one forward pass."""
+    ids = torch.tensor([(result.prompt_ids + result.token_ids)[:-1]])
+    layers = model.config.num_hidden_layers
+    cache = LatentCache(model.config, ids.numel(), record_selection=True)
+    slots = torch.arange(ids.numel()).unsqueeze(0)
+    with torch.no_grad():
+        model.hidden_states(ids, AttentionMetadata(slots, paged=Paged(cache, slots, slots)))
+    assert cache.selected is not None
+    return [[set(row[layer].tolist()) - {-1} for layer in range(layers)] for row in cache.selected]
+
+
 def full_experts(model: Transformer, result: GenerationResult) -> np.ndarray:
     record = Record()
     with torch.no_grad():
         model.hidden_states(torch.tensor([(result.prompt_ids + result.token_ids)[:-1]]), None, record)
     return torch.stack(record.routed_experts, 2)[0].numpy()
+
+
+@pytest.mark.parametrize("packed", [None, "float32"])
+def test_the_record_of_what_was_read_is_the_full_forwards(model, kernels, packed):
+    config = EngineConfig(max_num_batched_tokens=50, record_selection=True, weights=packed, speculative=True)
+    engine = Engine(model, config)
+    shared = prompts(1, 60, 61)[0]
+    for result in engine.generate([shared, shared[:40], *prompts(3)], GREEDY):
+        assert result.selected is not None and result.selected.dtype == np.int32
+        found = [[set(layer.tolist()) - {-1} for layer in token] for token in result.selected]
+        assert found == full_selection(model, result)
+        assert all(len(layer) == min(t + 1, TOPK) for t, token in enumerate(found) for layer in token)
 
 
 # a budget of 4096 computes prompts whole (masked MHA up to 4 index_topk, gathered latents beyond), 200 and 50

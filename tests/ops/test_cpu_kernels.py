@@ -10,6 +10,7 @@ from baleen.ops.cpu import (
     kernels,
     packed_experts,
     packed_linear,
+    rms_norm,
     select_slots,
     sigmoid,
     sparse_attention,
@@ -103,7 +104,9 @@ def case(random, heads: int, dim: int, dtype: torch.dtype, ties: bool):
 @pytest.mark.parametrize(
     ("heads", "dim"), [(1, 8), (4, 32), (8, 64), (12, 32), (16, 32), (32, 64), (48, 16), (64, 128)]
 )
-def test_the_choice_equals_the_plain_one_and_depends_on_its_query_alone(random, rounded, heads, dim, dtype, ties):
+def test_the_choice_equals_the_plain_one_and_depends_on_its_query_alone(
+    random, rounded, heads, dim, dtype, ties
+):
     k = 40
     q, weights, pool, context, positions = case(random, heads, dim, dtype, ties)
     chosen, counts = select_slots(q, weights, pool, context, positions, k)
@@ -155,6 +158,16 @@ def test_sigmoid(random):
     y = sigmoid(x.clone())
     torch.testing.assert_close(y, torch.sigmoid(x), atol=1e-7, rtol=1e-6)
     assert all(torch.equal(sigmoid(x[i : i + 1].clone())[0], y[i]) for i in range(len(x)))
+
+
+@pytest.mark.parametrize("size", [1, 16, 40, 1024])
+def test_rms_norm(random, size):
+    x, weight = random(3, 5, size) * 3, random(size)
+    y = rms_norm(x, weight, 1e-6)
+    torch.testing.assert_close(
+        y, torch.nn.functional.rms_norm(x, (size,), weight, 1e-6), atol=1e-6, rtol=1e-5
+    )
+    assert torch.equal(rms_norm(x[1, 2], weight, 1e-6), y[1, 2])
 
 
 def test_without_a_compiler_one_line_says_so(monkeypatch, caplog):

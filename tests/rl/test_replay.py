@@ -28,7 +28,7 @@ def played(tokenizer):
     model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(6)]
     params = [SamplingParams(max_tokens=20 + 5 * i, top_p=0.8, seed=i) for i in range(6)]
-    engine = Engine(model, EngineConfig(num_blocks=256), tokenizer.eos_token_id)
+    engine = Engine(model, EngineConfig(num_blocks=256, record_selection=True), tokenizer.eos_token_id)
     trajectories = collect(engine, tokenizer, tasks, params, "thinking", Limits(4, 400))
     return model, [one for t in trajectories for one in rollouts_of(t, 1.0)]
 
@@ -72,9 +72,29 @@ def test_kept_routing_is_the_engines_whatever_the_router_says_now(played):
             bias.copy_(value)
 
 
-def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, kernels, played):
+def test_kept_selection_is_the_engines_whatever_the_indexer_says_now(played):
+    model, rollouts = played
+    weights = [
+        layer.self_attn.indexer.wq_b.weight for layer in model.model.layers[: model.config.num_hidden_layers]
+    ]
+    saved = [weight.clone() for weight in weights]
+    with torch.no_grad():
+        for weight in weights:
+            weight.neg_()
+    try:
+        assert mismatch(model, rollouts, keep_selection=True) < 1e-5
+        assert mismatch(model, rollouts) > 1e-3
+    finally:
+        with torch.no_grad():
+            for weight, value in zip(weights, saved, strict=True):
+                weight.copy_(value)
+
+
+@pytest.mark.parametrize("selection", [False, True])
+def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, kernels, played, selection):
     model, _ = played
-    stage = STAGE.model_copy(update={"deterministic": True, "top_p": 0.8, "max_tokens": 30, "group": 3})
+    changes = {"deterministic": True, "keep_selection": selection}
+    stage = STAGE.model_copy(update=changes | {"top_p": 0.8, "max_tokens": 30, "group": 3})
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]
     groups = play_groups(model, tokenizer, stage, tasks, (0,))
     rollouts = [one for group in groups for t in group for one in rollouts_of(t, 1.0)]

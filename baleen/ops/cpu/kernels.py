@@ -134,6 +134,15 @@ def sigmoid(x: Tensor) -> Tensor:
     return x
 
 
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """`x` [..., n] float32 over its root mean square, times `weight` [n]; PyTorch takes six operations for it."""
+    x = x.contiguous()
+    out = torch.empty_like(x)
+    size = x.shape[-1]
+    _kernel("rms_norm")(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.numel() // size, size, eps)
+    return out
+
+
 def select_slots(
     q: Tensor, weights: Tensor, pool: Tensor, context_slots: Tensor, positions: Tensor, k: int
 ) -> tuple[Tensor, Tensor]:
@@ -195,6 +204,7 @@ _P, _L, _I = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 _SIGNATURES = {
     "wants_pairs": (),
     "sigmoid": (_P, _L),
+    "rms_norm": (_P, _P, _P, _I, _I, ctypes.c_float),
     "linear": (_P, _L, _L, _P, _P, _I, _P, _L, _L, *[_I] * 5),
     "experts": (*[_P] * 9, _I, _P, *[_I] * 6),
     "select_slots": (_P, _P, _P, _I, *[_P] * 4, *[_I] * 7),

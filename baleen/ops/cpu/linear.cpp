@@ -151,3 +151,17 @@ API void sigmoid(float* x, int64_t n) {
     memcpy(x + i, &v, bytes);
   }
 }
+
+// y[m] = x[m] / sqrt(mean of x[m]^2 + eps) * weight, rows of n; the squares are summed in 16 lanes, then these in order.
+API void rms_norm(const float* x, const float* weight, float* y, int M, int n, float eps) {
+  for (int m = 0; m < M; ++m, x += n, y += n) {
+    vf lanes = {};
+    int i = 0;
+    for (; i + L <= n; i += L) lanes += load(x + i) * load(x + i);
+    float sum = 0;
+    for (int l = 0; l < L; ++l) sum += lanes[l];
+    for (; i < n; ++i) sum += x[i] * x[i];
+    const float inverse = 1.0f / __builtin_sqrtf(sum / n + eps);
+    for (i = 0; i < n; ++i) y[i] = x[i] * inverse * weight[i];
+  }
+}

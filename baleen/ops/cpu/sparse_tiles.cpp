@@ -105,8 +105,13 @@ struct Attention {
     q.resize((int64_t)heads * K), s.resize(most * heads), out.resize(4 * T * T);
   }
 
-  void gather(const bf16* pool, const int32_t* chosen, int n, int padded) {
-    for (int t = 0; t < n; ++t) memcpy(&latents[(int64_t)t * K], pool + (int64_t)chosen[t] * width, 2 * width);
+  // `next`: what the following query will gather, brought nearer meanwhile; rows lie far apart in the cache
+  void gather(const bf16* pool, const int32_t* chosen, int n, int padded, const int32_t* next, int n_next) {
+    for (int t = 0; t < n; ++t) {
+      memcpy(&latents[(int64_t)t * K], pool + (int64_t)chosen[t] * width, 2 * width);
+      if (t < n_next)
+        for (int c = 0; c < width; c += 32) __builtin_prefetch(pool + (int64_t)next[t] * width + c, 0, 2);
+    }
     memset(&latents[(int64_t)n * K], 0, 2 * (int64_t)(padded - n) * K);
     for (int t = 0; t < padded; t += 2)
       for (int c = 0; c < columns; c += STEP)
@@ -157,10 +162,11 @@ void attention_tiles(const float* q, const uint16_t* pool, const int32_t* chosen
   {
     UseTiles here;
     Attention attention(H, C, width, k);
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(dynamic, 16)
     for (int i = 0; i < Q; ++i) {
       const int n = counts[i], padded = (int)round_up(n, KEYS);
-      attention.gather(pool, chosen + (int64_t)i * k, n, padded);
+      const int32_t* own = chosen + (int64_t)i * k;
+      attention.gather(pool, own, n, padded, own + k, i + 1 < Q ? counts[i + 1] : 0);
       attention.load_query(q + (int64_t)i * H * width);
       for (int h = 0; h < H; h += T) attention.attend(h, n, padded, out + (int64_t)i * H * C);
     }
