@@ -8,6 +8,7 @@ from baleen.config.errors import UserError
 
 MAX_BIAS = 100.0
 MAX_ALTERNATIVES = 20
+MAX_STOP = 256
 
 WeightFormat = Literal["float32", "bfloat16", "int8"]  # of packed weights
 
@@ -63,11 +64,13 @@ class SamplingParams(_Checked):
     logit_bias is added, and -100 bans its token; before min_tokens no token that ends may come. Then the
     temperature divides. Then, unless it is 0, tokens are cut: min_p and top_k, then top_p of the mass these leave.
 
-    stop_token_ids end a completion as the end token does, which ignore_eos switches off; until min_tokens are
-    sampled none of them is. Without a seed each request draws its own. logprobs asks for the likeliest tokens at
-    each position, under the distribution before the cuts. Several samples of one prompt are several requests,
-    each with its seed: they share the prompt's cache. Whoever guesses a prompt can tell by the time of the first token
-    whether it was cached; users who must not learn that of each other get a cache_salt each.
+    stop_token_ids end a completion as the end token does, which ignore_eos switches off; until min_tokens are sampled
+    none of them is. Where the text of the completion comes to hold a string of `stop` it ends too, min_tokens or not;
+    its ids then end with the token that completed the string. Without a seed each request draws its own. logprobs
+    asks for the likeliest tokens at each position, under the distribution before the cuts. Several samples of one
+    prompt are several requests, each with its seed: they share the prompt's cache. Whoever guesses a prompt can tell
+    by the time of the first token whether it was cached; users who must not learn that of each other get a cache_salt
+    each.
     """
 
     max_tokens: int = Field(default=256, gt=0, description="the most tokens to sample")
@@ -98,6 +101,9 @@ class SamplingParams(_Checked):
     )
     seed: int | None = Field(default=None, description="a whole number, or none for a fresh one")
     stop_token_ids: tuple[int, ...] = Field(default=(), description="token ids")
+    stop: tuple[Annotated[str, Field(min_length=1, max_length=MAX_STOP)], ...] = Field(
+        default=(), description=f"strings of 1 to {MAX_STOP} characters that end the completion"
+    )
     ignore_eos: bool = Field(default=False, description="true or false")
     cache_salt: str = Field(
         default="", max_length=256, description="only requests of one salt share cached prompts"

@@ -2,6 +2,7 @@
 
 import itertools
 import secrets
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from pathlib import Path
 
@@ -23,10 +24,17 @@ class Engine:
 
     max_model_len: tokens of prompt and completion together, the least of the config's limit, the model's and
     what the cache can hold. policy_version: raised by whoever changes the weights, who also calls
-    `reset_prefix_cache`.
+    `reset_prefix_cache`. decode: text of token ids, needed only for requests with stop strings.
     """
 
-    def __init__(self, model: Transformer, config: EngineConfig, eos_token_id: int | None = None):
+    def __init__(
+        self,
+        model: Transformer,
+        config: EngineConfig,
+        eos_token_id: int | None = None,
+        decode: Callable[[list[int]], str] | None = None,
+    ):
+        self._decode = decode
         self.model = model = packed_if_possible(model, config)
         self.config = config
         self.eos_token_id = model.config.eos_token_id if eos_token_id is None else eos_token_id
@@ -53,9 +61,10 @@ class Engine:
         config: EngineConfig | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        decode: Callable[[list[int]], str] | None = None,
     ) -> "Engine":
         """Load a Hugging Face-format folder. Raises UserError where it is none or does not fit its config."""
-        return cls(load_model(path, dtype, device), config or EngineConfig())
+        return cls(load_model(path, dtype, device), config or EngineConfig(), decode=decode)
 
     @property
     def num_free_blocks(self) -> int:
@@ -85,6 +94,11 @@ class Engine:
                 raise UserError(
                     f"{name} has token id {wrong}, this model's are 0 to {vocab - 1}; use its own tokenizer"
                 )
+        if params.stop and self._decode is None:
+            raise UserError(
+                f"stop has {params.stop[0]!r} and this engine knows no text; give Engine a decode function, or "
+                "end by stop_token_ids"
+            )
         if len(params.banned_ids) == vocab:
             raise UserError(
                 f"logit_bias is -100, a ban, for all {vocab} tokens, which leaves none to sample; leave some out"
@@ -221,7 +235,7 @@ class Engine:
         return outputs
 
     def _finish_reason(self, sequence: Sequence, token: int) -> FinishReason | None:
-        if token in sequence.stop_ids:
+        if token in sequence.stop_ids or self._completes_stop(sequence):
             return "stop"
         if (
             sequence.num_sampled >= sequence.params.max_tokens
@@ -229,6 +243,17 @@ class Engine:
         ):
             return "length"
         return None
+
+    def _completes_stop(self, sequence: Sequence) -> bool:
+        """Whether the newest token completes a stop string."""
+        stop = sequence.params.stop
+        if not stop or self._decode is None:
+            return False
+        # a token is at least a byte, and four tokens more make the first character whole
+        reach = max(len(string.encode()) for string in stop) + 4
+        sampled = sequence.token_ids[sequence.num_prompt_tokens :]
+        text = self._decode(sampled[-reach:])
+        return any(string in text for string in stop)
 
     def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
         prompt = sequence.num_prompt_tokens

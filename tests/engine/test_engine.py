@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from baleen.config import ModelConfig
+from baleen.config import ModelConfig, UserError
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.engine import Engine, GenerationResult
 from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
@@ -23,6 +23,23 @@ def model() -> Transformer:
     with torch.no_grad():
         model.lm_head.weight.mul_(10)  # confident enough that samples differ from noise
     return model
+
+
+def test_stop_strings_end_a_completion_where_its_text_completes_them(model):
+    alphabet = [chr(97 + i % 26) + ("é" if i % 7 == 0 else "") for i in range(64)]
+    engine = Engine(model, EngineConfig(), decode=lambda ids: "".join(alphabet[i] for i in ids))
+    (free,) = engine.generate([[5, 6, 7]], SamplingParams(max_tokens=40, seed=3, ignore_eos=True))
+    text = "".join(alphabet[i] for i in free.token_ids)
+    stop = text[17:22]
+    first = next(n for n in range(41) if stop in "".join(alphabet[i] for i in free.token_ids[:n]))
+    params = SamplingParams(max_tokens=40, seed=3, stop=("never~", stop), ignore_eos=True)
+    (stopped,) = engine.generate([[5, 6, 7]], params)
+    assert stopped.finish_reason == "stop" and stopped.token_ids == free.token_ids[:first]
+    assert stopped.logprobs == free.logprobs[:first] and first < 40
+    with pytest.raises(UserError, match="stop has 'x'.*decode"):
+        Engine(model, EngineConfig()).add_request([1], SamplingParams(stop=("x",)))
+    with pytest.raises(UserError, match="stop"):
+        SamplingParams(stop=("",))
 
 
 def prompts(count: int, low: int = 3, high: int = 70, seed: int = 0) -> list[list[int]]:
