@@ -37,9 +37,10 @@ def _require(tools: Tools, uid: int) -> None:
         raise SandboxUnavailable(f"no sandbox: it needs Linux 5.14 or newer, this is {release}")
     try:
         outcome = _try_out(tools)
-        broken = json.loads(outcome.stdout)
     except ToolFailure as error:
         raise SandboxUnavailable(_remedied(str(error).removeprefix("the sandbox did not start: "))) from None
+    try:
+        broken = json.loads(outcome.stdout)
     except ValueError:
         said = last_line(outcome.stderr) or outcome.reason or f"exit code {outcome.returncode}"
         raise SandboxUnavailable(f"no sandbox: its probe failed: {said}") from None
