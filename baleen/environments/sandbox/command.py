@@ -87,9 +87,13 @@ def drops_uid() -> bool:
 def check_mounts(mounts: Sequence[Mount]) -> None:
     """Raises MountError."""
     for n, mount in enumerate(mounts):
-        hidden = [earlier.target for earlier in mounts[:n] if (earlier.target + "/").startswith(mount.target + "/")]
+        hidden = [
+            earlier.target for earlier in mounts[:n] if (earlier.target + "/").startswith(mount.target + "/")
+        ]
         if hidden:
-            raise MountError(f"mount {mount.source}: the target {mount.target} would hide {hidden[0]}; choose another")
+            raise MountError(
+                f"mount {mount.source}: the target {mount.target} would hide {hidden[0]}; choose another"
+            )
         source, target = str(mount.source), mount.target
         if not mount.source.exists():
             raise MountError(f"mount {source}: it does not exist")

@@ -184,15 +184,14 @@ def run_to_end(tools: Tools, setting: Setting, argv: Sequence[str], stdin: bytes
         if ended == "exit" and pipes.overflow:
             ended = "output"
         if not process.has_run() and not process.reason:
-            raise ToolFailure(f"the sandbox did not start: {last_line(stderr) or f'exit code {code}'}")
+            raise ToolFailure(f"the sandbox did not start: {_first_line(stderr) or f'exit code {code}'}")
         if ended == "exit" and code > 128:
             ended = "killed"
         return Outcome(code, stdout, stderr, ended, time.monotonic() - begun, process.reason)
 
 
-def last_line(text: bytes) -> str:
-    lines = text.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+def _first_line(text: bytes) -> str:
+    return text.decode(errors="replace").strip().partition("\n")[0]
 
 
 class _Pipes:
