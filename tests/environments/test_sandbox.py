@@ -58,6 +58,15 @@ def test_a_program_that_is_not_there() -> None:
     assert outcome.returncode == 127 and b"No such file" in outcome.stderr
 
 
+@pytest.mark.parametrize("argument", ["x" * (1 << 20), "nul \0", "half a pair \ud800"])
+def test_arguments_that_no_program_can_have(argument: str) -> None:
+    """They come from a model as likely as not: its fault, and no reason to stop."""
+    before = len(os.listdir("/proc/self/fd"))
+    outcome = Sandbox().run(["sh", "-c", argument])
+    assert (outcome.returncode, outcome.ended) == (126, "exit") and outcome.stderr.startswith(b"cannot be run: ")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_the_temporary_folder_is_new_each_time() -> None:
     sandbox = Sandbox()
     assert (
@@ -148,6 +157,7 @@ def test_writable_mounts_and_what_they_leave() -> None:
             read_inside(work, "../x")
         with pytest.raises(FileNotFoundError):
             read_inside(work, "nothing")
+        assert sandbox.run(["chmod", "0", "/box"]).returncode == 0
     assert not work.exists()
 
 

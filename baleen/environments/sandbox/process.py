@@ -1,5 +1,6 @@
 """Running a sandbox's command: the pipes, the limits that we keep, and the end of the whole tree."""
 
+import errno
 import json
 import os
 import selectors
@@ -33,6 +34,9 @@ class Tree:
         command, fds = sandbox_command(tools, setting, argv, status_end)
         try:
             self._process = spawn(command, (*fds, status_end))
+        except BaseException:
+            os.close(self._status)
+            raise
         finally:
             for fd in (*fds, status_end):
                 os.close(fd)
@@ -161,7 +165,14 @@ def run_to_end(tools: Tools, setting: Setting, argv: Sequence[str], stdin: bytes
     """Run a program until it ends or goes over a limit. Raises ToolFailure when it could not be started."""
     begun = time.monotonic()
     limits = setting.limits
-    with Tree(tools, setting, argv) as process:
+    try:
+        tree = Tree(tools, setting, argv)
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.E2BIG:
+            raise
+        # Arguments that no program can be given (too long, a NUL): whoever wrote them gets a shell's answer.
+        return Outcome(126, b"", f"cannot be run: {error}\n".encode(), "exit", 0.0)
+    with tree as process:
         pipes = _Pipes(process, stdin, limits.output_bytes)
         ended: Ended = "exit"
         while pipes.alive:
