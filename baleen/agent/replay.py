@@ -1,4 +1,4 @@
-"""Playing a stored episode again: the same assistant messages in a fresh world must bring the same results and score."""
+"""Playing a stored episode again: the same assistant messages in a fresh world must bring the same results, score."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,8 +1,9 @@
 """`baleen agent replay DIR`: stored episodes in fresh worlds; results, scores and token ids must be as they were."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from baleen.cli.progress import Progress
 from baleen.config import UserError
 from baleen.environments import ToolFailure, environment_for
 
+_BATCH = 32
 _SHOWN = 20  # differences of one run
 
 
@@ -53,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     shown = differing = 0
     with Progress(["replay"]) as progress, ThreadPoolExecutor(options.workers) as pool:
         progress.start_stage("replay", count)
-        for number, (episode, found) in enumerate(pool.map(replay, read_episodes(options.run)), 1):
+        for number, (episode, found) in enumerate(_in_batches(pool, replay, read_episodes(options.run)), 1):
             differing += bool(found)
             for line in found:
                 if shown < _SHOWN:
@@ -67,3 +69,13 @@ def main(argv: Sequence[str]) -> int:
     if not count:
         raise UserError(f"{options.run} holds no episode yet")
     return int(bool(differing))
+
+
+def _in_batches(
+    pool: ThreadPoolExecutor,
+    replay: Callable[[Episode], tuple[Episode, list[str]]],
+    episodes: Iterator[Episode],
+) -> Iterator[tuple[Episode, list[str]]]:
+    """`pool.map`, with few episodes in memory at a time."""
+    while batch := list(islice(episodes, _BATCH)):
+        yield from pool.map(replay, batch)

@@ -22,7 +22,7 @@ from baleen.cli.model_options import ModelOptions
 from baleen.cli.progress import Progress
 from baleen.config import SamplingParams, UsageError, UserError
 from baleen.config.line_file import LineFile
-from baleen.environments import Task, environment_for, scripted_solution
+from baleen.environments import Task, TaskError, environment_for, scripted_solution
 from baleen.synthesis import read_tasks
 
 SCRIPTED = "scripted"
@@ -214,14 +214,17 @@ class _Policy:
         )
 
     def player_for(self, attempt: Attempt) -> Player:
-        """Raises TaskError for a task without a script."""
+        """Raises UserError for a task without a script."""
         options = self._options
         # Not the place in the file: an attempt samples the same whichever others are played.
         seed = zlib.crc32(f"{options.seed} {attempt.number} {attempt.task.id}".encode())
         if self._endpoint is not None:
             return ChatPlayer(self._endpoint, options.max_answer_tokens, options.temperature, seed)
         if self._loaded is None:
-            return ChatPlayer(ScriptedModel(scripted_solution(attempt.task, self._assets)))
+            try:
+                return ChatPlayer(ScriptedModel(scripted_solution(attempt.task, self._assets)))
+            except TaskError as error:
+                raise UserError(f"--policy scripted: {error}") from error
         from baleen.agent import EnginePolicy
 
         temperature = 1.0 if options.temperature is None else options.temperature
