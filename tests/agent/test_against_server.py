@@ -17,6 +17,7 @@ import uvicorn
 from baleen.agent import ChatPlayer, Endpoint, Limits, StopReason, Trajectory, play
 from baleen.agent.runner import Attempt, play_many
 from baleen.chat import Tokenizer, encode_messages
+from baleen.chat.preamble import split_controls
 from baleen.config import EngineConfig, ModelConfig
 from baleen.engine import AsyncEngine, Engine
 from baleen.environments import FAMILIES, Task, environment_for, sample_task, scripted_solution
@@ -62,24 +63,17 @@ def test_prompts_of_a_chain_extend_each_other_on_ids(tokenizer: Tokenizer, famil
     assert (done.stop_reason, done.reward) == (StopReason.FINISHED, 1.0) and done.steps == len(texts) > 2
     assert len(engine.prompts) == len(texts)
     for (before, after), text in zip(pairwise(engine.prompts), texts, strict=False):
-        known = before + tokenizer.encode_pieces([*_pieces(text)])
+        known = before + tokenizer.encode_pieces(split_controls(text))
         assert after[: len(known)] == known and len(after) > len(known)
     # The thinking of the demonstration went to the server and back.
     assert done.messages[len(task.messages) :] == _without_ids(done, task)
     assert done.turns[-1].completion.usage.prompt_tokens == len(engine.prompts[-1])
 
 
-def _pieces(text: str) -> list[str]:
-    from baleen.chat.preamble import split_controls
-
-    return split_controls(text)
-
-
 def _without_ids(done: Trajectory, task: Task) -> tuple[Any, ...]:
     """The demonstration with the ids that the server gave to calls."""
-    given = [m for m in done.messages[len(task.messages) :]]
     wanted = []
-    for has, wants in zip(given, scripted_solution(task), strict=True):
+    for has, wants in zip(done.messages[len(task.messages) :], scripted_solution(task), strict=True):
         entry = dict(wants)
         if "tool_calls" in has:
             ids = [call["id"] for call in has["tool_calls"]]
@@ -112,9 +106,8 @@ def test_a_conversation_that_outgrows_the_server_is_out_of_tokens(tokenizer: Tok
 
 @pytest.mark.parametrize("mode", ["chat", "thinking"])
 def test_every_family_against_a_tiny_random_model(tokenizer: Tokenizer, mode: str) -> None:
-    torch.manual_seed(0)
     config = ModelConfig.preset("tiny").model_copy(update={"vocab_size": tokenizer.vocab_size})
-    model = Transformer(config).eval()
+    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
     engine = Engine(model, EngineConfig(max_num_seqs=8, max_model_len=3000), tokenizer.eos_token_id)
     rng = random.Random(3)
     tasks = [sample_task(family, FAMILIES[family].difficulties[0], rng, "train") for family in FAMILIES]

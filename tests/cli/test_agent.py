@@ -87,7 +87,7 @@ def test_a_replay_shows_what_was_tampered_with(file: Path, capsys: pytest.Captur
     assert "attempt 0: score 1.0, it was 0.25" in printed and "2 of 3 episodes are as they were" in printed
 
 
-@pytest.mark.parametrize("after", [1, 4, 9])
+@pytest.mark.parametrize("after", [1, 7])
 def test_a_killed_run_goes_on_without_loss_or_duplicates(file: Path, tasks: list[Task], after: int) -> None:
     out = file.parent / "out"
     with stand_in(solves(tasks, seconds=0.02)) as server:
