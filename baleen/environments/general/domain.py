@@ -41,7 +41,8 @@ class DomainSpec:
         assert set(rows) == set(self.tables), f"{self.name} fills {sorted(rows)}"
         lines = [f"CREATE TABLE {table} ({columns});" for table, columns in self.tables.items()]
         for table in self.tables:
-            lines += [f"INSERT INTO {table} VALUES ({', '.join(map(_literal, row))});" for row in rows[table]]
+            values = ",\n".join(f"({', '.join(map(_literal, row))})" for row in rows[table])
+            lines.append(f"INSERT INTO {table} VALUES\n{values};")
         return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import selectors
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits
 
 _INSIDE = Path(__file__).parent / "inside"
 _TARGET = "/program"
-PYTHON = "/usr/bin/python3"
-LIMITS = SandboxLimits(memory_bytes=512 << 20, cpu_seconds=20, wall_seconds=30.0, processes=16)
+_PYTHON = os.path.realpath(sys.executable)
+LIMITS = SandboxLimits(memory_bytes=512 << 20, cpu_seconds=20)
 MAX_LINE = 32 << 20  # bytes: a database in base64 and its reply
 
 
@@ -34,21 +35,30 @@ class Program:
             (self._folder / f"{name}.py").write_bytes((_INSIDE / f"{name}.py").read_bytes())
             for module, text in texts.items():
                 (self._folder / f"{module}.py").write_text(text, encoding="utf-8", errors="surrogatepass")
-            sandbox = Sandbox(mounts=[Mount(self._folder, _TARGET)], limits=limits)
-            self._process = sandbox.start([PYTHON, "-I", "-B", "-u", f"{_TARGET}/{name}.py"])
+            sandbox = Sandbox([Mount(self._folder, _TARGET), *_python_mounts()], limits)
+            self._process = sandbox.start([_PYTHON, "-I", "-S", "-B", f"{_TARGET}/{name}.py"])
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
         self._left = b""
-        os.set_blocking(self._process.stdout.fileno(), False)
+        for pipe in (self._process.stdin, self._process.stdout):
+            os.set_blocking(pipe.fileno(), False)
 
-    def send(self, value: Any) -> None:
-        """Raises ProcessEnded."""
-        try:
-            self._process.stdin.write(json.dumps(value, default=str).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise ProcessEnded("the program ended") from None
+    def send(self, value: Any, seconds: float = 5.0) -> None:
+        """One line. Raises ProcessEnded, also when the program does not read it in time."""
+        left = memoryview(json.dumps(value, default=str).encode() + b"\n")
+        stdin, ends = self._process.stdin.fileno(), time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdin, selectors.EVENT_WRITE)
+            while left:
+                if not selector.select(max(0.0, ends - time.monotonic())):
+                    raise ProcessEnded("the program took too long")
+                try:
+                    left = left[os.write(stdin, left[: 1 << 16]) :]
+                except BlockingIOError:
+                    continue  # the kernel had less room than it said
+                except OSError:
+                    raise ProcessEnded("the program ended") from None
 
     def receive(self, seconds: float) -> dict[str, Any]:
         """The next line, an object. Raises ProcessEnded."""
@@ -87,3 +97,9 @@ class Program:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _python_mounts() -> list[Mount]:
+    """Our own Python, where it lies outside of the system that every sandbox sees."""
+    prefix = os.path.realpath(sys.base_prefix)
+    return [] if prefix.startswith("/usr") else [Mount(Path(prefix), prefix)]

@@ -2,17 +2,14 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from baleen.environments.general.database import MAX_DATABASE
-from baleen.environments.general.process import LIMITS, ProcessEnded, Program
+from baleen.environments.general.process import ProcessEnded, Program
 from baleen.environments.toolbox import ToolError
 
 CALL_SECONDS = 5.0
 _START_SECONDS = 10.0
-# It lives as long as the episode, most of it waiting for the policy.
-_LIMITS = replace(LIMITS, wall_seconds=3600.0)
 
 
 class ServedTools:
@@ -41,7 +38,7 @@ class ServedTools:
 
     def _started(self) -> Program:
         if self._program is None:
-            self._program = Program("tool_server", {"tools_text": self._text}, _LIMITS)
+            self._program = Program("tool_server", {"tools_text": self._text})
             ready = self._program.receive(_START_SECONDS)
             if "failed" in ready:
                 raise ProcessEnded(str(ready["failed"]))

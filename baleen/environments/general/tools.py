@@ -6,7 +6,7 @@ Tools that are data need no process: a call takes microseconds, so that training
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from baleen.environments.general.database import DatabaseError, connect, guarded
@@ -60,7 +60,11 @@ class SqlTool:
 
     def to_row(self) -> dict[str, Any]:
         """As JSON."""
-        return json.loads(json.dumps(asdict(self)))
+        return vars(self) | {
+            "types": dict(self.types),
+            "checks": [list(check) for check in self.checks],
+            "writes": list(self.writes),
+        }
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "SqlTool":
