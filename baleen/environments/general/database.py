@@ -14,10 +14,12 @@ _MAX_VALUE = 1_000_000  # bytes of one value, and of one statement
 MAX_DATABASE = 8 << 20  # bytes
 
 # The same arguments must give the same result: no `random`, nothing that knows the time.
-_FUNCTIONS = frozenset(
-    "abs avg char coalesce count format glob group_concat hex iif ifnull instr length like lower ltrim max min "
-    "nullif printf quote replace round rtrim sign substr substring sum total trim typeof unicode upper".split()
+_FUNCTIONS_TEXT = (
+    "abs avg char coalesce count format glob group_concat hex iif ifnull instr length like lower ltrim "
+    "max min nullif printf quote replace round rtrim sign substr substring sum total trim typeof unicode "
+    "upper"
 )
+_FUNCTIONS = frozenset(_FUNCTIONS_TEXT.split())
 _USE = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE, sqlite3.SQLITE_TRANSACTION}
     | {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
@@ -100,7 +102,10 @@ def tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
     names = connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
     ).fetchall()
-    return {name: [row[1] for row in connection.execute(f"PRAGMA table_info({quoted(name)})")] for (name,) in names}
+    return {
+        name: [row[1] for row in connection.execute(f"PRAGMA table_info({quoted(name)})")]
+        for (name,) in names
+    }
 
 
 def quoted(name: str) -> str:

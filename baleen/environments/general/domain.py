@@ -72,7 +72,9 @@ def _types(takes: str) -> dict[str, str]:
 
 
 def _missing(types: Mapping[str, str]) -> str:
-    return "nothing found for " + ", ".join(f"{name} {{{name}}}" for name in types) if types else "nothing found"
+    return (
+        "nothing found for " + ", ".join(f"{name} {{{name}}}" for name in types) if types else "nothing found"
+    )
 
 
 def _literal(value: Any) -> str:

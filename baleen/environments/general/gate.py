@@ -7,15 +7,17 @@ process without the database (`solution`).
 import ast
 from collections.abc import Collection, Iterator
 
-BUILTINS = frozenset(
-    "abs all any bool dict divmod enumerate float int len list max min range reversed round set sorted str sum tuple "
-    "zip".split()
+_BUILTINS_TEXT = (
+    "abs all any bool dict divmod enumerate float int len list max min range reversed round set sorted "
+    "str sum tuple zip"
 )
+BUILTINS = frozenset(_BUILTINS_TEXT.split())
 # Of lists, dictionaries, sets and strings. Not `format`: its text can name attributes.
-METHODS = frozenset(
-    "add append copy count endswith extend find get index insert isdigit items join keys lower pop remove replace "
-    "reverse rstrip setdefault sort split startswith strip title update upper values".split()
+_METHODS_TEXT = (
+    "add append copy count endswith extend find get index insert isdigit items join keys lower pop remove "
+    "replace reverse rstrip setdefault sort split startswith strip title update upper values"
 )
+METHODS = frozenset(_METHODS_TEXT.split())
 MAX_TEXT = 20_000
 _STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.While, ast.If, ast.Return, ast.Expr) + (
     ast.Break,
@@ -24,8 +26,26 @@ _STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.While, ast
     ast.Raise,
 )
 _EXPRESSIONS = (
-    (ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp)
-    + (ast.GeneratorExp, ast.Compare, ast.Call, ast.FormattedValue, ast.JoinedStr, ast.Constant, ast.Attribute)
+    (
+        ast.BoolOp,
+        ast.BinOp,
+        ast.UnaryOp,
+        ast.IfExp,
+        ast.Dict,
+        ast.Set,
+        ast.ListComp,
+        ast.SetComp,
+        ast.DictComp,
+    )
+    + (
+        ast.GeneratorExp,
+        ast.Compare,
+        ast.Call,
+        ast.FormattedValue,
+        ast.JoinedStr,
+        ast.Constant,
+        ast.Attribute,
+    )
     + (ast.Subscript, ast.Starred, ast.Name, ast.List, ast.Tuple, ast.Slice)
 )
 

@@ -12,7 +12,8 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from baleen.chat import Message
@@ -154,7 +155,9 @@ def write_task(draft: Draft, rng: random.Random, compact: bool, distractors: int
         "verification": "",
     }
     split: Split = "heldout" if spec.name in HELDOUT_DOMAINS else "train"
-    return general_task(spec.name, draft.shape.level, split, schemas, _asked(draft, compact), draft.answer, data)
+    return general_task(
+        spec.name, draft.shape.level, split, schemas, _asked(draft, compact), draft.answer, data
+    )
 
 
 def general_task(
@@ -179,8 +182,11 @@ def general_task(
     return Task(name, "general", family, difficulty, split, (system, user), answer, data)
 
 
-def demonstrate_general(task: Task, thoughts: bool = True) -> list[Message]:
-    """The solution as an episode: each call after a thought of what it is about, then the answer."""
+def demonstrate(task: Task, assets: Path | None = None, thoughts: bool = True) -> list[Message]:
+    """The solution as an episode: each call after a thought of what it is about, then the answer.
+
+    assets: not needed; the calls are in the task.
+    """
     messages: list[Message] = []
     for name, arguments, result in task.data["calls"]:
         thought = f"= {' '.join(str(value) for value in arguments.values())}".strip()
@@ -190,7 +196,7 @@ def demonstrate_general(task: Task, thoughts: bool = True) -> list[Message]:
     return messages
 
 
-@lru_cache(maxsize=None)
+@cache
 def solution_source(solve: Callable[..., Any]) -> str:
     """The text of a scripted solution, as the gate wants it: `def solution(tools, ...)`, no annotations."""
     function = ast.parse(textwrap.dedent(inspect.getsource(solve))).body[0]
@@ -206,7 +212,7 @@ def tools_of(solve: Callable[..., Any]) -> set[str]:
     return set(re.findall(r"\btools\.(\w+)\(", solution_source(solve)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _schemas(domain: str) -> list[Mapping[str, Any]]:
     tools = SqlTools(DOMAINS[domain].tools, build("CREATE TABLE t (a)"))
     try:
@@ -239,5 +245,7 @@ def _offered(draft: Draft, rng: random.Random, compact: bool, distractors: int) 
 def _asked(draft: Draft, compact: bool) -> str:
     if compact:
         return draft.question
-    kind = "number" if draft.answer.lstrip("-").isdigit() else "name" if draft.answer[:1].isupper() else "word"
+    kind = (
+        "number" if draft.answer.lstrip("-").isdigit() else "name" if draft.answer[:1].isupper() else "word"
+    )
     return f"{draft.question} Answer with the {kind} alone."

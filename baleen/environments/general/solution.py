@@ -63,7 +63,7 @@ def _serve(program: Program, source: ToolSource, check: Toolbox) -> str:
 
 
 def _reply(line: Mapping[str, Any], source: ToolSource, check: Toolbox) -> dict[str, Any]:
-    name, arguments = line["tool"], line.get("arguments")
+    name, arguments = line["tool"], line.get("arguments", {})
     # Checked as a policy's calls are: a solution shows what a policy can do.
     refusal = check.refusal(name, arguments)
     if refusal:
@@ -77,7 +77,9 @@ def _reply(line: Mapping[str, Any], source: ToolSource, check: Toolbox) -> dict[
 def answer_text(answer: Any) -> str:
     """An answer as a policy would give it. Raises SolutionError for none, and for what is no short value."""
     if answer is None or isinstance(answer, dict):
-        raise SolutionError(f"the answer is {type(answer).__name__}; return a number, a text or a list of them")
+        raise SolutionError(
+            f"the answer is {type(answer).__name__}; return a number, a text or a list of them"
+        )
     if isinstance(answer, list):
         return ", ".join(answer_text(item) for item in answer)
     text = as_text(answer).strip()

@@ -68,11 +68,21 @@ class SqlTool:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "SqlTool":
-        """Raises ValueError, TypeError for a row that is no tool."""
-        checks = tuple((str(sql), str(error)) for sql, error in row.get("checks", ()))
-        tool = cls(**{**row, "checks": checks, "writes": tuple(row.get("writes", ()))})
+        """Raises ValueError, TypeError, KeyError for a row that is no tool."""
+        tool = cls(
+            name=row["name"],
+            description=row["description"],
+            types=dict(row["types"]),
+            returns=row["returns"],
+            shape=row.get("shape", "value"),
+            missing=row.get("missing", "nothing found"),
+            checks=tuple((str(sql), str(error)) for sql, error in row.get("checks", ())),
+            writes=tuple(map(str, row.get("writes", ()))),
+        )
         if tool.shape not in SHAPES:
-            raise ValueError(f"the shape of {tool.name} is {tool.shape!r}; it must be one of {', '.join(SHAPES)}")
+            raise ValueError(
+                f"the shape of {tool.name} is {tool.shape!r}; it must be one of {', '.join(SHAPES)}"
+            )
         if wrong := set(tool.types.values()) - {"integer", "string"}:
             raise ValueError(f"a type of {tool.name} is {wrong.pop()!r}; it must be integer or string")
         return tool

@@ -38,4 +38,5 @@ def main() -> None:
     calls.flush()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -54,4 +54,5 @@ def connect(data: str) -> sqlite3.Connection:
     return database
 
 
-main()
+if __name__ == "__main__":
+    main()
