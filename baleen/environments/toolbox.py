@@ -63,23 +63,29 @@ class Toolbox:
         message = result_message(self._run(call["function"]))
         return message | {"tool_call_id": call["id"]} if "id" in call else message
 
-    def _run(self, function: Mapping[str, Any]) -> str:
-        name = function["name"]
+    def refusal(self, name: str, arguments: Any) -> str:
+        """Why a call is refused before its tool is run; empty if it is not."""
         if name not in self._tools:
-            return f"error: no tool {name!r}; tools: {', '.join(self._tools) or 'none'}"
-        try:
-            arguments = json.loads(function["arguments"])
-        except (ValueError, RecursionError):
-            return "error: the arguments are not JSON"
+            return f"no tool {name!r}; tools: {', '.join(self._tools) or 'none'}"
         if not isinstance(arguments, dict):
-            return "error: the arguments are not a JSON object"
+            return "the arguments are not a JSON object"
         unknown = set(arguments) - set(self._tools[name].parameters.get("properties", ()))
         if unknown:
-            return f"error: {name} has no argument {', '.join(sorted(unknown))[:_SHOWN]}"
+            return f"{name} has no argument {', '.join(sorted(unknown))[:_SHOWN]}"
         wrong = best_match(self._validators[name].iter_errors(arguments))
-        if wrong is not None:
-            where = ".".join(map(str, wrong.absolute_path))
-            return f"error: {where + ': ' if where else ''}{wrong.message[:_SHOWN]}"
+        if wrong is None:
+            return ""
+        where = ".".join(map(str, wrong.absolute_path))
+        return f"{where + ': ' if where else ''}{wrong.message[:_SHOWN]}"
+
+    def _run(self, function: Mapping[str, Any]) -> str:
+        name = function["name"]
+        try:
+            arguments = json.loads(function["arguments"]) if name in self._tools else {}
+        except (ValueError, RecursionError):
+            return "error: the arguments are not JSON"
+        if refusal := self.refusal(name, arguments):
+            return f"error: {refusal}"
         try:
             return self._tools[name].run(**arguments)
         except ToolError as error:

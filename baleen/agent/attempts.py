@@ -1,0 +1,12 @@
+"""What several independent attempts at one task tell."""
+
+from math import comb
+
+
+def pass_at_k(attempts: int, solved: int, k: int) -> float:
+    """Chance that at least one of k attempts solves the task, unbiased: 1 - C(n-c, k) / C(n, k).
+
+    Needs k <= attempts. Source: Chen et al., "Evaluating large language models trained on code", 2021, equation 1.
+    """
+    assert 0 <= solved <= attempts and 0 < k <= attempts, f"{solved} of {attempts} attempts, k = {k}"
+    return 1.0 - comb(attempts - solved, k) / comb(attempts, k)

@@ -1,0 +1,126 @@
+"""The gate before a solution's sandbox: a solution may call tools and compute, and this is what that looks like.
+
+The gate gives an author an early, clear answer. It is not the wall: the wall is that the solution runs in a
+process without the database (`solution`).
+"""
+
+import ast
+from collections.abc import Collection, Iterator
+
+_BUILTINS_TEXT = (
+    "abs all any bool dict divmod enumerate float int len list max min range reversed round set sorted "
+    "str sum tuple zip"
+)
+BUILTINS = frozenset(_BUILTINS_TEXT.split())
+# Of lists, dictionaries, sets and strings. Not `format`: its text can name attributes.
+_METHODS_TEXT = (
+    "add append copy count endswith extend find get index insert isdigit items join keys lower pop remove "
+    "replace reverse rstrip setdefault sort split startswith strip title update upper values"
+)
+METHODS = frozenset(_METHODS_TEXT.split())
+MAX_TEXT = 20_000
+_STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.While, ast.If, ast.Return, ast.Expr) + (
+    ast.Break,
+    ast.Continue,
+    ast.Pass,
+    ast.Raise,
+)
+_EXPRESSIONS = (
+    (
+        ast.BoolOp,
+        ast.BinOp,
+        ast.UnaryOp,
+        ast.IfExp,
+        ast.Dict,
+        ast.Set,
+        ast.ListComp,
+        ast.SetComp,
+        ast.DictComp,
+    )
+    + (
+        ast.GeneratorExp,
+        ast.Compare,
+        ast.Call,
+        ast.FormattedValue,
+        ast.JoinedStr,
+        ast.Constant,
+        ast.Attribute,
+    )
+    + (ast.Subscript, ast.Starred, ast.Name, ast.List, ast.Tuple, ast.Slice)
+)
+
+
+class GateError(ValueError):
+    """What a solution contains and may not; the message names the line."""
+
+
+def check_solution(text: str, tools: Collection[str]) -> None:
+    """Whether `text` is one function `solution(tools, ...)` that only calls tools and computes. Raises GateError."""
+    if len(text) > MAX_TEXT:
+        raise GateError(f"the solution has {len(text)} characters, the limit is {MAX_TEXT}")
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise GateError(f"the solution is not Python: {error}") from None
+    if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
+        raise GateError("the solution must be one function and nothing else")
+    function = module.body[0]
+    names = [argument.arg for argument in function.args.args]
+    if function.name != "solution" or names[:1] != ["tools"]:
+        raise GateError("the function must be solution(tools)")
+    if function.decorator_list or function.args.defaults or function.args.kw_defaults:
+        raise GateError("the function may have neither decorators nor defaults")
+    for problem in _problems(function, frozenset(tools)):
+        raise GateError(problem)
+
+
+def _problems(function: ast.FunctionDef, tools: frozenset[str]) -> Iterator[str]:
+    allowed_attributes: set[int] = set()
+    annotations = {id(inner) for node in ast.walk(function) for inner in _annotation(node)}
+    for node in _walk(function.body):
+        if id(node) in annotations:
+            continue
+        if isinstance(node, ast.stmt) and not isinstance(node, _STATEMENTS):
+            yield f"line {node.lineno}: {type(node).__name__} is not allowed"
+        if isinstance(node, ast.expr) and not isinstance(node, _EXPRESSIONS):
+            yield f"line {node.lineno}: {type(node).__name__} is not allowed"
+        if isinstance(node, ast.Call):
+            allowed_attributes.add(id(node.func))
+            yield from _call_problems(node, tools)
+        if isinstance(node, ast.Attribute) and id(node) not in allowed_attributes:
+            yield f"line {node.lineno}: the attribute {node.attr} may not be read"
+        if isinstance(node, ast.Name):
+            if node.id.startswith("__"):
+                yield f"line {node.lineno}: the name {node.id} is not allowed"
+            if node.id == "tools" and not isinstance(node.ctx, ast.Load):
+                yield f"line {node.lineno}: tools may not be assigned"
+
+
+def _walk(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """All nodes, a call before its function."""
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop(0)
+        yield node
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def _annotation(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.AnnAssign):
+        yield from ast.walk(node.annotation)
+
+
+def _call_problems(node: ast.Call, tools: frozenset[str]) -> Iterator[str]:
+    where, called = f"line {node.lineno}", node.func
+    if isinstance(called, ast.Name):
+        if called.id not in BUILTINS:
+            yield f"{where}: {called.id}() may not be called"
+    elif not isinstance(called, ast.Attribute):
+        yield f"{where}: only tools, built-in functions and methods of containers may be called"
+    elif isinstance(called.value, ast.Name) and called.value.id == "tools":
+        if called.attr not in tools:
+            yield f"{where}: there is no tool {called.attr}"
+        if node.args or any(keyword.arg is None for keyword in node.keywords):
+            yield f"{where}: give the arguments of a tool by name"
+    elif called.attr not in METHODS:
+        yield f"{where}: the method {called.attr} may not be called"

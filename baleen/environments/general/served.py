@@ -1,0 +1,68 @@
+"""Tools that an author wrote in Python: they run beside the database in a sandboxed process, called over a pipe."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from baleen.environments.general.database import MAX_DATABASE
+from baleen.environments.general.process import ProcessEnded, Program
+from baleen.environments.toolbox import ToolError
+
+CALL_SECONDS = 5.0
+_START_SECONDS = 10.0
+
+
+class ServedTools:
+    """The tools of a Python module. The process is started by the first call; the state here is always whole."""
+
+    def __init__(self, schemas: Sequence[Mapping[str, Any]], text: str, data: bytes) -> None:
+        self.schemas = list(schemas)
+        self._text = text
+        self._data = data
+        self._program: Program | None = None
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        try:
+            program = self._started()
+            program.send({"tool": name, "arguments": dict(arguments)})
+            reply = program.receive(CALL_SECONDS)
+            if "database" in reply:
+                self._data = _decoded(reply["database"])
+        except ProcessEnded as error:
+            # The call did not happen: the next one starts from the state before it.
+            self.close()
+            raise ToolError(f"the tool failed: {error}") from None
+        if "error" in reply:
+            raise ToolError(str(reply["error"])[:500])
+        return reply.get("result")
+
+    def _started(self) -> Program:
+        if self._program is None:
+            self._program = Program("tool_server", {"tools_text": self._text})
+            ready = self._program.receive(_START_SECONDS)
+            if "failed" in ready:
+                raise ProcessEnded(str(ready["failed"]))
+            self._program.send(base64.b64encode(self._data).decode())
+        return self._program
+
+    def database(self) -> bytes:
+        return self._data
+
+    def restore(self, data: bytes) -> None:
+        self.close()
+        self._data = data
+
+    def close(self) -> None:
+        if self._program is not None:
+            self._program.close()
+            self._program = None
+
+
+def _decoded(text: object) -> bytes:
+    try:
+        data = base64.b64decode(str(text), validate=True)
+    except ValueError:
+        raise ProcessEnded("its database cannot be read") from None
+    if len(data) > MAX_DATABASE:
+        raise ProcessEnded(f"its database has grown to {len(data)} bytes, the limit is {MAX_DATABASE}")
+    return data

@@ -1,0 +1,92 @@
+"""Runs solution functions where they can reach nothing but tools: in a process of their own, in the sandbox.
+
+The database is in this process (tools that are data) or in the tool server's, never in the solution's: it has a pipe
+that carries a tool's name and arguments one way and a result the other.
+"""
+
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from baleen.environments.general.gate import check_solution
+from baleen.environments.general.process import ProcessEnded, Program
+from baleen.environments.general.tools import ToolSource, as_text
+from baleen.environments.toolbox import Tool, Toolbox, ToolError
+
+MAX_CALLS = 200
+SECONDS = 20.0
+
+
+class SolutionError(ValueError):
+    """A solution that the gate refuses, that fails, or that gives no answer; the message is for its author."""
+
+
+def run_solution(
+    text: str,
+    source: ToolSource,
+    parameters: Mapping[str, Any] | None = None,
+    offered: Collection[str] | None = None,
+    gate: bool = True,
+) -> str:
+    """The answer of `solution(tools, **parameters)` as text; what it did to the database is in `source`.
+
+    offered: the tools it may call, all if not given. gate: False only to test that the sandbox is the wall.
+    Raises SolutionError, SandboxUnavailable.
+    """
+    schemas = {s["name"]: s for s in source.schemas if offered is None or s["name"] in offered}
+    if gate:
+        try:
+            check_solution(text, schemas)
+        except ValueError as error:
+            raise SolutionError(str(error)) from None
+    check = Toolbox([Tool(s["name"], "", s["parameters"], _nothing) for s in schemas.values()])
+    with Program("solver", {"solution_text": text}) as program:
+        try:
+            program.send(dict(parameters or {}))
+            return _serve(program, source, check)
+        except ProcessEnded as error:
+            raise SolutionError(f"the solution failed: {error}") from None
+
+
+def _serve(program: Program, source: ToolSource, check: Toolbox) -> str:
+    ends = time.monotonic() + SECONDS
+    for _ in range(MAX_CALLS + 1):
+        line = program.receive(ends - time.monotonic())
+        if "tool" not in line:
+            break
+        program.send(_reply(line, source, check))
+    else:
+        raise SolutionError(f"the solution makes more than {MAX_CALLS} calls")
+    if "answer" not in line:
+        raise SolutionError(f"the solution failed: {str(line.get('failed'))[:500]}")
+    return answer_text(line["answer"])
+
+
+def _reply(line: Mapping[str, Any], source: ToolSource, check: Toolbox) -> dict[str, Any]:
+    name, arguments = line["tool"], line.get("arguments", {})
+    # Checked as a policy's calls are: a solution shows what a policy can do.
+    refusal = check.refusal(name, arguments)
+    if refusal:
+        return {"error": refusal}
+    try:
+        return {"result": source.call(name, arguments)}
+    except ToolError as error:
+        return {"error": str(error)}
+
+
+def answer_text(answer: Any) -> str:
+    """An answer as a policy would give it. Raises SolutionError for none, and for what is no short value."""
+    if answer is None or isinstance(answer, dict):
+        raise SolutionError(
+            f"the answer is {type(answer).__name__}; return a number, a text or a list of them"
+        )
+    if isinstance(answer, list):
+        return ", ".join(answer_text(item) for item in answer)
+    text = as_text(answer).strip()
+    if not text or len(text) > 500:
+        raise SolutionError(f"the answer has {len(text)} characters; it must have 1 to 500")
+    return text
+
+
+def _nothing(**_: Any) -> str:
+    return ""

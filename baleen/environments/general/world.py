@@ -1,0 +1,75 @@
+"""The world of general tasks: a database, the tools that are offered on it, and a check of what was left behind."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from baleen.chat import Message
+from baleen.environments.general.database import build
+from baleen.environments.general.served import ServedTools
+from baleen.environments.general.tools import SqlTool, SqlTools, ToolSource, toolbox_tools
+from baleen.environments.general.verification import Outcome, VerifierError, accepts, same_changes
+from baleen.environments.task import Task, ToolFailure
+from baleen.environments.toolbox import Toolbox
+from baleen.environments.world import answers
+
+
+def open_tools(environment: Mapping[str, Any]) -> ToolSource:
+    """The tools of an environment on a fresh database.
+
+    environment: `database` (the script), `tools` (rows of SqlTool, or, with `code`, schemas), `code` (a Python
+    module of the tools, or ""). Raises DatabaseError, and ValueError or TypeError for tools that are none.
+    """
+    data = build(environment["database"])
+    if environment["code"]:
+        return ServedTools(environment["tools"], environment["code"], data)
+    return SqlTools([SqlTool.from_row(row) for row in environment["tools"]], data)
+
+
+class GeneralWorld:
+    """An episode of a general task.
+
+    `task.data`: `environment` (see `open_tools`, and `ignored`, the columns that are free), `changes` (what the
+    database must differ by), `verification` (a function's text, or "": then the answer must be `task.answer`).
+    """
+
+    def __init__(self, task: Task, assets: Path | None = None) -> None:
+        """Raises TaskError. assets: not needed; a general task holds its whole world."""
+        self.task = task
+        self._environment: Mapping[str, Any] = task.data["environment"]
+        self._initial = build(self._environment["database"])
+        self._source = open_tools(self._environment)
+        schemas = [tool["function"] for message in task.messages for tool in message.get("tools") or ()]
+        self._toolbox = Toolbox(toolbox_tools(self._source, schemas))
+
+    def reset(self) -> list[Message]:
+        self._source.restore(self._initial)
+        return [dict(message) for message in self.task.messages]
+
+    def step(self, assistant: Message) -> list[Message]:
+        return self._toolbox.answer(assistant)
+
+    def score(self, final: Message) -> float:
+        """1.0 when database and answer are as they must be, else 0.0. Raises ToolFailure."""
+        content = final.get("content")
+        if final.get("role") != "assistant" or final.get("tool_calls") or not isinstance(content, str):
+            return 0.0
+        outcome = Outcome(self._source.database(), content.strip())
+        data = self.task.data
+        if not same_changes(self._initial, outcome, data["changes"], self._environment["ignored"]):
+            return 0.0
+        if not data["verification"]:
+            return float(answers(final, self.task.answer))
+        try:
+            return float(accepts(data["verification"], self._initial, [outcome])[0])
+        except VerifierError as error:
+            raise ToolFailure(str(error)) from None
+
+    def snapshot(self) -> bytes:
+        return self._source.database()
+
+    def restore(self, state: bytes) -> None:
+        self._source.restore(state)
+
+    def close(self) -> None:
+        self._source.close()
