@@ -14,11 +14,11 @@ from baleen.config import EngineConfig, ModelConfig, SamplingParams
 from baleen.config.stages import Evaluation
 from baleen.data.packing import Packed, first_rows, last_rows
 from baleen.engine import AsyncEngine, Engine
-from baleen.environments import Task
+from baleen.environments import Task, environment_for
 from baleen.evaluation.benchmark import Benchmark, run_benchmark
 from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
 from baleen.model.mla import MLA
-from baleen.rl import LIMITS
+from baleen.rl import LIMITS, World
 from baleen.train.heldout import heldout_loss, indexer_fit, with_attention, with_random_indexers
 from baleen.train.supervised import to_batch
 
@@ -66,7 +66,12 @@ def expert_load(model: Transformer, rows: Packed) -> list[list[float]]:
 
 
 def solve(
-    model: Transformer, tokenizer: Tokenizer, tasks: Sequence[Task], evaluation: Evaluation, mode: str
+    model: Transformer,
+    tokenizer: Tokenizer,
+    tasks: Sequence[Task],
+    evaluation: Evaluation,
+    mode: str,
+    world: World = environment_for,
 ) -> Benchmark:
     """Ask `tasks` once each. The same model and tasks give the same answers."""
     engine = Engine(model, EngineConfig(max_num_seqs=256, weights="float32"), tokenizer.eos_token_id)
@@ -79,7 +84,7 @@ def solve(
 
     async def play() -> Benchmark:
         policy = EnginePolicy(AsyncEngine(engine), tokenizer)
-        return await run_benchmark(policy, tokenizer, tasks, mode, params, LIMITS)
+        return await run_benchmark(policy, tokenizer, tasks, mode, params, LIMITS, world)
 
     return asyncio.run(play())
 

@@ -267,13 +267,19 @@ class Pipeline:
     def _export(self, name: str, model: Transformer) -> None:
         """Write what a finished stage leaves beside its checkpoint: a model to use, the cost of decoding with it."""
         path = self.folder.path
+        if name == "sft":  # what `baleen rl` may begin with
+            save_model(model, path / "model-sft")
+            self._copy_tokenizer("model-sft")
         if name == "mixed":
             save_model(model, path / "model")
             write_json(path / "cost.json", measure.decode_cost(model))
         if name == "speciale":
             save_model(model, path / "model-speciale")
-            for file in ("tokenizer.json", "tokenizer_config.json"):
-                shutil.copyfile(path / "model" / file, path / "model-speciale" / file)
+            self._copy_tokenizer("model-speciale")
+
+    def _copy_tokenizer(self, folder: str) -> None:
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(self.folder.path / "model" / file, self.folder.path / folder / file)
 
 
 def _is_sparse(stage: str) -> bool:

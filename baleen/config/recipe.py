@@ -11,15 +11,28 @@ from pydantic import BaseModel, ValidationError
 
 from baleen.config.errors import UsageError
 
+MAX_EXTENDS = 8
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_toml(path: Path, model: type[Model], overrides: Mapping[str, Any] | None = None) -> Model:
     """The `model` that the TOML file at `path` describes, after `overrides` (dotted key -> value).
 
+    `extends = "other.toml"`, beside it, takes what the file does not say from there, key by key, also within
+    the sections that are in both.
+
     Raises UsageError for a missing or malformed file, an unknown key, a wrong type and a value out of range;
     it names the file, the key and, for an unknown key, the nearest known one.
     """
+    values = _read(path)
+    for key, value in (overrides or {}).items():
+        _set(values, key, value)
+    return validate(values, model, str(path), overrides or {})
+
+
+def _read(path: Path, depth: int = 0) -> dict[str, Any]:
+    """The file's values over those of what it extends."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -30,9 +43,18 @@ def load_toml(path: Path, model: type[Model], overrides: Mapping[str, Any] | Non
         raise UsageError(f"{path} is not UTF-8 text; a recipe is a .toml file") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
-    for key, value in (overrides or {}).items():
-        _set(values, key, value)
-    return validate(values, model, str(path), overrides or {})
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if depth == MAX_EXTENDS:
+        raise UsageError(f"{path}: extends goes {MAX_EXTENDS} files deep; do two recipes extend each other?")
+    if not isinstance(base, str):
+        raise UsageError(f'{path}: extends = {base!r}; give the name of a recipe beside it, as "tiny.toml"')
+    merged = _read(path.parent / base, depth + 1)
+    for key, value in values.items():
+        section = merged.get(key)
+        merged[key] = section | value if isinstance(value, dict) and isinstance(section, dict) else value
+    return merged
 
 
 def validate(

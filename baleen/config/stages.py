@@ -39,7 +39,7 @@ class TaskShare(Strict):
 class RLStage(Strict):
     """GRPO with what keeps it stable, each part a switch (V3.2 report, sec. 3.1): specialists, mixed RL, Speciale."""
 
-    tasks: dict[str, TaskShare]
+    tasks: dict[str, TaskShare] = {}
     steps: int = Field(gt=0)
     prompts: int = Field(default=16, gt=0)  # a step
     group: int = Field(default=12, gt=1)  # rollouts of each prompt
@@ -100,8 +100,10 @@ class Evaluation(Strict):
     """Held-out tasks that every stage from SFT on is asked, sampled as in RL."""
 
     attempts: int = Field(gt=0)  # at each difficulty of each family
-    tasks: dict[str, tuple[int, ...]]
-    hard: dict[str, tuple[int, ...]]  # what Speciale is for: asked as well, but no part of a domain's score
+    tasks: dict[str, tuple[int, ...]] = {}
+    hard: dict[
+        str, tuple[int, ...]
+    ] = {}  # what Speciale is for: asked as well, but no part of a domain's score
     max_tokens: int = Field(default=128, gt=0)
     temperature: float = Field(default=1.0, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
@@ -130,3 +132,14 @@ class Recipe(Strict):
     distill: DistillStage
     mixed: RLStage
     speciale: RLStage
+
+
+class RLRun(Strict):
+    """One stage of reinforcement learning on a finished model, measured before and after (`baleen rl`)."""
+
+    seed: int = 0
+    model: str = ""  # folder
+    files: tuple[str, ...] = ()  # of synthesised tasks: those to train on and those held out
+    heldout: int = Field(default=256, gt=0)  # how many of the held-out tasks in `files` are asked
+    stage: RLStage
+    evaluation: Evaluation

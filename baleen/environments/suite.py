@@ -39,6 +39,8 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+GENERAL = "general"  # the family whose tasks come from many domains
+
 # domain -> (module, class) of the worlds that synthesised tasks are played in
 _WORLDS: dict[str, tuple[str, str]] = {
     "code": ("baleen.environments.code", "CodeWorld"),
@@ -62,8 +64,12 @@ def families_of(domain: Domain) -> list[str]:
 def sample_task(family: str, difficulty: int, rng: random.Random, split: Split) -> Task:
     """A random task; the same state of `rng` gives the same task. Raises TaskError.
 
-    Instances are drawn until one falls in the wanted split: about one draw for "train", eight for "heldout".
+    Instances are drawn until one falls in the wanted split: about one draw for "train", eight for "heldout". The
+    family "general" draws from the scripted environments: held out are whole domains.
     """
+    if family == GENERAL:
+        _require("split", split, SPLITS)
+        return _general_task(difficulty, rng, split)
     kind = family_of(family)
     _require(f"difficulty of {family}", difficulty, kind.difficulties)
     _require("split", split, SPLITS)
@@ -73,6 +79,12 @@ def sample_task(family: str, difficulty: int, rng: random.Random, split: Split) 
         data = kind.draw(difficulty, rng)
         if split_of(scope, kind.key(data)) == split:
             return _task(kind, difficulty, split, data)
+
+
+def _general_task(difficulty: int, rng: random.Random, split: Split) -> Task:
+    general = importlib.import_module(_WORLDS[GENERAL][0])
+    domains = general.TRAIN_DOMAINS if split == "train" else general.HELDOUT_DOMAINS
+    return general.sample_general_task(rng.choice(domains), difficulty, rng)
 
 
 def _task(kind: Family, difficulty: int, split: Split, data: dict[str, Any]) -> Task:
@@ -107,9 +119,14 @@ def demonstrate(task: Task, style: Style) -> list[Message]:
     """Assistant and tool messages of a whole episode, as a teacher of that style would write it.
 
     "full" writes every step, "short" only results and calls no tools, "direct" is chat mode: no reasoning.
-    All are right but "short" of `lookup`, where nothing better than a guess is possible. Raises TaskError.
+    General tasks have no "short". All are right but "short" of `lookup`, where nothing better than a guess is
+    possible. Raises TaskError.
     """
     _require("style", style, STYLES)
+    if task.domain == GENERAL:
+        if style == "short":
+            raise TaskError("style is 'short', which general tasks have none of; use full or direct")
+        return importlib.import_module(_WORLDS[GENERAL][0]).demonstrate(task, thoughts=style == "full")
     return family_of(task.family).demonstrate(task.data, style)
 
 

@@ -1,7 +1,7 @@
 """Play many tasks with one policy and tell how many it solved, how sure that is, and what it cost."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from baleen.agent import Generate, Limits, Trajectory, rollout_all
 from baleen.chat import Message, Tokenizer
 from baleen.config.engine import SamplingParams
-from baleen.environments import Task, environment_for
+from baleen.environments import Environment, Task, environment_for
 from baleen.evaluation.intervals import Interval, newcombe_paired, wilson
 from baleen.evaluation.prices import price_of
 
@@ -69,13 +69,14 @@ async def run_benchmark(
     thinking_mode: str,
     params: SamplingParams,
     limits: Limits,
+    world: Callable[[Task], Environment] = environment_for,
 ) -> Benchmark:
     """Play every task once, all at the same time: whoever is behind `generate` may batch them.
 
     With a seed in `params` the i-th task samples with seed + i: equal prompts do not share their luck.
     """
     tasks = tuple(tasks)
-    worlds = [environment_for(task) for task in tasks]
+    worlds = [world(task) for task in tasks]
     each = [_seeded(params, i) for i in range(len(tasks))]
     return Benchmark(
         tasks, tuple(await rollout_all(generate, tokenizer, worlds, thinking_mode, each, limits))

@@ -2,7 +2,7 @@
 
 from baleen.rl.advantage import group_advantages, penalised_rewards
 from baleen.rl.loss import Policies, grpo_loss, off_policy_sequence_mask, unbiased_kl
-from baleen.rl.rollout import PackedRollouts, Rollout, collect, pack_rollouts, rollouts_of
+from baleen.rl.rollout import PackedRollouts, Rollout, World, collect, pack_rollouts, rollouts_of
 from baleen.rl.trainer import LIMITS, play_groups, train_rl
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "PackedRollouts",
     "Policies",
     "Rollout",
+    "World",
     "collect",
     "group_advantages",
     "grpo_loss",

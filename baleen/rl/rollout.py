@@ -1,7 +1,7 @@
 """Rollouts as training data: played in groups, kept with all that a replay needs, packed into rows."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,10 @@ from baleen.agent import EnginePolicy, Limits, Trajectory, rollout_all
 from baleen.chat import Tokenizer
 from baleen.config import SamplingParams
 from baleen.engine import AsyncEngine, Engine
-from baleen.environments import Task, environment_for
+from baleen.environments import Environment, Task, environment_for
+
+World = Callable[[Task], Environment]
+"""Where a task is played."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,13 @@ def collect(
     params: Sequence[SamplingParams],
     thinking_mode: str,
     limits: Limits,
+    world: World = environment_for,
 ) -> list[Trajectory]:
     """Play each task once, all together; `params` one each. The same arguments give the same trajectories."""
 
     async def play() -> list[Trajectory]:
         policy = EnginePolicy(AsyncEngine(engine), tokenizer)
-        worlds = [environment_for(task) for task in tasks]
+        worlds = [world(task) for task in tasks]
         return await rollout_all(policy, tokenizer, worlds, thinking_mode, params, limits)
 
     return asyncio.run(play())

@@ -15,12 +15,12 @@ from baleen.chat import Tokenizer
 from baleen.config import EngineConfig, SamplingParams, UserError
 from baleen.config.stages import RLStage
 from baleen.engine import Engine
-from baleen.environments import Task
+from baleen.environments import Task, environment_for
 from baleen.model import Record, Transformer, can_pack, pack
 from baleen.rl.advantage import group_advantages, penalised_rewards
 from baleen.rl.exact import exact_log_probabilities, with_value
 from baleen.rl.loss import Policies, grpo_loss
-from baleen.rl.rollout import PackedRollouts, Rollout, collect, pack_rollouts, rollouts_of
+from baleen.rl.rollout import PackedRollouts, Rollout, World, collect, pack_rollouts, rollouts_of
 from baleen.train.optim import Optimisers
 from baleen.train.supervised import Surroundings, main_names, restore, save_if_due
 from baleen.train.workers import clip_gradients
@@ -36,6 +36,7 @@ def train_rl(
     tasks: Callable[[int], Sequence[Task]],
     around: Surroundings,
     seed: int,
+    world: World = environment_for,
 ) -> None:
     """Run a stage to its end, or from its newest checkpoint.
 
@@ -53,7 +54,7 @@ def train_rl(
     learner = _Learner(model, reference, stage, optimisers, around)
     for step in range(start, stage.steps):
         began = time.perf_counter()
-        groups = play_groups(model, tokenizer, stage, tasks(step), (seed, step))
+        groups = play_groups(model, tokenizer, stage, tasks(step), (seed, step), world)
         rollouts, scalars = weigh(groups, stage)
         sampled_in = time.perf_counter() - began
         scalars |= learner.learn(rollouts, step)
@@ -66,7 +67,12 @@ def train_rl(
 
 
 def play_groups(
-    model: Transformer, tokenizer: Tokenizer, stage: RLStage, tasks: Sequence[Task], key: tuple[object, ...]
+    model: Transformer,
+    tokenizer: Tokenizer,
+    stage: RLStage,
+    tasks: Sequence[Task],
+    key: tuple[object, ...],
+    world: World = environment_for,
 ) -> list[list[Trajectory]]:
     """`stage.group` trajectories of each task; the same key and weights give the same ones."""
     first = zlib.crc32(repr((stage.mode, *key)).encode()) << 20
@@ -79,7 +85,7 @@ def play_groups(
     ]
     config = EngineConfig(max_num_seqs=256, weights="float32", record_selection=stage.keep_selection)
     engine = Engine(model, config, tokenizer.eos_token_id)
-    played = collect(engine, tokenizer, repeated, params, stage.mode, LIMITS)
+    played = collect(engine, tokenizer, repeated, params, stage.mode, LIMITS, world)
     return [played[i : i + stage.group] for i in range(0, len(played), stage.group)]
 
 

@@ -63,7 +63,9 @@ def test_arguments_that_no_program_can_have(argument: str) -> None:
     """They come from a model as likely as not: its fault, and no reason to stop."""
     before = len(os.listdir("/proc/self/fd"))
     outcome = Sandbox().run(["sh", "-c", argument])
-    assert (outcome.returncode, outcome.ended) == (126, "exit") and outcome.stderr.startswith(b"cannot be run: ")
+    assert (outcome.returncode, outcome.ended) == (126, "exit") and outcome.stderr.startswith(
+        b"cannot be run: "
+    )
     assert len(os.listdir("/proc/self/fd")) == before
 
 
