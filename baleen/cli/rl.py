@@ -50,13 +50,14 @@ def main(argv: Sequence[str]) -> int:
     from baleen.cli.run_folder import RunFolder
 
     config = _config(options)
+    tasks = _Tasks(config)  # what cannot work is refused before anything is written
     stop = _Stop()
     stages = ["before", "train", "after"]
     with (
         RunFolder(options.out, config, seed=options.seed, threads=options.threads) as run,
         Progress(stages, weights={"train": 8}) as progress,
     ):
-        _run(config, run, progress, options.threads, stop)
+        _run(tasks, run, progress, options.threads, stop)
         return _tell(run, progress)
 
 
@@ -117,14 +118,14 @@ class _Tasks:
         return environment_for(task, self.assets.get(task.id))
 
 
-def _run(config: "RLRun", run: "RunFolder", progress: "Progress", threads: int, stop: "_Stop") -> None:
+def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, stop: "_Stop") -> None:
     from baleen.chat import Tokenizer
     from baleen.cli import measure
     from baleen.model import Transformer, load_model, save_model
     from baleen.rl import train_rl
     from baleen.train import Checkpoints, Interrupted, Surroundings, Workers
 
-    tasks, tokenizer = _Tasks(config), Tokenizer.from_pretrained(config.model)
+    config, tokenizer = tasks.config, Tokenizer.from_pretrained(tasks.config.model)
     model = load_model(config.model)
 
     def measured(name: str, model: Transformer) -> None:

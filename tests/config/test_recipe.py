@@ -111,3 +111,26 @@ def test_what_is_dumped_is_read_back(tmp_path_factory: pytest.TempPathFactory, r
 
 def test_flatten() -> None:
     assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
+
+
+def test_a_recipe_may_extend_another(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text("a = 1\n[section]\nkept = 2\nchanged = { x = 1, y = 2 }\n")
+    (tmp_path / "own.toml").write_text('extends = "base.toml"\nb = 3\n[section]\nchanged = { x = 9 }\n')
+
+    class Section(BaseModel):
+        kept: int
+        changed: dict[str, int]
+
+    class Whole(BaseModel):
+        a: int
+        b: int
+        section: Section
+
+    whole = load_toml(tmp_path / "own.toml", Whole)
+    assert whole.model_dump() == {"a": 1, "b": 3, "section": {"kept": 2, "changed": {"x": 9}}}
+    (tmp_path / "base.toml").write_text('extends = "own.toml"\n')
+    with pytest.raises(UsageError, match="extend each other"):
+        load_toml(tmp_path / "own.toml", Whole)
+    (tmp_path / "base.toml").write_text("extends = 5\n")
+    with pytest.raises(UsageError, match="extends = 5"):
+        load_toml(tmp_path / "own.toml", Whole)
