@@ -175,16 +175,15 @@ def _tell(run: "RunFolder", progress: "Progress") -> int:
     before, after = (_record(run, name) for name in ("before", "after"))
     then = {_kind(row): row for row in before["evals"]}
     for row in after["evals"]:
-        was = then[_kind(row)]
+        old = then[_kind(row)]
         progress.message(
-            f"  {row['domain']} {row['family']} {row['difficulty']}: {was['correct']} -> {row['correct']} "
-            f"of {row['n']}, {was['completion_tokens']:.0f} -> {row['completion_tokens']:.0f} tokens"
+            f"  {row['domain']} {row['family']} {row['difficulty']}: {old['correct']} -> {row['correct']} "
+            f"of {row['n']}, {old['completion_tokens']:.0f} -> {row['completion_tokens']:.0f} tokens"
         )
-    rise = newcombe_paired(*([a["correct"] for a in found["answers"]] for found in (after, before)))
-    n = len(after["answers"])
+    was, now = ([answer["correct"] for answer in found["answers"]] for found in (before, after))
+    rise, n = newcombe_paired(now, was), len(now)
     progress.message(
-        f"held-out accuracy {sum(a['correct'] for a in before['answers']) / n:.3f} -> "
-        f"{sum(a['correct'] for a in after['answers']) / n:.3f} (n = {n}), rise {rise.estimate:+.3f}, "
+        f"held-out accuracy {sum(was) / n:.3f} -> {sum(now) / n:.3f} (n = {n}), rise {rise.estimate:+.3f}, "
         f"95 % interval {rise.low:+.3f} to {rise.high:+.3f}"
     )
     progress.message(f"model: {run.path / 'model'}; try: baleen chat {run.path / 'model'}")
