@@ -12,20 +12,23 @@ from torch import Tensor, nn
 
 from baleen.model.cache import AttentionMetadata, Record
 from baleen.model.fp8 import FP8Linear
-from baleen.model.indexer import Float32Linear
-from baleen.model.mla import MLA, Projected
-from baleen.model.moe import MLP, Experts, Gate
+from baleen.model.mla import MLA
+from baleen.model.moe import MLP, Experts, MoE
 from baleen.model.transformer import Transformer
 from baleen.ops import cpu
 from baleen.ops.cpu import (
+    Norms,
     PackedWeight,
     WeightFormat,
     packed_experts,
+    packed_heads,
     packed_linear,
+    packed_route,
     rms_norm,
+    rotate_queries,
     select_slots,
-    sigmoid,
     sparse_attention,
+    write_latents,
 )
 
 
@@ -67,18 +70,6 @@ class PackedRMSNorm(nn.Module):
         return rms_norm(x, self.weight, self.eps)
 
 
-class PackedGate(nn.Module):
-    """Stands for the router."""
-
-    def __init__(self, gate: Gate):
-        super().__init__()
-        self.packed = PackedWeight.pack(gate.weight.unsqueeze(0), "float32")
-        self.e_score_correction_bias = gate.e_score_correction_bias
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return sigmoid(packed_linear(tokens, self.packed))
-
-
 class PackedExperts(nn.Module):
     """Stands for the routed experts."""
 
@@ -106,40 +97,113 @@ class PackedMLP(nn.Module):
         return packed_experts(tokens, alone, tokens.new_ones(len(tokens), 1), *self.parts).view_as(x)
 
 
-class PackedMLA(MLA):
-    """MLA in MQA mode over the paged cache, each query on its own: pieces of a prompt and decode steps agree."""
+class PackedMoE(nn.Module):
+    """Stands for a mixture of experts; the router stays float32."""
+
+    def __init__(self, source: MoE, form: WeightFormat):
+        super().__init__()
+        self.config, self.moe_idx = source.config, source.moe_idx
+        self.gate = PackedLinear(source.gate.weight, "float32")
+        self.bias = source.gate.e_score_correction_bias.float().contiguous()
+        self.experts = PackedExperts(source.experts, form)
+        self.shared_experts = PackedMLP(source.shared_experts, form)
+
+    def forward(self, x: Tensor, record: Record | None = None) -> Tensor:
+        config, tokens = self.config, x.flatten(0, 1)
+        recorded = record if self.moe_idx is not None else None
+        given = None
+        if recorded is not None and recorded.replay_experts is not None:
+            given = recorded.replay_experts[:, :, self.moe_idx].flatten(0, 1)
+        experts, gates = packed_route(
+            self.gate(tokens),
+            self.bias,
+            config.num_experts_per_tok,
+            config.n_group,
+            config.topk_group,
+            given=given,
+            normalise=config.norm_topk_prob,
+            factor=config.routed_scaling_factor,
+        )
+        if recorded is not None:
+            recorded.routed_experts.append(experts.view(*x.shape[:2], -1))
+        return self.experts(tokens, experts, gates).view_as(x) + self.shared_experts(x)
+
+
+class PackedMLA(nn.Module):
+    """Stands for MLA, in MQA mode over the paged cache: pieces of a prompt and decode steps agree to the bit.
+
+    Projections of one input are one matrix: `down` of the hidden states, `up` of the query latent.
+    """
 
     def __init__(self, source: MLA, form: WeightFormat):
-        nn.Module.__init__(self)  # the parts are the source's
-        self.config, self.layer_idx, self.softmax_scale = (
-            source.config,
-            source.layer_idx,
-            source.softmax_scale,
+        super().__init__()
+        self.config, self.layer_idx = source.config, source.layer_idx
+        config = source.config
+        indexer, heads = source.indexer, config.num_attention_heads
+        down = [source.q_a_proj.weight, source.kv_a_proj_with_mqa.weight]
+        up = [source.q_b_proj.weight]
+        key_weight = key_bias = torch.zeros(0)
+        self.head_weights = None
+        if indexer is not None:
+            down.append(indexer.wk.weight)
+            up.append(indexer.wq_b.weight)
+            key_weight, key_bias = (
+                indexer.k_norm.weight.detach().float(),
+                indexer.k_norm.bias.detach().float(),
+            )
+            self.head_weights = PackedLinear(indexer.weights_proj.weight, "float32")
+        self.down, self.up = PackedLinear(torch.cat(down), form), PackedLinear(torch.cat(up), form)
+        self.norms = Norms(
+            source.q_a_layernorm.weight.detach().float(),
+            source.kv_a_layernorm.weight.detach().float(),
+            key_weight,
+            key_bias,
+            config.rms_norm_eps,
+            indexer.k_norm.eps if indexer is not None else 0.0,
         )
-        for name, child in source.named_children():
-            if name == "kv_b_proj":
-                continue
-            self.add_module(name, _packed(child, form))
-        if source.indexer is None:
-            self.indexer = None
-        up = source.kv_b_proj.weight.unflatten(0, (self.config.num_attention_heads, -1))  # [H, nope + v, C]
-        w_k, w_v = up.split([self.config.qk_nope_head_dim, self.config.v_head_dim], dim=1)
-        self.absorbed_k = PackedWeight.pack(w_k.transpose(1, 2), form)
+        self.softmax_scale = source.softmax_scale
+        w_k, w_v = source.kv_b_proj.weight.unflatten(0, (heads, -1)).split(  # [H, nope + v, C]
+            [config.qk_nope_head_dim, config.v_head_dim], dim=1
+        )
+        self.absorbed_k = PackedWeight.pack(w_k.transpose(1, 2) * source.softmax_scale, form)
         self.absorbed_v = PackedWeight.pack(w_v, form)
+        self.o_proj = PackedLinear(source.o_proj.weight, form)
 
-    def attend(self, projected: Projected, meta: AttentionMetadata, record: Record | None) -> Tensor:
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, meta: AttentionMetadata, record: Record | None = None
+    ) -> Tensor:
         assert meta.paged is not None, "a packed model reads the paged cache"
+        config, cache = self.config, meta.paged.cache
+        kv, index_k = cache.kv[self.layer_idx], cache.index_k[self.layer_idx]
+        slots = meta.paged.slot_mapping.flatten()
+        c_q = write_latents(self.down(x).flatten(0, 1), cos, sin, self.norms, slots, kv, index_k)
+        up, heads, nope = self.up(c_q), config.num_attention_heads, config.qk_nope_head_dim
+        q = up.new_empty(len(up), heads, config.kv_lora_rank + config.qk_rope_head_dim)
+        index_q = up.new_empty(len(up), config.index_n_heads, config.index_key_dim)
+        rotate_queries(up, cos, sin, q, index_q, self.softmax_scale)
+        q_nope = up[:, : heads * config.qk_head_dim].unflatten(1, (heads, config.qk_head_dim))[..., :nope]
+        packed_heads(q_nope, self.absorbed_k, q[..., : config.kv_lora_rank])
+        shape = x.shape[:2]
+        chosen, counts = self._choose(x, index_q.unflatten(0, shape), meta, record)
+        out = sparse_attention(q.unflatten(0, shape), kv, chosen, counts, config.kv_lora_rank)
+        return self.o_proj(packed_linear(out, self.absorbed_v).flatten(2))
+
+    def _choose(
+        self, x: Tensor, index_q: Tensor, meta: AttentionMetadata, record: Record | None
+    ) -> tuple[Tensor, Tensor]:
+        """Slots that each token reads, int32 [B, S, K], and how many, int32 [B, S]."""
+        assert meta.paged is not None
         cache, context, positions = meta.paged.cache, meta.paged.context_slots, meta.positions
-        cache.write(self.layer_idx, meta.paged.slot_mapping, projected.latent, projected.keys)
-        length, k = context.shape[1], self.config.index_topk
+        length, config = context.shape[1], self.config
         replayed = record.replay_selected if record is not None else None
         if replayed is not None:
             read = replayed[:, :, self.layer_idx]
             chosen = context.gather(1, read.clamp(min=0).flatten(1)).view_as(read).int()
             counts = (read >= 0).sum(-1).clamp(min=1).int()
-        elif self.indexer is not None and self.config.sparse_attention and length > k:
-            q, weights = self.indexer.queries(projected.x, projected.c_q, projected.cos, projected.sin)
-            chosen, counts = select_slots(q, weights, cache.index_k[self.layer_idx], context, positions, k)
+        elif self.head_weights is not None and config.sparse_attention and length > config.index_topk:
+            weights = self.head_weights(x) * (config.index_n_heads * config.index_head_dim) ** -0.5
+            keys = cache.index_k[self.layer_idx]
+            chosen, counts = select_slots(index_q, weights, keys, context, positions, config.index_topk)
         else:
             chosen = context.int().unsqueeze(1).expand(-1, positions.shape[1], -1).contiguous()
             counts = (positions + 1).int()
@@ -148,23 +212,17 @@ class PackedMLA(MLA):
             position_of = torch.zeros(len(cache.selected), dtype=torch.int64)
             position_of[context] = torch.arange(length).expand_as(context)
             valid = torch.arange(chosen.shape[-1]) < counts.unsqueeze(-1)
-            cache.write_selection(
-                self.layer_idx, meta.paged.slot_mapping, position_of[chosen.long() * valid], valid
-            )
-        q = torch.cat((packed_linear(projected.q_nope, self.absorbed_k), projected.q_rope), dim=-1)
-        q = q * self.softmax_scale
-        out = sparse_attention(q, cache.kv[self.layer_idx], chosen, counts, self.config.kv_lora_rank)
-        return packed_linear(out, self.absorbed_v)
+            read = position_of[chosen.long() * valid]
+            cache.write_selection(self.layer_idx, meta.paged.slot_mapping, read, valid)
+        return chosen, counts
 
 
 def _packed(module: nn.Module, form: WeightFormat) -> nn.Module:
     """`module` with every product below it packed; what holds no matrix is shared with the original."""
     if isinstance(module, nn.Linear | FP8Linear):
-        return PackedLinear(module.weight, "float32" if isinstance(module, Float32Linear) else form)
-    if isinstance(module, Gate):
-        return PackedGate(module)
-    if isinstance(module, Experts):
-        return PackedExperts(module, form)
+        return PackedLinear(module.weight, form)
+    if isinstance(module, MoE):
+        return PackedMoE(module, form)
     if isinstance(module, MLP):
         return PackedMLP(module, form)
     if isinstance(module, MLA):

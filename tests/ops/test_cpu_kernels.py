@@ -3,17 +3,29 @@
 import pytest
 import torch
 
-from baleen.ops import expert_mlp, gathered_attention, index_scores, topk_positions
+from baleen.ops import (
+    expert_mlp,
+    gathered_attention,
+    index_scores,
+    rotate_half_split,
+    rotate_interleaved,
+    route,
+    topk_positions,
+)
 from baleen.ops.cpu import (
+    Norms,
     PackedWeight,
     build,
     kernels,
     packed_experts,
+    packed_heads,
     packed_linear,
+    packed_route,
     rms_norm,
+    rotate_queries,
     select_slots,
-    sigmoid,
     sparse_attention,
+    write_latents,
 )
 
 FORMS = ["float32", "bfloat16", "int8"]
@@ -153,11 +165,73 @@ def test_attention(random, rounded, heads, latent, rope, dtype):
     )
 
 
-def test_sigmoid(random):
-    x = torch.cat((random(50) * 10, torch.tensor([0.0, -200.0, 200.0])))
-    y = sigmoid(x.clone())
-    torch.testing.assert_close(y, torch.sigmoid(x), atol=1e-7, rtol=1e-6)
-    assert all(torch.equal(sigmoid(x[i : i + 1].clone())[0], y[i]) for i in range(len(x)))
+@pytest.mark.parametrize(("groups", "kept"), [(1, 1), (4, 2)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_route(random, groups, kept, ties):
+    logits, bias = random(40, 24) * 3, random(24) * 0.1
+    if ties:
+        logits, bias = logits.round(), bias * 0
+    scores = logits.sigmoid()
+    options = {"normalise": True, "factor": 2.5}
+    experts, gates = packed_route(logits.clone(), bias, 3, groups, kept, given=None, **options)
+    chosen = scores.gather(1, experts)
+    torch.testing.assert_close(gates, chosen / chosen.sum(-1, keepdim=True) * 2.5, atol=1e-6, rtol=1e-5)
+    if ties:
+        choice = [[(-float(s), e) for e, s in enumerate(row)] for row in scores] if groups == 1 else []
+        assert all(
+            sorted(row)[:3] == [(-float(scores[i, e]), e) for e in experts[i].tolist()]
+            for i, row in enumerate(choice)
+        )
+    else:
+        assert torch.equal(experts, route(scores, bias, 3, groups, kept))
+    for i in range(0, 40, 7):
+        row = slice(i, i + 1)
+        alone, own = packed_route(logits[row].clone(), bias, 3, groups, kept, given=None, **options)
+        again = packed_route(logits[row].clone(), bias, 3, groups, kept, given=experts[row], **options)
+        assert (
+            torch.equal(alone, experts[row]) and torch.equal(own, gates[row]) and torch.equal(again[1], own)
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dim", [0, 24])
+def test_latents_and_queries_are_normed_rotated_and_cached(random, dtype, dim):
+    tokens, q_rank, rank, rope, heads, nope, index_heads = 7, 40, 33, 8, 3, 5, 2 if dim else 0
+    cos, sin = torch.cos(random(tokens, rope // 2)), torch.sin(random(tokens, rope // 2))
+    norms = Norms(random(q_rank), random(rank), random(dim), random(dim), 1e-6, 1e-5)
+    slots = torch.tensor([9, 3, 4, 17, 1, 0, 12])
+    kv, index_k = torch.zeros(20, rank + rope, dtype=dtype), torch.zeros(20, dim, dtype=dtype)
+    down = random(tokens, q_rank + rank + rope + dim)
+    c_q = write_latents(down, cos, sin, norms, slots, kv, index_k)
+    q_a, c_kv, k_rope, key = down.split([q_rank, rank, rope, dim], 1)
+    close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.02, "rtol": 0.01}
+    torch.testing.assert_close(c_q, torch.nn.functional.rms_norm(q_a, (q_rank,), norms.q, 1e-6))
+    c_kv = torch.nn.functional.rms_norm(c_kv, (rank,), norms.kv, 1e-6)
+    expected = torch.cat((c_kv, rotate_interleaved(k_rope, cos, sin)), 1)
+    torch.testing.assert_close(kv[slots].float(), expected, **close)
+    if dim:
+        key = torch.nn.functional.layer_norm(key, (dim,), norms.key_weight, norms.key_bias, 1e-5)
+        key = torch.cat((rotate_half_split(key[:, :rope], cos, sin), key[:, rope:]), 1)
+        torch.testing.assert_close(index_k[slots].float(), key, **close)
+    up = random(tokens, heads * (nope + rope) + index_heads * dim)
+    q, index_q = torch.zeros(tokens, heads, rank + rope), torch.zeros(tokens, index_heads, dim)
+    rotate_queries(up, cos, sin, q, index_q, 0.3)
+    queries, index = up.split([heads * (nope + rope), index_heads * dim], 1)
+    queries = queries.unflatten(1, (heads, -1))[..., nope:]
+    torch.testing.assert_close(q[..., rank:], rotate_interleaved(queries, cos[:, None], sin[:, None]) * 0.3)
+    assert not q[..., :rank].any()
+    if dim:
+        index = index.unflatten(1, (index_heads, dim))
+        rotated = rotate_half_split(index[..., :rope], cos[:, None], sin[:, None])
+        torch.testing.assert_close(index_q, torch.cat((rotated, index[..., rope:]), -1))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_heads_are_read_and_written_where_they_lie(random, form):
+    weight, wide, out = PackedWeight.pack(random(3, 70, 40), form), random(5, 4, 50), torch.zeros(5, 3, 90)
+    packed_heads(wide[:, 1:, 5:45], weight, out[..., 10:80])
+    assert torch.equal(out[..., 10:80], packed_linear(wide[:, 1:, 5:45].contiguous(), weight))
+    assert not out[..., :10].any() and not out[..., 80:].any()
 
 
 @pytest.mark.parametrize("size", [1, 16, 40, 1024])

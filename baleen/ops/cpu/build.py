@@ -11,7 +11,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-SOURCES = ("linear.cpp", "sparse.cpp", "tiles.cpp", "sparse_tiles.cpp")
+SOURCES = ("linear.cpp", "sparse.cpp", "tiles.cpp", "sparse_tiles.cpp", "mla.cpp")
 HEADERS = ("vectors.h", "tiles.h", "experts.h", "sparse.h")
 COMPILERS = ("g++", "clang++", "c++")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-fvisibility=hidden")

@@ -1,6 +1,5 @@
 """The compiled kernels as functions of tensors. Each result depends on its own row alone, to the bit."""
 
-import ctypes
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -8,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from baleen.ops.cpu.binding import call, kernel
 from baleen.ops.cpu.build import library
 
 PANEL = 64  # output columns that are stored together
@@ -28,7 +28,7 @@ def available() -> bool:
 @cache
 def pairs() -> bool:
     """Whether this processor has tile registers for bfloat16 (Intel AMX) and this process may use them."""
-    return bool(_kernel("wants_pairs")())
+    return bool(kernel("wants_pairs")())
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,23 @@ def packed_linear(x: Tensor, weight: PackedWeight) -> Tensor:
     out = x.new_empty(*x.shape[:-1], outputs)
     rows = x.numel() // (inputs * groups)
     data, scale = weight._pointers()
-    _call(
+    call(
         "linear",
         *(x.data_ptr(), groups * inputs, inputs, data, scale, weight._type),
         *(out.data_ptr(), groups * outputs, outputs, groups, rows, inputs, outputs),
     )
     return out
+
+
+def packed_heads(x: Tensor, weight: PackedWeight, out: Tensor) -> None:
+    """out_g = W_g x_g of every head g: `x` [M, G, K] and `out` [M, G, N] float32, any strides but for the last axis."""
+    assert x.stride(2) == out.stride(2) == 1
+    data, scale = weight._pointers()
+    call(
+        "linear",
+        *(x.data_ptr(), x.stride(0), x.stride(1), data, scale, weight._type),
+        *(out.data_ptr(), out.stride(0), out.stride(1), x.shape[1], x.shape[0], x.shape[2], weight.outputs),
+    )
 
 
 def packed_experts(
@@ -114,7 +125,7 @@ def packed_experts(
     """The twin of `expert_mlp`: `x` [M, D] float32, `experts` [M, k] int64, `gates` [M, k] float32. Returns [M, D]."""
     x, experts, gates = x.contiguous(), experts.contiguous(), gates.contiguous()
     out = torch.empty_like(x)
-    _call(
+    call(
         "experts",
         *(x.data_ptr(), experts.data_ptr(), gates.data_ptr()),
         *gate_proj._pointers(),
@@ -123,23 +134,6 @@ def packed_experts(
         *(gate_proj._type, out.data_ptr(), *experts.shape, len(gate_proj.data), x.shape[1]),
         gate_proj.outputs,
     )
-    return out
-
-
-def sigmoid(x: Tensor) -> Tensor:
-    """`x` float32, contiguous, overwritten. PyTorch's own differs in the last bit between an array's body and tail."""
-    assert x.is_contiguous() and x.dtype == torch.float32
-    kernel = _kernel("sigmoid")
-    kernel(x.data_ptr(), x.numel())
-    return x
-
-
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """`x` [..., n] float32 over its root mean square, times `weight` [n]; PyTorch takes six operations for it."""
-    x = x.contiguous()
-    out = torch.empty_like(x)
-    size = x.shape[-1]
-    _kernel("rms_norm")(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.numel() // size, size, eps)
     return out
 
 
@@ -158,7 +152,7 @@ def select_slots(
     context_slots = context_slots.contiguous()
     chosen = torch.empty(batch, queries, k, dtype=torch.int32)
     counts = torch.empty(batch, queries, dtype=torch.int32)
-    _call(
+    call(
         "select_slots",
         *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), _pool_type(pool), context_slots.data_ptr()),
         *(positions.data_ptr(), chosen.data_ptr(), counts.data_ptr()),
@@ -175,7 +169,7 @@ def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, va
     q = q.contiguous()
     *rows, heads, width = q.shape
     out = q.new_empty(*rows, heads, value_dim)
-    _call(
+    call(
         "sparse_attention",
         *(
             q.data_ptr(),
@@ -192,30 +186,3 @@ def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, va
 
 def _pool_type(pool: Tensor) -> int:
     return (_PAIRED_TYPES if pool.dtype == torch.bfloat16 and pairs() else _TYPES)[pool.dtype]
-
-
-def _call(name: str, *arguments: int | None) -> None:
-    """Call a kernel: pointers and strides are 64 bits wide, sizes and types 32, the last is the number of threads."""
-    kernel = _kernel(name)
-    kernel(*arguments, torch.get_num_threads())
-
-
-_P, _L, _I = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
-_SIGNATURES = {
-    "wants_pairs": (),
-    "sigmoid": (_P, _L),
-    "rms_norm": (_P, _P, _P, _I, _I, ctypes.c_float),
-    "linear": (_P, _L, _L, _P, _P, _I, _P, _L, _L, *[_I] * 5),
-    "experts": (*[_P] * 9, _I, _P, *[_I] * 6),
-    "select_slots": (_P, _P, _P, _I, *[_P] * 4, *[_I] * 7),
-    "sparse_attention": (_P, _P, _I, *[_P] * 3, *[_I] * 6),
-}
-
-
-@cache
-def _kernel(name: str) -> Any:
-    compiled = library()
-    assert compiled is not None, "the kernels are not available; ask `available()` first"
-    kernel = getattr(compiled, name)
-    kernel.argtypes, kernel.restype = _SIGNATURES[name], _I if name == "wants_pairs" else None
-    return kernel

@@ -140,28 +140,3 @@ API int wants_pairs() {
   return 0;
 #endif
 }
-
-// x = 1 / (1 + e^-x): PyTorch's differs in the last bit between the body and the tail of an array.
-API void sigmoid(float* x, int64_t n) {
-  for (int64_t i = 0; i < n; i += L) {
-    vf v = {};
-    const int64_t bytes = 4 * (n - i < L ? n - i : L);
-    memcpy(&v, x + i, bytes);
-    v = 1.0f / (1.0f + exp_(-v));
-    memcpy(x + i, &v, bytes);
-  }
-}
-
-// y[m] = x[m] / sqrt(mean of x[m]^2 + eps) * weight, rows of n; the squares are summed in 16 lanes, then these in order.
-API void rms_norm(const float* x, const float* weight, float* y, int M, int n, float eps) {
-  for (int m = 0; m < M; ++m, x += n, y += n) {
-    vf lanes = {};
-    int i = 0;
-    for (; i + L <= n; i += L) lanes += load(x + i) * load(x + i);
-    float sum = 0;
-    for (int l = 0; l < L; ++l) sum += lanes[l];
-    for (; i < n; ++i) sum += x[i] * x[i];
-    const float inverse = 1.0f / __builtin_sqrtf(sum / n + eps);
-    for (i = 0; i < n; ++i) y[i] = x[i] * inverse * weight[i];
-  }
-}

@@ -1,0 +1,90 @@
+"""What stands between the projections of a layer, one call each: norms, rotations, cache writes, routing (mla.cpp).
+
+Each is the twin of several plain operations; each row's result depends on that row alone, to the bit.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from baleen.ops.cpu.binding import kernel
+
+# M tokens, H heads, C kv_lora_rank, R qk_rope_head_dim, J index heads, D index_head_dim, Q q_lora_rank
+
+
+class Norms(NamedTuple):
+    """Weights of a layer's norms, float32: of the query latent [Q], the latent [C], the index key [D] and its bias."""
+
+    q: Tensor
+    kv: Tensor
+    key_weight: Tensor
+    key_bias: Tensor
+    eps: float
+    key_eps: float
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """`x` [..., n] float32 over its root mean square, times `weight` [n]."""
+    x = x.contiguous()
+    out = torch.empty_like(x)
+    size = x.shape[-1]
+    kernel("rms_norm")(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.numel() // size, size, eps)
+    return out
+
+
+def write_latents(
+    down: Tensor, cos: Tensor, sin: Tensor, norms: Norms, slots: Tensor, kv: Tensor, index_k: Tensor
+) -> Tensor:
+    """Cache what the tokens leave, from `down` [M, Q + C + R + D]: query latent, latent, key to rotate, index key.
+
+    `cos`, `sin` [M, R/2]; `slots` [M]; `kv` [slots, C + R] and `index_k` [slots, D] of one type, float32 or bfloat16.
+    Returns the normed query latent [M, Q].
+    """
+    size, rank = len(norms.q), len(norms.kv)
+    c_q = down.new_empty(len(down), size)
+    kernel("write_latents")(
+        *(tensor.data_ptr() for tensor in (down, cos, sin, *norms[:4], slots, kv, index_k)),
+        *(int(kv.dtype == torch.bfloat16), c_q.data_ptr(), len(down), size, rank, kv.shape[1] - rank),
+        *(index_k.shape[1], norms.eps, norms.key_eps),
+    )
+    return c_q
+
+
+def rotate_queries(up: Tensor, cos: Tensor, sin: Tensor, q: Tensor, index_q: Tensor, scale: float) -> None:
+    """Rotate what `up` [M, H (nope + R) + J D] holds, the queries and the index queries of a token.
+
+    Heads' parts go, times `scale`, to `q` [M, H, C + R] behind its C columns; index queries to `index_q` [M, J, D].
+    """
+    count, heads, width = q.shape
+    index_heads, dim = index_q.shape[1:]
+    rope = 2 * cos.shape[-1]
+    nope = (up.shape[1] - index_heads * dim) // heads - rope
+    kernel("rotate_queries")(
+        *(tensor.data_ptr() for tensor in (up, cos, sin, q, index_q)),
+        *(count, heads, nope, rope, width - rope, index_heads, dim, scale),
+    )
+
+
+def packed_route(
+    logits: Tensor,
+    bias: Tensor,
+    k: int,
+    n_group: int,
+    topk_group: int,
+    *,
+    given: Tensor | None,
+    normalise: bool,
+    factor: float,
+) -> tuple[Tensor, Tensor]:
+    """The twin of `route` from `logits` [M, E], which it overwrites; `given` [M, k] experts are taken as they are.
+
+    Returns experts [M, k] int64 and gates [M, k]: their sigmoids, over their sum if `normalise`, times `factor`.
+    """
+    experts = torch.empty(len(logits), k, dtype=torch.int64) if given is None else given.contiguous()
+    gates = logits.new_empty(len(logits), k)
+    kernel("route")(
+        *(tensor.data_ptr() for tensor in (logits, bias, experts, gates)),
+        *(*logits.shape, k, n_group, topk_group, int(given is not None), int(normalise), factor),
+    )
+    return experts, gates
