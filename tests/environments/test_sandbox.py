@@ -110,7 +110,12 @@ def test_a_long_lived_program() -> None:
 def test_a_long_lived_program_outlives_the_thread_that_started_it() -> None:
     """The kernel's "die with the parent" means a thread."""
     started = []
-    thread = threading.Thread(target=lambda: started.append(Sandbox().start(["cat"])))
+
+    def start() -> None:
+        started.append(Sandbox().start(["sh", "-c", "echo ready; exec cat"]))
+        started[0].stdout.readline()
+
+    thread = threading.Thread(target=start)
     thread.start()
     thread.join()
     time.sleep(0.2)
@@ -269,8 +274,8 @@ def test_kernels_and_tools_that_will_not_do(tool: str, says: str, told: tuple[st
             "command.seccomp_filter = lambda unix: struct.pack('<HBBI', 6, 0, 0, 0x7fff0000)",
             "the system call filter",
         ),
-        ("command._PRELUDE = command._PRELUDE.replace('\"$1\"', 'size=1m', 1)", "the number of files"),
-        ("command._PRELUDE = command._PRELUDE.replace('\"$1\"', 'nr_inodes=19', 1)", "the size of /tmp"),
+        ("command._INIT = command._INIT.replace('\"$1\"', 'size=1m', 1)", "the number of files"),
+        ("command._INIT = command._INIT.replace('\"$1\"', 'nr_inodes=19', 1)", "the size of /tmp"),
         ("command._system_view = lambda: view() + ['--ro-bind', '/', '/host']", None),
     ],
 )

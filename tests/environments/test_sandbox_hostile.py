@@ -470,6 +470,35 @@ def test_the_whole_tree_ends_with_us(tmp_path: Path) -> None:
         assert_all_dead(work)
 
 
+def running(marker: str) -> int:
+    """How many processes of this machine have the marker in their command line."""
+    count = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            count += marker.encode() in path.read_bytes()
+        except OSError:
+            continue
+    return count
+
+
+def test_it_ends_with_us_at_any_moment() -> None:
+    """Between its start and its asking to die with us, our death must not leave it alone in the world."""
+    sandbox, marker = Sandbox(), f"97{os.getpid()}"
+    for n in range(20):
+        pid = os.fork()
+        if pid == 0:
+            sandbox.start(["sleep", marker])
+            time.sleep(60)
+        # Fast at first, when the most happens; 40 ms is past the start.
+        time.sleep(0.002 * n)
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    deadline = time.monotonic() + 5
+    while running(marker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert running(marker) == 0
+
+
 def test_two_sandboxes_do_not_starve_each_other() -> None:
     """The process limit is each sandbox's own, though they share a uid: all can be full at the same time."""
     fill = "n = 0\ntry:\n    while True:\n        if os.fork() == 0: time.sleep(60)\n        n += 1\n"
