@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from baleen.agent import ChatPlayer, ContextManagement, Limits, Player, ScriptedModel, TokenPlayer
+from baleen.agent import ChatPlayer, ContextManagement, Limits, Player, TokenPlayer
 from baleen.agent.cost import CostMeter
 from baleen.agent.records import NAME, Episode
 from baleen.agent.runner import Attempt, play_many
@@ -20,9 +20,10 @@ from baleen.cli.clean_stop import CleanStop
 from baleen.cli.loading import ComputeOptions
 from baleen.cli.model_options import ModelOptions
 from baleen.cli.progress import Progress
+from baleen.cli.scripted import scripted_model
 from baleen.config import SamplingParams, UsageError, UserError
 from baleen.config.line_file import LineFile
-from baleen.environments import Task, TaskError, environment_for, scripted_solution
+from baleen.environments import Task, environment_for
 from baleen.synthesis import read_tasks
 
 SCRIPTED = "scripted"
@@ -221,10 +222,7 @@ class _Policy:
         if self._endpoint is not None:
             return ChatPlayer(self._endpoint, options.max_answer_tokens, options.temperature, seed)
         if self._loaded is None:
-            try:
-                return ChatPlayer(ScriptedModel(scripted_solution(attempt.task, self._assets)))
-            except TaskError as error:
-                raise UserError(f"--policy scripted: {error}") from error
+            return ChatPlayer(scripted_model(attempt.task, self._assets))
         from baleen.agent import EnginePolicy
 
         temperature = 1.0 if options.temperature is None else options.temperature
