@@ -22,6 +22,7 @@ TRACEBACK_LINES = 12
 GRACE = 3.0  # seconds that an interrupted cell has to end
 _LOOK = 0.25  # seconds between two looks at whether the kernel still runs
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_KERNEL = "--kernel"
 _KERNEL_OPTIONS = (
     "--HistoryManager.enabled=False",
     "--InteractiveShell.colors=NoColor",
@@ -71,7 +72,10 @@ class Driver:
         from jupyter_client.manager import KernelManager
 
         self._manager = KernelManager(transport="ipc", ip="/tmp/.kernel")
-        self._manager.start_kernel(extra_arguments=list(_KERNEL_OPTIONS))
+        spec = self._manager.kernel_spec
+        assert spec is not None
+        spec.argv = [sys.executable, __file__, _KERNEL, "-f", "{connection_file}", *_KERNEL_OPTIONS]
+        self._manager.start_kernel()
         self._client = self._manager.blocking_client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=60)
@@ -130,8 +134,26 @@ def _say(out: TextIO, reply: dict[str, str]) -> None:
     out.flush()
 
 
+def run_kernel(argv: list[str]) -> None:
+    """Be the kernel, one that opens no TCP socket: the sandbox allows none, and libzmq would abort the process.
+
+    ipykernel uses it for what forked children print to `sys.stdout`; what they write to descriptor 1 is shown.
+    """
+    from ipykernel import kernelapp
+
+    class IOPubThread(kernelapp.IOPubThread):
+        def __init__(self, socket: Any, pipe: bool = False, session: Any = False) -> None:
+            super().__init__(socket, pipe=False, session=session)
+
+    kernelapp.IOPubThread = IOPubThread
+    kernelapp.launch_new_instance(argv)
+
+
 if __name__ == "__main__":
-    # The kernel must not inherit the pipes: what it prints past Jupyter would mix with the replies.
+    if sys.argv[1:2] == [_KERNEL]:
+        run_kernel(sys.argv[2:])
+        sys.exit()
+    # The kernel must not inherit the pipe: what it prints past Jupyter would mix with the replies.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     os.makedirs("/tmp/work", exist_ok=True)

@@ -77,13 +77,9 @@ class Kernel:
         if self._process is None:
             self._start()
         assert self._process is not None
-        request = json.dumps({"code": code, "seconds": seconds}).encode() + b"\n"
-        try:
-            self._process.stdin.write(request)
-            self._process.stdin.flush()
-            reply = self._read(time.monotonic() + seconds + driver.GRACE + _SPARE_SECONDS)
-        except BrokenPipeError:
-            reply = None
+        deadline = time.monotonic() + seconds + driver.GRACE + _SPARE_SECONDS
+        sent = self._send(json.dumps({"code": code, "seconds": seconds}).encode() + b"\n", deadline)
+        reply = self._read(deadline) if sent else None
         status = _STATUSES.get(str(reply.get("status"))) if reply else None
         if status is None or status == "lost":
             self.close()
@@ -101,21 +97,31 @@ class Kernel:
         self._process = self._sandbox.start([sys.executable, "/run/driver.py"])
         reply = self._read(time.monotonic() + _START_SECONDS)
         if reply is None or reply.get("status") != "ready":
+            process = self._process
             self.close()
-            raise ToolFailure(f"the Jupyter kernel did not start; is it installed? {_REMEDY}")
+            last = process.errors.decode(errors="replace").strip().splitlines()[-1:]
+            raise ToolFailure(f"the Jupyter kernel did not start ({''.join(last)[:300]}); is it there? {_REMEDY}")
+
+    def _send(self, data: bytes, deadline: float) -> bool:
+        """Whether all of it was taken: a cell can stop the driver, and a full pipe must not stop us."""
+        assert self._process is not None
+        pipe = self._process.stdin.fileno()
+        os.set_blocking(pipe, False)
+        while data:
+            if not _ready(pipe, select.POLLOUT, deadline):
+                return False
+            try:
+                data = data[os.write(pipe, data[: select.PIPE_BUF]) :]
+            except BrokenPipeError:
+                return False
+        return True
 
     def _read(self, deadline: float) -> dict[str, Any] | None:
         """The driver's next line; None when there is none in time, or it is not what the driver writes."""
         assert self._process is not None
         pipe = self._process.stdout.fileno()
         while b"\n" not in self._unread:
-            left = deadline - time.monotonic()
-            if left <= 0 or len(self._unread) > _LINE_BYTES:
-                return None
-            # poll, not select: with many kernels a descriptor may lie above 1024.
-            poller = select.poll()
-            poller.register(pipe, select.POLLIN)
-            if not poller.poll(1000 * left):
+            if len(self._unread) > _LINE_BYTES or not _ready(pipe, select.POLLIN, deadline):
                 return None
             piece = os.read(pipe, 1 << 16)
             if not piece:
@@ -127,6 +133,13 @@ class Kernel:
         except (ValueError, RecursionError):
             return None
         return reply if isinstance(reply, dict) else None
+
+
+def _ready(pipe: int, event: int, deadline: float) -> bool:
+    """Wait until the pipe can be used, or has ended. Not select: with many kernels its number may be above 1024."""
+    poller = select.poll()
+    poller.register(pipe, event)
+    return bool(poller.poll(1000 * max(0.0, deadline - time.monotonic())))
 
 
 def _runtime() -> list[Mount]:

@@ -138,14 +138,11 @@ def _turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
 _TRIANGLES = """
 from itertools import combinations
 
-print(sum(
-    1 for (a, b), (c, d), (e, f) in combinations(points, 3)
-    if (a * a + b * b, 0) and sorted((
-        (a - c) ** 2 + (b - d) ** 2, (c - e) ** 2 + (d - f) ** 2, (a - e) ** 2 + (b - f) ** 2
-    ))[2] == sum(sorted((
-        (a - c) ** 2 + (b - d) ** 2, (c - e) ** 2 + (d - f) ** 2, (a - e) ** 2 + (b - f) ** 2
-    ))[:2])
-))
+count = 0
+for (a, b), (c, d), (e, f) in combinations(points, 3):
+    x, y, z = sorted(((a - c) ** 2 + (b - d) ** 2, (c - e) ** 2 + (d - f) ** 2, (a - e) ** 2 + (b - f) ** 2))
+    count += x + y == z
+print(count)
 """
 
 
@@ -196,7 +193,7 @@ def _root(difficulty: int, rng: random.Random) -> Problem:
         f"What is the positive solution of {terms} = {-coefficients[0]}? Give at least 6 digits after the decimal point."
     )
     values = {"coefficients": coefficients, "high": high}
-    return Problem(question, f"{round(left, 8).__float__():.8f}", program(values, _ROOT), tolerance="0.000001")
+    return Problem(question, f"{float(left):.8f}", program(values, _ROOT), tolerance="0.000001")
 
 
 _TABLES = """

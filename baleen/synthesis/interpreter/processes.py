@@ -185,7 +185,6 @@ def _robot(difficulty: int, rng: random.Random) -> Problem:
     for _ in range(4 + 3 * difficulty):
         moves += [rng.choice("LR"), str(rng.randrange(1, 6 + 3 * difficulty))]
     rounds = rng.randrange(2, 4) + 2 * difficulty
-    # Segments as ranges on rows and columns, counted once at the end.
     x = y = 0
     dx, dy = 0, 1
     cells = {(0, 0)}
