@@ -2,6 +2,6 @@
 
 from baleen.environments.interpreter.answers import final_answer, number, same
 from baleen.environments.interpreter.kernel import Cell, Kernel
-from baleen.environments.interpreter.world import SYSTEM_MESSAGE, InterpreterWorld
+from baleen.environments.interpreter.world import SYSTEM_MESSAGE, InterpreterWorld, score_of
 
-__all__ = ["SYSTEM_MESSAGE", "Cell", "InterpreterWorld", "Kernel", "final_answer", "number", "same"]
+__all__ = ["SYSTEM_MESSAGE", "Cell", "InterpreterWorld", "Kernel", "final_answer", "number", "same", "score_of"]

@@ -56,11 +56,7 @@ class InterpreterWorld:
         return self._toolbox.answer(assistant)
 
     def score(self, final: Message) -> float:
-        content = final.get("content")
-        if final.get("role") != "assistant" or final.get("tool_calls") or not isinstance(content, str):
-            return 0.0
-        tolerance = str(self.task.data.get("tolerance", "0"))
-        return float(same(final_answer(content), self.task.answer, tolerance))
+        return score_of(self.task, final)
 
     def snapshot(self) -> bytes:
         """The cells that led here. A kernel's memory cannot be copied: `restore` runs them again.
@@ -95,3 +91,11 @@ class InterpreterWorld:
         else:
             return text or "(no output)"
         return f"{text}\n{note}" if text else note
+
+
+def score_of(task: Task, final: Message) -> float:
+    """1.0 if the final assistant message gives the task's answer, else 0.0; runs nothing."""
+    content = final.get("content")
+    if final.get("role") != "assistant" or final.get("tool_calls") or not isinstance(content, str):
+        return 0.0
+    return float(same(final_answer(content), task.answer, str(task.data.get("tolerance", "0"))))
