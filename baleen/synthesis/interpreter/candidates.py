@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baleen.config.errors import UserError
-from baleen.environments.interpreter import final_answer
+from baleen.environments.interpreter import final_answer, same
 from baleen.synthesis.interpreter import counting, graphs, measures, numbers, processes
 from baleen.synthesis.interpreter.family import Family, Problem
 from baleen.synthesis.pipeline import Candidate
@@ -61,7 +61,7 @@ def questions(path: Path) -> Iterator[Candidate[Draft]]:
             if not line.strip():
                 continue
             question, answer = _fields(path, number, line)
-            problem = Problem(question, final_answer(answer), _worked(answer))
+            problem = Problem(question, final_answer(answer), _worked(answer, final_answer(answer)))
             yield Candidate(
                 f"{path.stem}-{number:06d}", path.stem, Draft(path.stem, 1, problem, question in asked)
             )
@@ -81,12 +81,12 @@ def _fields(path: Path, number: int, line: str) -> tuple[str, str]:
     return question.strip(), answer
 
 
-def _worked(answer: str) -> str:
-    """A program that prints the value of the last worked step; "" where there is none that can be computed."""
-    steps = _STEP.findall(answer)
+def _worked(text: str, answer: str) -> str:
+    """A program that computes the last worked step said to give the answer; "" where there is none to compute."""
+    steps = [expression for expression, claimed in _STEP.findall(text) if same(claimed, answer)]
     if not steps:
         return ""
-    expression = _LITERAL.sub(lambda literal: f"Fraction('{literal.group()}')", steps[-1][0].strip())
+    expression = _LITERAL.sub(lambda literal: f"Fraction('{literal.group()}')", steps[-1].strip())
     return f"from fractions import Fraction\nprint({expression})\n" if _is_arithmetic(expression) else ""
 
 
@@ -95,9 +95,17 @@ def _is_arithmetic(expression: str) -> bool:
         tree = ast.parse(expression, mode="eval")
     except (SyntaxError, ValueError, RecursionError):
         return False
-    allowed = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Call, ast.Constant)
+    allowed = (
+        ast.Expression,
+        ast.BinOp,
+        ast.UnaryOp,
+        ast.operator,
+        ast.unaryop,
+        ast.Call,
+        ast.Constant,
+        ast.expr_context,
+    )
     return all(
-        isinstance(node, allowed | (ast.expr_context,)) or (isinstance(node, ast.Name) and node.id == "Fraction")
+        isinstance(node, allowed) or (isinstance(node, ast.Name) and node.id == "Fraction")
         for node in ast.walk(tree)
     )
-
