@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from baleen.environments.sandbox.command import SANDBOX_ID
+from baleen.environments.sandbox.command import SANDBOX_ID, drops_uid
 from baleen.environments.sandbox.limits import MountError
 
 
 def hand_over(path: Path) -> None:
-    """Give a folder (or file) and all in it to the sandbox's uid. Does nothing when we are not root.
+    """Give a folder (or file) and all in it to the sandbox's uid. Does nothing unless we are root.
 
     Follows no links, so that a program at work in the folder cannot have other files given to it.
     """
-    if os.geteuid() != 0:
+    if not drops_uid():
         return
     os.chown(path, SANDBOX_ID, SANDBOX_ID, follow_symlinks=False)
     if not path.is_dir() or path.is_symlink():
