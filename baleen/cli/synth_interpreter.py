@@ -42,7 +42,15 @@ class InterpreterOptions(SynthOptions):
 def main(argv: Sequence[str]) -> int:
     """Run the command. Raises UserError, ToolFailure, OSError."""
     options = tyro.cli(InterpreterOptions, args=list(argv), prog="baleen synth interpreter")
-    from baleen.synthesis.interpreter import DIFFICULTIES, FAMILIES, Judge, Kernels, Solver, generated, questions
+    from baleen.synthesis.interpreter import (
+        DIFFICULTIES,
+        FAMILIES,
+        Judge,
+        Kernels,
+        Solver,
+        generated,
+        questions,
+    )
 
     for name in options.families:
         if name not in FAMILIES:

@@ -2,6 +2,16 @@
 
 from baleen.environments.interpreter.answers import final_answer, number, same
 from baleen.environments.interpreter.kernel import Cell, Kernel
-from baleen.environments.interpreter.world import SYSTEM_MESSAGE, InterpreterWorld, score_of
+from baleen.environments.interpreter.world import SYSTEM_MESSAGE, InterpreterWorld, demonstrate, score_of
 
-__all__ = ["SYSTEM_MESSAGE", "Cell", "InterpreterWorld", "Kernel", "final_answer", "number", "same", "score_of"]
+__all__ = [
+    "SYSTEM_MESSAGE",
+    "Cell",
+    "InterpreterWorld",
+    "Kernel",
+    "demonstrate",
+    "final_answer",
+    "number",
+    "same",
+    "score_of",
+]

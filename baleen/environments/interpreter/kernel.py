@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from baleen.environments.interpreter import driver
-from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits, SandboxProcess
+from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits, SandboxProcess, python_mounts
 from baleen.environments.task import ToolFailure
 
 Status = Literal["ok", "error", "interrupted", "lost"]
@@ -54,7 +54,7 @@ class Kernel:
         """Raises SandboxUnavailable where this machine cannot have one."""
         script = Path(driver.__file__)
         self._sandbox = Sandbox(
-            mounts=[*_runtime(), Mount(script, "/run/driver.py")],
+            mounts=[*python_mounts(), Mount(script, "/run/driver.py")],
             limits=limits,
             env={"HOME": "/tmp", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg"},
             unix_sockets=True,
@@ -100,7 +100,9 @@ class Kernel:
             process = self._process
             self.close()
             last = process.errors.decode(errors="replace").strip().splitlines()[-1:]
-            raise ToolFailure(f"the Jupyter kernel did not start ({''.join(last)[:300]}); is it there? {_REMEDY}")
+            raise ToolFailure(
+                f"the Jupyter kernel did not start ({''.join(last)[:300]}); is it there? {_REMEDY}"
+            )
 
     def _send(self, data: bytes, deadline: float) -> bool:
         """Whether all of it was taken: a cell can stop the driver, and a full pipe must not stop us."""
@@ -140,9 +142,3 @@ def _ready(pipe: int, event: int, deadline: float) -> bool:
     poller = select.poll()
     poller.register(pipe, event)
     return bool(poller.poll(1000 * max(0.0, deadline - time.monotonic())))
-
-
-def _runtime() -> list[Mount]:
-    """The running Python and the packages beside it, at the paths where they look for each other."""
-    prefixes = {Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()}
-    return [Mount(p, str(p)) for p in sorted(prefixes) if not p.is_relative_to("/usr")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from baleen.chat import Message
 from baleen.environments.interpreter.answers import final_answer, same
 from baleen.environments.interpreter.kernel import Kernel
-from baleen.environments.task import Task
+from baleen.environments.task import Task, answer_message, call_message, result_message
 from baleen.environments.toolbox import Tool, Toolbox, ToolError, parameters
 
 CELL_SECONDS = 20.0
@@ -99,3 +99,14 @@ def score_of(task: Task, final: Message) -> float:
     if final.get("role") != "assistant" or final.get("tool_calls") or not isinstance(content, str):
         return 0.0
     return float(same(final_answer(content), task.answer, str(task.data.get("tolerance", "0"))))
+
+
+def demonstrate(task: Task, assets: Path | None = None) -> list[Message]:
+    """The messages of an episode that runs the program which the task carries, if any, and gives its answer."""
+    program = str(task.data.get("program", ""))
+    answer = answer_message(f"#### {task.answer}")
+    return (
+        [call_message("python", {"code": program}), result_message(task.answer), answer]
+        if program
+        else [answer]
+    )

@@ -43,7 +43,9 @@ def generated(
         for difficulty in difficulties:
             for name in names:
                 # Strings seed alike in every process, unlike hashes of tuples.
-                problem = FAMILIES[name].draw(difficulty, random.Random(f"{seed}/{name}/{difficulty}/{index}"))
+                problem = FAMILIES[name].draw(
+                    difficulty, random.Random(f"{seed}/{name}/{difficulty}/{index}")
+                )
                 draft = Draft(name, difficulty, problem, problem.question in asked)
                 asked.add(problem.question)
                 yield Candidate(f"{name}-{difficulty}-{index:05d}", name, draft)

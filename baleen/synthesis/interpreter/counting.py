@@ -18,7 +18,10 @@ print(ways[h][w])
 
 
 def _lattice_paths(difficulty: int, rng: random.Random) -> Problem:
-    w, h = rng.randrange(3 + 3 * difficulty, 6 + 4 * difficulty), rng.randrange(3 + 3 * difficulty, 6 + 4 * difficulty)
+    w, h = (
+        rng.randrange(3 + 3 * difficulty, 6 + 4 * difficulty),
+        rng.randrange(3 + 3 * difficulty, 6 + 4 * difficulty),
+    )
     inner = [(x, y) for x in range(w + 1) for y in range(h + 1) if 0 < x + y < w + h]
     blocked = sorted(rng.sample(inner, 2 + 2 * difficulty))
     # Paths to each blocked point that touch no earlier one; the end counts as one more.

@@ -88,9 +88,7 @@ def _maximum_flow(difficulty: int, rng: random.Random) -> Problem:
     return Problem(question, str(flow), program({"pipes": pipes, "source": source, "sink": sink}, _CUT))
 
 
-def _path_with_room(
-    room: dict[tuple[str, str], int], source: str, sink: str
-) -> list[tuple[str, str]] | None:
+def _path_with_room(room: dict[tuple[str, str], int], source: str, sink: str) -> list[tuple[str, str]] | None:
     came: dict[str, str] = {source: ""}
     queue = [source]
     for at in queue:
@@ -189,8 +187,8 @@ def _knapsack(difficulty: int, rng: random.Random) -> Problem:
             best[room] = max(best[room], best[room - weight] + value)
     text = listed(items)
     question = (
-        f"Parcels, each as (kilograms, euros): {text}. A van carries at most {limit} kg, and each parcel is taken whole "
-        "or left. What is the greatest total value, in euros, that it can carry?"
+        f"Parcels, each as (kilograms, euros): {text}. A van carries at most {limit} kg, and each parcel is taken "
+        "whole or left. What is the greatest total value, in euros, that it can carry?"
     )
     return Problem(question, str(best[limit]), program({"items": items, "limit": limit}, _KNAPSACK))
 
@@ -225,9 +223,7 @@ def _edit_distance(difficulty: int, rng: random.Random) -> Problem:
     for i, x in enumerate(a, 1):
         above, row = row, [gap * i]
         for j, y in enumerate(b, 1):
-            row.append(
-                min(above[j] + gap, row[-1] + gap, above[j - 1] + (0 if x == y else swap))
-            )
+            row.append(min(above[j] + gap, row[-1] + gap, above[j - 1] + (0 if x == y else swap)))
     question = (
         f"Inserting or deleting a letter costs {gap}, replacing one by another costs {swap}. What is the least total "
         f"cost of turning {a} into {b}?"

@@ -35,8 +35,9 @@ def _dice(difficulty: int, rng: random.Random) -> Problem:
     hits = ways(sides) - ways([min(s, top - 1) for s in sides])
     answer = Fraction(hits, math.prod(sides))
     question = (
-        f"Fair dice with {listed(sides)} faces, numbered from 1, are thrown. What is the probability that the sum leaves "
-        f"the remainder {r} when divided by {d} and at least one die shows {top} or more? Give a fraction in lowest terms."
+        f"Fair dice with {listed(sides)} faces, numbered from 1, are thrown. What is the probability that the sum "
+        f"leaves the remainder {r} when divided by {d} and at least one die shows {top} or more? Give a fraction in "
+        "lowest terms."
     )
     return Problem(question, str(answer), program({"sides": sides, "d": d, "r": r, "top": top}, _DICE))
 
@@ -76,8 +77,9 @@ def _ruin(difficulty: int, rng: random.Random) -> Problem:
     ratio = Fraction(b - a, a)
     answer = (1 - ratio**start) / (1 - ratio**goal)
     question = (
-        f"A gambler has {start} euros. In each round she wins 1 euro with probability {a}/{b}, else she loses 1 euro. She "
-        f"stops at {goal} euros or at 0. What is the probability that she reaches {goal}? Give a fraction in lowest terms."
+        f"A gambler has {start} euros. In each round she wins 1 euro with probability {a}/{b}, else she loses 1 euro. "
+        f"She stops at {goal} euros or at 0. What is the probability that she reaches {goal}? Give a "
+        "fraction in lowest terms."
     )
     values = {"chance": (a, b), "goal": goal, "start": start}
     return Problem(question, str(answer), program(values, _RUIN))
@@ -110,8 +112,8 @@ def _lattice_points(difficulty: int, rng: random.Random) -> Problem:
     border = sum(math.gcd(a[0] - b[0], a[1] - b[1]) for a, b in edges)
     answer = (doubled - border + 2) // 2
     question = (
-        f"A polygon has, in order, the corners {listed(corners)}. How many points with integer coordinates lie strictly "
-        "inside it?"
+        f"A polygon has, in order, the corners {listed(corners)}. How many points with integer coordinates lie "
+        "strictly inside it?"
     )
     return Problem(question, str(answer), program({"corners": corners}, _INSIDE))
 
@@ -190,7 +192,8 @@ def _root(difficulty: int, rng: random.Random) -> Problem:
         left, right = (middle, right) if value(middle) < 0 else (left, middle)
     terms = " + ".join(f"{c}x^{i}" for i, c in reversed(list(enumerate(coefficients))) if i > 0)
     question = (
-        f"What is the positive solution of {terms} = {-coefficients[0]}? Give at least 6 digits after the decimal point."
+        f"What is the positive solution of {terms} = {-coefficients[0]}? "
+        "Give at least 6 digits after the decimal point."
     )
     values = {"coefficients": coefficients, "high": high}
     return Problem(question, f"{float(left):.8f}", program(values, _ROOT), tolerance="0.000001")
@@ -234,8 +237,9 @@ def _tables(difficulty: int, rng: random.Random) -> Problem:
         for head, rows in (("day,city,item,pieces", sales), ("item,kind,cents", goods))
     ]
     question = (
-        f"Two CSV tables, sales and goods:\n\n{tables[0]}\n\n{tables[1]}\n\nCount only sales of at least {least} pieces of "
-        f"items of kind {kind}. What is the turnover (pieces times cents), in cents, of the city with the greatest?"
+        f"Two CSV tables, sales and goods:\n\n{tables[0]}\n\n{tables[1]}\n\nCount only sales of at least {least} "
+        f"pieces of items of kind {kind}. What is the turnover (pieces times cents), in cents, of the city with "
+        "the greatest?"
     )
     values = {"sales": tables[0], "goods": tables[1], "kind": kind, "least": least}
     return Problem(question, str(max(totals.values(), default=0)), program(values, _TABLES))

@@ -36,7 +36,7 @@ def _digit_sum(difficulty: int, rng: random.Random) -> Problem:
         states = following
     answer = sum(count for (s, r, _), count in states.items() if s == total and r == 0)
     question = (
-        f"How many integers from 1 to {limit} are divisible by {d} and have decimal digits that add up to {total}?"
+        f"How many integers from 1 to {limit} are divisible by {d} and have digits that add up to {total}?"
     )
     body = "print(sum(1 for n in range(d, limit + 1, d) if sum(map(int, str(n))) == total))"
     return Problem(question, str(answer), program({"limit": limit, "d": d, "total": total}, body))
@@ -63,9 +63,7 @@ def _pell(difficulty: int, rng: random.Random) -> Problem:
         x, y = _smallest_pell(d)
         if 10**difficulty < y < 10 ** min(difficulty + 2, 6):
             break
-    question = (
-        f"Let (x, y) be the solution in positive integers of x^2 - {d} y^2 = 1 with the smallest x. What is x + y?"
-    )
+    question = f"Of the solutions of x^2 - {d} y^2 = 1 in positive integers take the one with the least x. What is x + y?"
     return Problem(question, str(x + y), "import math\n" + program({"d": d}, _PELL))
 
 
@@ -160,9 +158,7 @@ def _palindromes(difficulty: int, rng: random.Random) -> Problem:
             # A half with trailing zeros loses them in `rest`; its mirror is as long as the half all the same.
             total += palindrome if palindrome <= limit else 0
         length += 1
-    question = (
-        f"Add up all integers from 1 to {limit} that are palindromes when written in base {b}. What is the sum?"
-    )
+    question = f"Add up all integers from 1 to {limit} that are palindromes when written in base {b}. What is the sum?"
     return Problem(question, str(total), program({"b": b, "limit": limit}, _PALINDROMES))
 
 

@@ -25,7 +25,7 @@ def _generator(difficulty: int, rng: random.Random) -> Problem:
     for _ in range(n):
         state = (a * state + c) % m
     question = (
-        f"A generator starts from x = {x}; each step replaces x by ({a}*x + {c}) modulo {m}. What is x after {n} steps?"
+        f"Start from x = {x}; each step replaces x by ({a}*x + {c}) modulo {m}. What is x after {n} steps?"
     )
     return Problem(question, str(state), program({"a": a, "c": c, "m": m, "x": x, "n": n}, _LCG))
 
@@ -87,7 +87,8 @@ def _josephus(difficulty: int, rng: random.Random) -> Problem:
     growth = f" After each removal the count that removes grows by {grows}." if grows else ""
     question = (
         f"{n} people numbered 1 to {n} stand in a circle. Counting begins with number 1, and the {k}th counted leaves; "
-        f"then counting goes on with the next one.{growth} When {left} people are left, what do their numbers add up to?"
+        f"then counting goes on with the next one.{growth} When {left} people are left, what do their numbers add up "
+        "to?"
     )
     values = {"n": n, "k": k, "grows": grows, "left": left}
     return Problem(question, str(answer), program(values, _JOSEPHUS))
@@ -155,9 +156,9 @@ def _matches(difficulty: int, rng: random.Random) -> Problem:
     found = re.findall(f"[{opening}][{middle}]{{{least},}}[{closing}]", text)
     answer = 1000 * len(found) + sum(map(len, found))
     question = (
-        f"Take the non-overlapping matches, from left to right and each as long as it can be, of the regular expression "
-        f"[{opening}][{middle}]{{{least},}}[{closing}] in the text {text}. What is 1000 times their number plus their "
-        "total length?"
+        f"Take the non-overlapping matches, from left to right and each as long as it can be, of the regular "
+        f"expression [{opening}][{middle}]{{{least},}}[{closing}] in the text {text}. What is 1000 times their "
+        "number plus their total length?"
     )
     values = {"text": text, "opening": opening, "middle": middle, "closing": closing, "least": least}
     return Problem(question, str(answer), program(values, _MATCHES))

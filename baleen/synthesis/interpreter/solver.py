@@ -78,4 +78,3 @@ class ReferenceSolver:
         if not program or not any(message.get("tools") for message in messages):
             return Reply(answer_message(""), "stop")
         return Reply(call_message("python", {"code": program}), "tool_calls")
-
