@@ -14,7 +14,7 @@ from baleen.agent import ContextManagement, Limits
 from baleen.agent.records import Episode
 from baleen.agent.runner import Attempt, play_many
 from baleen.cli.agent_policy import PlayOptions, Policy, require_positive
-from baleen.cli.agent_tasks import assets_of, unique
+from baleen.cli.agent_tasks import assets_of, keep_tasks, unique
 from baleen.cli.clean_stop import CleanStop
 from baleen.cli.progress import Progress
 from baleen.config import UsageError, UserError
@@ -75,18 +75,21 @@ def main(argv: Sequence[str]) -> int:
     window = min(options.window or longest, longest)
     managements = {name: _management(options, name, window) for name in dict.fromkeys(options.strategy)}
     with LineFile(options.out, OUTCOMES, _settings(options)) as file:
+        keep_tasks(options.out, tasks, assets)
         run = _Run(options, tasks, assets, policy, replace(policy.limits, max_length=window), file)
-        for strategy, management in managements.items():
-            run.play(strategy, management)
+        # One event loop for all: an engine serves the loop that first asked it.
+        with run.stop:
+            asyncio.run(run.play_all(managements))
     rows = [
         test_time.row(name, _described(options, name, management, window), run.outcomes(name))
         for name, management in managements.items()
+        if any(outcome.is_valid for outcome in run.outcomes(name))
     ]
     write_atomic(options.out / RESULTS, "".join(json.dumps(row) + "\n" for row in rows))
-    write_atomic(options.out / PLOT, standalone(accuracy_over_steps(rows)) + "\n")
-    for line in _table(rows, run.outcomes):
+    if rows:
+        write_atomic(options.out / PLOT, standalone(accuracy_over_steps(rows)) + "\n")
+    for line in (*_table(rows, run.outcomes), *_ending(options, run, policy)):
         print(line)
-    print(f"wrote {options.out / RESULTS} and {options.out / PLOT}")
     return 130 if run.stop.heard else int(not run.is_complete)
 
 
@@ -184,10 +187,18 @@ class _Run:
         settled = {key for key, branch in self._branches[strategy].items() if branch.is_valid}
         return [attempt for attempt in self._wanted(strategy) if attempt.key not in settled]
 
-    def play(self, strategy: str, management: ContextManagement | None) -> None:
-        """Play what is left of a strategy; nothing once the run was stopped or its money is spent."""
+    async def play_all(self, managements: Mapping[Strategy, ContextManagement | None]) -> None:
+        """Play what is left, strategy by strategy; nothing more once the run was stopped or its money is spent."""
+        for strategy, management in managements.items():
+            if not self._is_over():
+                await self._play(strategy, management)
+
+    def _is_over(self) -> bool:
+        return self.stop.heard or self._policy.meter.refused
+
+    async def _play(self, strategy: Strategy, management: ContextManagement | None) -> None:
         own, left = self._branches[strategy], self._left(strategy)
-        with Progress([strategy]) as progress, self.stop:
+        with Progress([strategy]) as progress:
             progress.start_stage(strategy, len(left))
             done = 0
 
@@ -195,25 +206,22 @@ class _Run:
                 nonlocal done
                 branch = Branch.of(episode.trajectory)
                 task, number = episode.key
-                self._file.append(
-                    {"strategy": strategy, "task": task, "number": number, "branch": asdict(branch)}
-                )
+                row = {"strategy": strategy, "task": task, "number": number, "branch": asdict(branch)}
+                self._file.append(row)
                 own[task, number] = branch
                 done += 1
                 progress.update(done, solved=sum(b.solved for b in own.values()) / len(own))
 
-            asyncio.run(
-                play_many(
-                    left,
-                    self._policy.player_for,
-                    partial(environment_for, assets=self._assets),
-                    self._limits,
-                    self._options.concurrency,
-                    told,
-                    management,
-                    lambda: self.stop.heard or self._policy.meter.refused,
-                    self._policy.name,
-                )
+            await play_many(
+                left,
+                self._policy.player_for,
+                partial(environment_for, assets=self._assets),
+                self._limits,
+                self._options.concurrency,
+                told,
+                management,
+                self._is_over,
+                self._policy.name,
             )
             progress.finish_stage(done == len(left), f"{done} of {len(left)} trajectories played")
 
@@ -235,7 +243,14 @@ def _table(rows: Sequence[Mapping[str, Any]], outcomes: Callable[[str], Sequence
         )
     for row in rows:
         yield f"  {row['strategy']}: {row['context']}"
-    first = rows[0]["strategy"]
     for row in rows[1:]:
+        first = rows[0]["strategy"]
         gain = test_time.rise(outcomes(row["strategy"]), outcomes(first))
         yield f"  {row['strategy']} over {first}: {gain.estimate:+.1%} ({gain.low:+.1%} to {gain.high:+.1%}), paired"
+
+
+def _ending(options: EvalOptions, run: _Run, policy: Policy) -> Iterator[str]:
+    if policy.meter.calls:
+        yield f"  {policy.meter}"
+    wrote = f"wrote {options.out / RESULTS} and {options.out / PLOT}"
+    yield wrote if run.is_complete else f"{wrote}; not all was played: the same command goes on"

@@ -90,3 +90,23 @@ def test_other_settings_need_another_folder(tasks: Path, capsys: pytest.CaptureF
     assert main(command(tasks, "--strategy", "none", "--first", 1)) == 0
     assert main(command(tasks, "--strategy", "none", "--seed", 3)) == 1
     assert "seed = 0" in capsys.readouterr().err
+
+
+def test_other_tasks_of_the_same_ids_need_another_folder(
+    tasks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(tasks, "--strategy", "none", "--first", 1)) == 0
+    tasks.write_text(tasks.read_text().replace("points to", "leads to"))
+    assert main(command(tasks, "--strategy", "none", "--first", 1)) == 1
+    assert "another task" in capsys.readouterr().err
+
+
+def test_an_endpoint_that_fails_leaves_no_figures(tasks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    endpoint = ["--base-url", "http://127.0.0.1:9/v1", "--model", "m", "--retries", "0", "--first", "2"]
+    fixed = ["eval", str(tasks), "--out", str(tasks.parent / "out"), "--window", "900", "--strategy", "none"]
+    assert main([*fixed, *endpoint]) == 1
+    assert "the same command goes on" in capsys.readouterr().out
+    assert lines(tasks.parent / "out" / "results.jsonl") == []
+    assert [row["branch"]["stop_reason"] for row in lines(tasks.parent / "out" / "outcomes.jsonl")] == [
+        "policy_error"
+    ] * 2
