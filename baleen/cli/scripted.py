@@ -11,7 +11,6 @@ from baleen.environments import Task, TaskError, scripted_solution
 # domain -> (module, name) of its chat model, made of one task; tasks of other domains have demonstrations
 _SOLVERS: dict[str, tuple[str, str]] = {
     "search": ("baleen.synthesis.search.walker", "Walker"),
-    "interpreter": ("baleen.synthesis.interpreter.solver", "ReferenceSolver"),
 }
 
 
@@ -20,7 +19,7 @@ def scripted_model(task: Task, assets: Path | None) -> ChatModel:
     if task.domain in _SOLVERS:
         module, name = _SOLVERS[task.domain]
         solver: Any = getattr(importlib.import_module(module), name)
-        return solver([task]) if name == "ReferenceSolver" else solver(task)
+        return solver(task)
     try:
         return ScriptedModel(scripted_solution(task, assets))
     except TaskError as error:
