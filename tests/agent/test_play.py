@@ -102,7 +102,9 @@ def test_time_cuts_a_slow_answer_short_and_counts_slow_tools() -> None:
     done = played(Model(endless, seconds=5.0), limits=limits)
     assert time.perf_counter() - began < 4
     assert (done.stop_reason, done.reward, done.turns) == (StopReason.MAX_SECONDS, 0.0, ())
-    done = played(endless, Watched(seconds=0.1), limits)
+    model = Model(endless)
+    done = played(model, Watched(seconds=0.1), limits)
+    assert len(model.asked) == len(done.turns), "nobody is asked when the time is over"
     assert done.stop_reason is StopReason.MAX_SECONDS and 1 <= len(done.turns) <= 2
     assert all(turn.world_seconds >= 0.1 for turn in done.turns)
 
@@ -187,6 +189,22 @@ def test_room_is_made_by_what_the_server_counts(strategy: Any) -> None:
     for asked in model.asked:
         results = sum(m["role"] == "tool" for m in asked)
         assert results == sum(len(m.get("tool_calls") or ()) for m in asked)
+
+
+def test_the_next_prompt_is_what_the_server_counted_and_what_was_added() -> None:
+    async def lengths() -> list[int]:
+        dialogue = ChatPlayer(Model(lambda n: Reply(look("a"), "tool_calls", 100, 0, 10))).begin()
+        results: list[Message] = [{"role": "tool", "content": "x" * 400}]
+        dialogue.show(results)
+        guessed = dialogue.prompt_tokens
+        await dialogue.ask()
+        counted = dialogue.prompt_tokens
+        dialogue.add(results)
+        dialogue.close()
+        return [guessed, counted, dialogue.prompt_tokens - counted]
+
+    guessed, counted, added = asyncio.run(lengths())
+    assert counted == 110 and 100 <= guessed == added <= 120
 
 
 def test_a_world_that_blocks_lives_in_one_thread_and_holds_up_nobody() -> None:

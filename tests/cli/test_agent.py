@@ -142,7 +142,7 @@ def test_a_budget_ends_the_run_and_a_higher_one_goes_on(
         model = ["--base-url", server.url, "--model", "m", "--price-input", "0", "--price-output", "1000"]
         model += ["--max-answer-tokens", "40", "--concurrency", "1"]
         assert run(file, *model, "--max-cost", "0.1") == 1
-        assert len(server.requests) == 4
+        assert len(server.requests) == 4 and len(rows(out)) == 5, "once refused, nothing is tried"
         printed = capsys.readouterr().out
         assert "4 calls of a model, 0.0800 of 0.1 dollars" in printed and "higher --max-cost" in printed
         assert run(file, *model, "--max-cost", "9") == 0
