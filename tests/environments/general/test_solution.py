@@ -77,8 +77,8 @@ return f"found {{found}}"
 import gc, sqlite3
 word = {WORD}
 held = [o for o in gc.get_objects() if isinstance(o, sqlite3.Connection)]
-texts = [o for c in gc.get_objects() if isinstance(c, dict) for o in c.values() if isinstance(o, str) and word in o]
-return f"found {{held + [t for t in texts if t != word]}}"
+near = [o for c in gc.get_objects() for o in gc.get_referents(c) if isinstance(o, str) and word in o]
+return f"found {{held + [t for t in near if t != word and 'def solution' not in t]}}"
 """,
     "memory of other processes": f"""
 import os
@@ -132,7 +132,7 @@ def test_the_database_is_out_of_reach(name: str) -> None:
 @pytest.mark.parametrize("name", ["frames", "garbage collector"])
 def test_the_attacks_find_what_is_in_their_process(name: str) -> None:
     text = "def solution(tools, hidden):\n" + "".join(f"    {line}\n" for line in ATTACKS[name].splitlines())
-    assert run_solution(text, source(), {"hidden": SECRET}, gate=False) != "found []"
+    assert run_solution(text, source(), {"hidden": [SECRET]}, gate=False) != "found []"
 
 
 def test_a_tool_that_is_not_offered_cannot_be_called() -> None:
