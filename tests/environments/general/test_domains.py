@@ -16,8 +16,11 @@ from baleen.environments.general import (
     TRAIN_DOMAINS,
     demonstrate,
     difficulties,
+    open_tools,
+    rename_tools,
     sample_general_task,
 )
+from baleen.environments.general.gate import check_solution
 
 
 def played(task: Task) -> float:
@@ -97,6 +100,19 @@ def test_tools_grow_with_the_level() -> None:
 def test_what_does_not_exist_is_named(domain: str, level: int) -> None:
     with pytest.raises(TaskError, match="must be one of"):
         sample_general_task(domain, level, random.Random(0))
+
+
+@pytest.mark.parametrize("level", [1, 3, 5])
+def test_renamed_tools_play_alike(level: int) -> None:
+    task = sample_general_task("tracker", level, random.Random(level))
+    renamed = rename_tools(task, random.Random(0))
+    old, new = (open_tools(t.data["environment"]) for t in (task, renamed))
+    names = {schema["name"] for schema in new.schemas}
+    assert not names & {schema["name"] for schema in old.schemas}
+    assert [s["description"] for s in new.schemas] == [s["description"] for s in old.schemas]
+    check_solution(renamed.data["solution"], names)
+    assert played(renamed) == 1.0
+    assert renamed.question == task.question and renamed.id != task.id
 
 
 # (domain, level, words of the question): the answer by one query over the initial database
