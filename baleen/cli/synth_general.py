@@ -11,7 +11,7 @@ import tyro
 
 from baleen.cli.model_options import ModelOptions
 from baleen.cli.synth_run import SynthOptions, run_synthesis
-from baleen.config import UsageError
+from baleen.config import UsageError, UserError
 
 if TYPE_CHECKING:
     from baleen.agent import ChatModel
@@ -58,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
     if model is None and (options.author == "model" or options.attempts):
         what = "--author model" if options.author == "model" else "--attempts"
         raise UsageError(f"{what} needs a model; name one with --base-url and --model")
+    _require_sandbox()
     plan = Plan(options.levels, options.repairs, model, options.attempts)
     settings = {
         "environments": options.environments,
@@ -79,6 +80,15 @@ def main(argv: Sequence[str]) -> int:
     )
     _tell(options.out)
     return code
+
+
+def _require_sandbox() -> None:
+    from baleen.environments.sandbox import Sandbox, SandboxUnavailable
+
+    try:
+        Sandbox()
+    except SandboxUnavailable as error:
+        raise UserError(f"solutions are checked in the sandbox: {error}") from None
 
 
 def _check(options: GeneralOptions, known: Sequence[str]) -> None:

@@ -44,14 +44,23 @@ def build(script: str) -> bytes:
         with guarded(connection, _BUILD):
             connection.executescript(script)
             connection.commit()
-        if not tables(connection):
-            raise DatabaseError("the script creates no table")
+        _check_tables(connection)
         data = connection.serialize()
     finally:
         connection.close()
     if len(data) > MAX_DATABASE:
         raise DatabaseError(f"the database has {len(data)} bytes, the limit is {MAX_DATABASE}")
     return data
+
+
+def _check_tables(connection: sqlite3.Connection) -> None:
+    if not tables(connection):
+        raise DatabaseError("the script creates no table")
+    for table in tables(connection):
+        for row in connection.execute(f"PRAGMA table_info({quoted(table)})"):
+            # SQLite does not ask the guard about defaults.
+            if "(" in str(row[4]) or "current_" in str(row[4]).lower():
+                raise DatabaseError(f"the default of {table}.{row[1]} must be a constant")
 
 
 def connect(data: bytes) -> sqlite3.Connection:

@@ -19,35 +19,12 @@ _METHODS_TEXT = (
 )
 METHODS = frozenset(_METHODS_TEXT.split())
 MAX_TEXT = 20_000
-_STATEMENTS = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.While, ast.If, ast.Return, ast.Expr) + (
-    ast.Break,
-    ast.Continue,
-    ast.Pass,
-    ast.Raise,
+_NODES_TEXT = (
+    "Assign AugAssign AnnAssign For While If Return Expr Break Continue Pass Raise "
+    "BoolOp BinOp UnaryOp IfExp Dict Set ListComp SetComp DictComp GeneratorExp Compare Call FormattedValue JoinedStr "
+    "Constant Attribute Subscript Starred Name List Tuple Slice"
 )
-_EXPRESSIONS = (
-    (
-        ast.BoolOp,
-        ast.BinOp,
-        ast.UnaryOp,
-        ast.IfExp,
-        ast.Dict,
-        ast.Set,
-        ast.ListComp,
-        ast.SetComp,
-        ast.DictComp,
-    )
-    + (
-        ast.GeneratorExp,
-        ast.Compare,
-        ast.Call,
-        ast.FormattedValue,
-        ast.JoinedStr,
-        ast.Constant,
-        ast.Attribute,
-    )
-    + (ast.Subscript, ast.Starred, ast.Name, ast.List, ast.Tuple, ast.Slice)
-)
+_NODES = frozenset(_NODES_TEXT.split())
 
 
 class GateError(ValueError):
@@ -65,11 +42,14 @@ def check_solution(text: str, tools: Collection[str]) -> None:
     if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
         raise GateError("the solution must be one function and nothing else")
     function = module.body[0]
-    names = [argument.arg for argument in function.args.args]
+    given = function.args
+    names = [argument.arg for argument in given.args]
     if function.name != "solution" or names[:1] != ["tools"]:
         raise GateError("the function must be solution(tools)")
-    if function.decorator_list or function.args.defaults or function.args.kw_defaults:
-        raise GateError("the function may have neither decorators nor defaults")
+    if given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg:
+        raise GateError("the function may only have plain parameters")
+    if function.decorator_list or given.defaults or function.returns or any(a.annotation for a in given.args):
+        raise GateError("the function may have no decorators, defaults or annotations")
     for problem in _problems(function, frozenset(tools)):
         raise GateError(problem)
 
@@ -80,9 +60,7 @@ def _problems(function: ast.FunctionDef, tools: frozenset[str]) -> Iterator[str]
     for node in _walk(function.body):
         if id(node) in annotations:
             continue
-        if isinstance(node, ast.stmt) and not isinstance(node, _STATEMENTS):
-            yield f"line {node.lineno}: {type(node).__name__} is not allowed"
-        if isinstance(node, ast.expr) and not isinstance(node, _EXPRESSIONS):
+        if isinstance(node, ast.stmt | ast.expr) and type(node).__name__ not in _NODES:
             yield f"line {node.lineno}: {type(node).__name__} is not allowed"
         if isinstance(node, ast.Call):
             allowed_attributes.add(id(node.func))

@@ -20,12 +20,15 @@ class ServedTools:
         self._text = text
         self._data = data
         self._program: Program | None = None
+        self._is_told = False  # whether the process has the state that is here
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         try:
             program = self._started()
-            program.send({"tool": name, "arguments": dict(arguments)})
+            state = {} if self._is_told else {"database": base64.b64encode(self._data).decode()}
+            program.send({"tool": name, "arguments": dict(arguments), **state})
             reply = program.receive(CALL_SECONDS)
+            self._is_told = True
             if "database" in reply:
                 self._data = _decoded(reply["database"])
         except ProcessEnded as error:
@@ -42,20 +45,20 @@ class ServedTools:
             ready = self._program.receive(_START_SECONDS)
             if "failed" in ready:
                 raise ProcessEnded(str(ready["failed"]))
-            self._program.send(base64.b64encode(self._data).decode())
         return self._program
 
     def database(self) -> bytes:
         return self._data
 
     def restore(self, data: bytes) -> None:
-        self.close()
         self._data = data
+        self._is_told = False
 
     def close(self) -> None:
         if self._program is not None:
             self._program.close()
             self._program = None
+            self._is_told = False
 
 
 def _decoded(text: object) -> bytes:

@@ -9,7 +9,7 @@ from baleen.environments.general.database import build
 from baleen.environments.general.served import ServedTools
 from baleen.environments.general.tools import SqlTool, SqlTools, ToolSource, toolbox_tools
 from baleen.environments.general.verification import Outcome, VerifierError, accepts, same_changes
-from baleen.environments.task import Task, ToolFailure
+from baleen.environments.task import Task, TaskError, ToolFailure
 from baleen.environments.toolbox import Toolbox
 from baleen.environments.world import answers
 
@@ -18,7 +18,7 @@ def open_tools(environment: Mapping[str, Any]) -> ToolSource:
     """The tools of an environment on a fresh database.
 
     environment: `database` (the script), `tools` (rows of SqlTool, or, with `code`, schemas), `code` (a Python
-    module of the tools, or ""). Raises DatabaseError, and ValueError or TypeError for tools that are none.
+    module of the tools, or ""). Raises ValueError (DatabaseError is one), TypeError, KeyError for what is none.
     """
     data = build(environment["database"])
     if environment["code"]:
@@ -36,11 +36,19 @@ class GeneralWorld:
     def __init__(self, task: Task, assets: Path | None = None) -> None:
         """Raises TaskError. assets: not needed; a general task holds its whole world."""
         self.task = task
-        self._environment: Mapping[str, Any] = task.data["environment"]
-        self._initial = build(self._environment["database"])
-        self._source = open_tools(self._environment)
-        schemas = [tool["function"] for message in task.messages for tool in message.get("tools") or ()]
-        self._toolbox = Toolbox(toolbox_tools(self._source, schemas))
+        try:
+            self._environment: Mapping[str, Any] = task.data["environment"]
+            self._initial = build(self._environment["database"])
+            self._source = open_tools(self._environment)
+            offered = [tool["function"] for message in task.messages for tool in message.get("tools") or ()]
+        except (KeyError, TypeError, ValueError) as error:
+            raise TaskError(f"{task.id} is no general task: {type(error).__name__}: {error}") from None
+        missing = {schema["name"] for schema in offered} - {schema["name"] for schema in self._source.schemas}
+        if missing:
+            raise TaskError(
+                f"{task.id} offers tools that its environment lacks: {', '.join(sorted(missing))}"
+            )
+        self._toolbox = Toolbox(toolbox_tools(self._source, offered))
 
     def reset(self) -> list[Message]:
         self._source.restore(self._initial)

@@ -74,13 +74,14 @@ class _Work:
 
     def run(self) -> None:
         proposal: Proposal | None = self.author.begin()
-        for _ in range(self._plan.levels):
+        for left in reversed(range(self._plan.levels)):
             if proposal is None:
                 return
             checked, is_trivial = self._repaired(proposal)
             if not is_trivial and self._deserves(checked):
                 self.kept.append(checked)
-            proposal = self.author.harder(checked.proposal)
+            # After the last level nothing is asked for: it would be paid for and thrown away.
+            proposal = self.author.harder(checked.proposal) if left else None
 
     def _repaired(self, proposal: Proposal) -> tuple[Checked, bool]:
         """A task that holds, and whether it stayed trivial: the way to harder ones leads through it all the same.

@@ -26,9 +26,12 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001 (any fault of the text is reported)
         return reply(failed=f"the tools cannot be loaded: {type(error).__name__}: {error}"[:500])
     reply(ready=True)
-    database = connect(calls.readline())
+    database = sqlite3.connect(":memory:")
     for line in calls:
         call = json.loads(line)
+        if "database" in call:  # the state to go on from, where it is not the one here
+            database.close()
+            database = connect(call["database"])
         before = database.serialize()
         try:
             result = getattr(tools, call["tool"])(database, **call["arguments"])

@@ -21,7 +21,7 @@ def main() -> None:
         except BaseException as error:  # noqa: BLE001 (a verifier that stumbles does not accept)
             line = {"accepted": False, "failed": f"{type(error).__name__}: {error}"[:500]}
         verdict.write(json.dumps(line) + "\n")
-    verdict.flush()
+        verdict.flush()  # what comes next may end the process
 
 
 def connect(data: str) -> sqlite3.Connection:
