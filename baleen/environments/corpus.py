@@ -1,7 +1,7 @@
 """A corpus in one SQLite file: documents under a full-text index, and what is known of the entities they describe.
 
     documents  id, title, text (the description), facts (one line per fact, "Part of: Germany [n08766988]")
-    pages      FTS5 index of the above, Porter stems, ranked by BM25 with the title counting double
+    pages      FTS5 index of the above, Porter stems, ranked by BM25 with the title counting five times
     entities   id (that of its document), names (JSON list, the title first)
     edges      subject, relation, object: typed links between entities
     labels     subject, label, value; numbers: subject, attribute, value
@@ -38,8 +38,12 @@ CREATE TABLE numbers (subject TEXT, attribute TEXT, value REAL, PRIMARY KEY (att
     WITHOUT ROWID;
 """
 _INDEXES = "CREATE INDEX edges_to ON edges (object, relation);"
+_TERM = re.compile(r'"([^"]+)"|(\S+)')
 _MOST_TERMS = 64  # of a query: what a policy pastes in can be long
 _SNIPPET_TOKENS = 24
+_TITLE_WEIGHT = 5.0
+_COMMON_SHARE = 0.2  # of the documents: a word in more of them costs time and hardly moves the ranking
+_MAPPED_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -106,46 +110,51 @@ def write_corpus(
 
 
 class Corpus:
-    """A corpus opened for reading only. Safe to use from many threads."""
+    """A corpus opened for reading only. Safe to use from many threads: each has a connection of its own."""
 
     def __init__(self, path: Path) -> None:
         """Raises ToolFailure when the file is not a corpus."""
         self.path = path
-        self._lock = threading.Lock()
+        self._own = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._having: dict[str, int] = {}  # term -> documents that have it
         try:
-            # immutable: no lock files beside a corpus that may lie on a read-only disk
-            address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-            self._db = sqlite3.connect(address, uri=True, check_same_thread=False)
             self.about: dict[str, Any] = {
                 key: json.loads(value) for key, value in self.rows("SELECT key, value FROM about")
             }
+            self._documents = int(self.rows("SELECT count(*) FROM documents")[0][0])
         except sqlite3.Error as error:
             raise ToolFailure(
                 f"{path} is no search corpus ({error}); `baleen synth search` writes one"
             ) from None
 
     def rows(self, query: str, values: Iterable[Any] = ()) -> list[Any]:
-        """All rows of an SQL query."""
-        with self._lock:
-            return self._db.execute(query, tuple(values)).fetchall()
+        """All rows of an SQL query. It may use says(text, phrase): whether the words of the phrase stand in a row."""
+        db = getattr(self._own, "db", None)
+        if db is None:
+            # immutable: no lock files beside a corpus that may lie on a read-only disk
+            address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+            db = self._own.db = sqlite3.connect(address, uri=True, check_same_thread=False)
+            db.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+            db.create_function("says", 2, says, deterministic=True)
+            self._connections.append(db)
+        return db.execute(query, tuple(values)).fetchall()
 
-    def add_function(self, name: str, function: Any) -> None:
-        """Make a deterministic function of two arguments known to the queries of `rows`."""
-        with self._lock:
-            self._db.create_function(name, 2, function, deterministic=True)
-
-    def search(self, query: str, k: int, title_weight: float = 2.0) -> list[Hit]:
+    def search(self, query: str, k: int) -> list[Hit]:
         """The k best documents for any of the words of `query`; "a-b" asks for a beside b. Never fails."""
-        match = match_any(query)
+        match = self._telling(query)
         if not match:
             return []
-        found = self.rows(
-            "SELECT documents.id, documents.title, snippet(pages, -1, '', '', ' … ', ?) FROM pages "
-            "JOIN documents ON documents.number = pages.rowid WHERE pages MATCH ? "
-            "ORDER BY bm25(pages, ?, 1.0, 1.0), pages.rowid LIMIT ?",
-            (_SNIPPET_TOKENS, match, title_weight, k),
+        best = self.rows(
+            "SELECT rowid FROM pages WHERE pages MATCH ? ORDER BY bm25(pages, ?, 1.0, 1.0), rowid LIMIT ?",
+            (match, _TITLE_WEIGHT, k),
         )
-        return [Hit(*row) for row in found]
+        # excerpts in a second step: in the first SQLite would make them for every match
+        excerpt = (
+            "SELECT documents.id, documents.title, snippet(pages, -1, '', '', ' … ', ?) FROM pages "
+            "JOIN documents ON documents.number = pages.rowid WHERE pages MATCH ? AND pages.rowid = ?"
+        )
+        return [Hit(*self.rows(excerpt, (_SNIPPET_TOKENS, match, row[0]))[0]) for row in best]
 
     def document(self, document_id: str) -> Document | None:
         found = self.rows(
@@ -154,14 +163,38 @@ class Corpus:
         return Document(*found[0]) if found else None
 
     def close(self) -> None:
-        self._db.close()
+        for db in self._connections:
+            db.close()
+
+    def _telling(self, query: str) -> str:
+        """FTS5's query for any of the words, without those that tell little unless there are no others."""
+        terms = query_terms(query)[:_MOST_TERMS]
+        for term in terms:
+            if term not in self._having:
+                found = self.rows("SELECT count(*) FROM pages WHERE pages MATCH ?", (term,))
+                self._having[term] = int(found[0][0])
+        rare = [term for term in terms if self._having[term] <= _COMMON_SHARE * self._documents]
+        return " OR ".join(rare or terms)
 
 
-def match_any(query: str) -> str:
-    """FTS5's own query for any of the words of free text, "" if there is none; nothing in it is syntax."""
-    words = [word.replace('"', " ") for word in encodable(query).split()]
-    terms = dict.fromkeys(word for word in words if tokens(word))
-    return " OR ".join(f'"{term}"' for term in list(terms)[:_MOST_TERMS])
+def query_terms(query: str) -> list[str]:
+    """The words of free text as FTS5 takes them; nothing else in it is syntax.
+
+    What stands in double quotes is one term, its words one after another; so is "a-b".
+    """
+    found = (quoted or word.replace('"', " ") for quoted, word in _TERM.findall(encodable(query)))
+    return list(dict.fromkeys(f'"{term}"' for term in found if tokens(term)))
+
+
+def says(text: str, phrase: str) -> bool:
+    """Whether the words of the phrase stand in the text, one after another."""
+    return is_run(tokens(phrase), tokens(text))
+
+
+def is_run(wanted: Iterable[str], words: Iterable[str]) -> bool:
+    """Whether the words `wanted`, at least one, stand in `words`, one after another."""
+    run = " ".join(wanted)
+    return bool(run) and f" {run} " in f" {' '.join(words)} "
 
 
 def encodable(text: str) -> str:

@@ -20,7 +20,10 @@ _AROUND = 80  # characters shown on either side of a match
 
 _SEARCH = parameters(
     {
-        "query": {"type": "string", "description": "words to look for; any of them may match"},
+        "query": {
+            "type": "string",
+            "description": 'words to look for, any of them may match; "words in quotes" must stand together',
+        },
         "k": {"type": "integer", "minimum": 1, "maximum": MOST_RESULTS, "description": "how many results"},
     },
     required=["query"],

@@ -17,11 +17,12 @@ from baleen.environments.search import full_text
 # The commonest English words and those of the question templates: no clue is among them.
 STOP_WORDS = frozenset(
     tokens(
-        "a an and are as at be been but by can for from had has have he her his i in into is it its itself let me my name "
-        "not of on one or she so some such than that the their them there these they this those to too under until was we "
-        "were what when where which who whom whose why will with within without you your also among another any call "
-        "called described description entry find give identify includes include known looking mentioned mentions named "
-        "next part parts says text word words wanted want question about exactly corpus"
+        "a an and are as at be been but by can for from had has have he her his i in into is it its "
+        "itself let me my name not of on one or she so some such than that the their them there these "
+        "they this those to too under until was we were what when where which who whom whose why will "
+        "with within without you your well also among another any call called described description entry "
+        "find give identify includes include known looking mentioned mentions named next part parts says "
+        "text word words wanted want question about exactly corpus"
     )
 )
 _MODEL_TOKENS = 2048
@@ -66,11 +67,14 @@ def vote(corpus: Corpus, k: int = 10) -> Answerer:
     return answer
 
 
-def last_sentence(corpus: Corpus) -> Answerer:
-    """The best document for what is asked at the end, where the kind of the answer stands."""
-    return lambda question: Attempt(
-        "last sentence", _first(corpus, content(re.split(r"(?<=[.?])\s", question.strip())[-1]))
-    )
+def sentences(corpus: Corpus, name: str, which: slice) -> Answerer:
+    """The best document for some of the question's sentences: clues stand in one, the answer's kind in another."""
+
+    def answer(question: str) -> Attempt:
+        parts = re.split(r"(?<=[.?])\s", question.strip())[which]
+        return Attempt(name, _first(corpus, content(" ".join(parts))))
+
+    return answer
 
 
 def closed_book(model: ChatModel) -> Answerer:
@@ -97,7 +101,15 @@ def with_context(model: ChatModel, corpus: Corpus) -> Answerer:
 
 def scripted(corpus: Corpus) -> list[Answerer]:
     """All that need no model."""
-    return [whole_question(corpus), content_words(corpus), vote(corpus), last_sentence(corpus)]
+    return [
+        whole_question(corpus),
+        content_words(corpus),
+        vote(corpus),
+        sentences(corpus, "first sentence", slice(0, 1)),
+        sentences(corpus, "first two sentences", slice(0, 2)),
+        sentences(corpus, "last sentence", slice(-1, None)),
+        sentences(corpus, "last two sentences", slice(-2, None)),
+    ]
 
 
 def of_models(models: Sequence[ChatModel], corpus: Corpus) -> list[Answerer]:

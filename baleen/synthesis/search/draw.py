@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from baleen.environments.corpus import ASKABLE, tokens
+from baleen.environments.corpus import ASKABLE, is_run, tokens
+from baleen.synthesis.search.answerers import STOP_WORDS
 from baleen.synthesis.search.form import Link, Unknown
-from baleen.synthesis.search.graph import DOUBTFUL, Graph, is_run
+from baleen.synthesis.search.graph import DOUBTFUL, Graph
 
 DEEPEST = 8
 """Longest walk; beyond it few walks lead to one answer."""
@@ -47,6 +48,7 @@ class Drawer:
 
     def __init__(self, graph: Graph, about: Mapping[str, Any]) -> None:
         self._graph = graph
+        self._phrases: dict[str, list[str]] = {}
         self._shown_labels = about["label_lines"]
         self._shown_numbers = about["number_lines"]
 
@@ -151,11 +153,18 @@ class Drawer:
 
     def phrases(self, entity: str) -> list[str]:
         """Parts of the description that tell which entity it is and do not hold its names, as they are spelt."""
+        if entity not in self._phrases:
+            self._phrases[entity] = self._find_phrases(entity)
+        return self._phrases[entity]
+
+    def _find_phrases(self, entity: str) -> list[str]:
         own = [tokens(name) for name in self._graph.names[entity]]
         own_words = {word for name in own for word in name if len(word) > 3}
         found = []
-        for part in re.split(r"[;:().\n\"“”]|, | - ", self._graph.texts[entity]):
-            spelt = part.split()[: _PHRASE_WORDS[1]]
+        for part in re.split(r"[;:()\n\"“”]|, | - |(?<=\w\w)\.(?=\s|$)", self._graph.texts[entity]):
+            spelt = part.strip(" .,").split()[: _PHRASE_WORDS[1]]
+            while spelt and spelt[-1].lower() in STOP_WORDS:
+                spelt.pop()
             words = tokens(" ".join(spelt))
             if not _PHRASE_WORDS[0] <= len(words) <= _PHRASE_WORDS[1] + 3 or own_words & set(words):
                 continue
@@ -171,7 +180,7 @@ class Drawer:
         words = {
             word
             for word in re.findall(r"\b[a-z]{4,}\b", self._graph.texts[entity])
-            if word not in own and 1 < self._graph.frequency(word) <= _COMMON
+            if word not in own and word not in STOP_WORDS and 1 < self._graph.frequency(word) <= _COMMON
         }
         return sorted(words, key=lambda word: (self._graph.frequency(word), word))
 

@@ -7,9 +7,8 @@ read loosely: a question with one answer even so is safe.
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
 
-from baleen.environments.corpus import Corpus, tokens
+from baleen.environments.corpus import Corpus, is_run, tokens
 from baleen.environments.search import normalised
 from baleen.synthesis.search.form import Link, Unknown
 
@@ -75,11 +74,11 @@ class Graph:
     def saying(self, phrase: str, generous: bool = False) -> set[str]:
         """Entities whose description has the words of the phrase one after another; generous: anywhere."""
         wanted = tokens(phrase)
-        rare = sorted(set(wanted), key=self.frequency)
-        found = set(self._having.get(rare[0], ())) if rare else set()
-        for word in rare[1:]:
-            found.intersection_update(self._having.get(word, ()))
-        return found if generous else {entity for entity in found if is_run(wanted, self.words[entity])}
+        rarest = min(wanted, key=self.frequency, default="")
+        found = self._having.get(rarest, ())
+        if generous:
+            return {entity for entity in found if set(wanted).issubset(self.words[entity])}
+        return {entity for entity in found if is_run(wanted, self.words[entity])}
 
     def fits(self, unknown: Unknown, generous: bool = False) -> set[str]:
         """All entities of the whole graph that fit."""
@@ -126,8 +125,3 @@ class Graph:
         ordered = self._ordered.get(attribute, [])
         first = bisect_left(ordered, (low, ""))
         return {entity for _, entity in ordered[first : bisect_right(ordered, (high, "\U0010ffff"))]}
-
-
-def is_run(wanted: list[str], words: Iterable[str]) -> bool:
-    """Whether `wanted` stands in `words`, one after another."""
-    return bool(wanted) and f" {' '.join(wanted)} " in f" {' '.join(words)} "

@@ -7,7 +7,7 @@ from typing import Any
 
 from baleen.agent.model import ChatModel, ModelFailure, Reply
 from baleen.environments import Task
-from baleen.environments.corpus import Corpus, tokens
+from baleen.environments.corpus import Corpus, is_run, tokens
 from baleen.environments.search import SYSTEM_MESSAGE, normalised
 from baleen.environments.task import split_of
 from baleen.synthesis.journal import Verdict
@@ -15,8 +15,8 @@ from baleen.synthesis.pipeline import Candidate
 from baleen.synthesis.search import answerers
 from baleen.synthesis.search.draw import Drawer, long_tail
 from baleen.synthesis.search.form import Unknown
-from baleen.synthesis.search.graph import Graph, is_run
-from baleen.synthesis.search.verify import DocumentCheck, model_agrees, prepare, recount
+from baleen.synthesis.search.graph import Graph
+from baleen.synthesis.search.verify import DocumentCheck, model_agrees, recount
 from baleen.synthesis.search.wording import Wording, hidden_names, tree
 
 _SHORTEST_GIVEAWAY = 4  # letters of a word of the answer's name that must not stand in the question
@@ -71,7 +71,6 @@ class Judge:
     """Judges candidates over one corpus; safe for many threads."""
 
     def __init__(self, corpus: Corpus, models: Models) -> None:
-        prepare(corpus)
         self._corpus = corpus
         self._graph = Graph(corpus)
         self._drawer = Drawer(self._graph, corpus.about)

@@ -1,7 +1,7 @@
 """Which entities a text names: exact names, longest first, with what is doubtful kept apart."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 
@@ -10,10 +10,12 @@ class NameFinder:
     """Finds the names of entities in texts.
 
     names: of each entity; a single word counts only with a capital. A mention is certain when the name belongs to
-    one entity alone and is not part of a longer run of capitalised words: "Lord Macaulay" may be about Macaulay.
+    one entity alone, is not `ambiguous` (a word of the language too) and is not part of a longer run of
+    capitalised words: "Lord Macaulay" may be about Macaulay.
     """
 
-    def __init__(self, names: Mapping[str, Iterable[str]]) -> None:
+    def __init__(self, names: Mapping[str, Iterable[str]], ambiguous: Collection[str] = ()) -> None:
+        self._ambiguous = {tuple(_WORD.findall(name)) for name in ambiguous}
         self._owners: dict[tuple[str, ...], set[str]] = {}
         for entity, its_names in names.items():
             for name in its_names:
@@ -33,9 +35,9 @@ class NameFinder:
             if not length:
                 at += 1
                 continue
-            owners = self._owners[tuple(words[at : at + length])]
-            beside = [words[i] for i in (at - 1, at + length) if 0 <= i < len(words)]
-            if len(owners) == 1 and not any(word[:1].isupper() for word in beside):
+            name = tuple(words[at : at + length])
+            owners = self._owners[name]
+            if len(owners) == 1 and name not in self._ambiguous and _stands_alone(words, at, length):
                 certain |= owners
             else:
                 doubtful |= owners
@@ -47,3 +49,19 @@ class NameFinder:
             if tuple(words[at : at + length]) in self._owners:
                 return length
         return 0
+
+
+def is_named_in(name: str, text: str) -> bool:
+    """Whether a text has the name as it is spelt, and not as part of a longer name."""
+    wanted = _WORD.findall(name)
+    words = _WORD.findall(text)
+    return any(
+        words[at : at + len(wanted)] == wanted and _stands_alone(words, at, len(wanted))
+        for at in range(len(words) - len(wanted) + 1)
+        if wanted
+    )
+
+
+def _stands_alone(words: list[str], at: int, length: int) -> bool:
+    """Whether no word with a capital is beside words[at : at + length]."""
+    return not any(words[i][0].isupper() for i in (at - 1, at + length) if 0 <= i < len(words))

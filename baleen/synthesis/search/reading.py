@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from baleen.environments.corpus import tokens
+from baleen.environments.corpus import is_run, tokens
 from baleen.synthesis.search.form import Link, Unknown
-from baleen.synthesis.search.graph import is_run
+from baleen.synthesis.search.mentions import is_named_in
 
-_HIT = re.compile(r"^\d+\. \[([^\]]+)\]", re.MULTILINE)
+_HIT = re.compile(r"^\d+\. \[([^\]]+)\] (.*)$", re.MULTILINE)
 _HEAD = re.compile(r"^(.*) \[([^\]]+)\], page (\d+) of (\d+)$")
 _VALUE = re.compile(r"^(.*?)(?: \[([^\]]+)\])?$")
 _ALSO = "Also called"
@@ -35,7 +35,13 @@ class Page:
 
 def hits_of(result: str) -> list[str]:
     """Ids in a result of `search`, the best first."""
-    return _HIT.findall(result)
+    return [hit for hit, _ in _HIT.findall(result)]
+
+
+def hits_naming(result: str, name: str) -> list[str]:
+    """Ids of those hits whose title or excerpt has the words of `name`."""
+    wanted = tokens(name)
+    return [hit for hit, shown in _HIT.findall(result) if is_run(wanted, tokens(shown))]
 
 
 def pages_in(result: str) -> int:
@@ -95,8 +101,7 @@ class Reader:
             return bool(on_subject and object_.id in subject.linked(on_subject)) or bool(
                 on_object and subject.id in object_.linked(on_object)
             )
-        words = tokens(subject.description)
-        return any(is_run(tokens(name), words) for name in object_.names)
+        return any(is_named_in(name, subject.description) for name in object_.names)
 
     def line_towards(self, link: Link) -> str:
         """Name of the lines on the other's page that list what may have this link; "" where there is none."""

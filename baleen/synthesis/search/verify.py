@@ -7,23 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from baleen.agent.model import ChatModel, Reply
-from baleen.environments.corpus import Corpus, match_any, tokens
+from baleen.environments.corpus import Corpus, query_terms
 from baleen.environments.search import full_text, search_tools
 from baleen.environments.task import call_message
 from baleen.environments.toolbox import Toolbox
 from baleen.synthesis.search.form import Unknown
-from baleen.synthesis.search.graph import is_run
 from baleen.synthesis.search.reading import Page, Reader, hits_of, pages_in
 from baleen.synthesis.search.wording import tree
 
 _FOUND_AMONG = 20  # hits of a search within which a clue must lead to its entity
 _MODEL_TOKENS = 2048
 _EVIDENCE_CHARACTERS = 1500
-
-
-def prepare(corpus: Corpus) -> None:
-    """Give the corpus the function that `recount` asks for exact wording with."""
-    corpus.add_function("says", lambda text, phrase: is_run(tokens(phrase), tokens(text)))
 
 
 def recount(corpus: Corpus, form: Unknown) -> list[str]:
@@ -51,7 +45,7 @@ def _add_view(unknown: Unknown, views: list[str], values: list[Any]) -> str:
             "id IN (SELECT id FROM documents WHERE number IN (SELECT rowid FROM pages WHERE pages MATCH ?) "
             "AND says(text, ?))"
         )
-        values += [f"text : ({match_any(phrase).replace(' OR ', ' AND ')})", phrase]
+        values += [f"text : ({' AND '.join(query_terms(phrase))})", phrase]
     for link, other in zip(unknown.links, others, strict=True):
         ends = ("subject", "object") if link.forward else ("object", "subject")
         clauses.append(f"id IN (SELECT {ends[0]} FROM edges WHERE relation = ? AND {ends[1]} IN {other})")

@@ -17,13 +17,13 @@ from baleen.chat import Message
 from baleen.environments import Task
 from baleen.environments.search import MOST_RESULTS
 from baleen.synthesis.search.form import Link, Unknown
-from baleen.synthesis.search.reading import Page, Reader, hits_of, pages_in
+from baleen.synthesis.search.reading import Page, Reader, hits_naming, hits_of, pages_in
 
 Call = tuple[str, str]  # name, arguments as JSON
 Steps = Generator[list[Call], list[str], Any]
 _AT_ONCE = 8  # calls of one message
 _CLUE_HITS = 20
-_NAME_HITS = 8
+_NAME_HITS = 10
 _SETTLED = re.compile(r"settled (\w+): (.*)$", re.MULTILINE)
 _NAME = re.compile(
     r"[A-Z][^\W_]*(?:['’.-]?[^\W_]+)*(?:\s+(?:(?:of|the|de|la|and)\s+)*[A-Z][^\W_]*(?:['’.-][^\W_]+)*)*"
@@ -111,18 +111,19 @@ class _Walk:
                 ids |= dict.fromkeys(other.linked(listing))
             elif link.forward or not self._reader.is_told_in_prose(link):
                 # the other's name stands on the pages that are sought
-                kinds = " ".join(value for _, value in unknown.labels)
-                queries = [*other.names, f"{other.title} {kinds}"]
-                found = yield [_call("search", query=query, k=MOST_RESULTS) for query in queries]
-                ids |= dict.fromkeys(hit for result in found for hit in hits_of(result))
+                beside = ["", *(f' "{value}"' for _, value in unknown.labels)]
+                queries = [(name, f'"{name}"{more}') for name in other.names for more in beside]
+                found = yield [_call("search", query=query, k=MOST_RESULTS) for _, query in queries]
+                for (name, _), result in zip(queries, found, strict=True):
+                    ids |= dict.fromkeys(hits_naming(result, name))
             else:
                 # names in its description may be what is sought
                 names = _NAME.findall(other.description)
                 names += [
                     word for name in names for word in name.split() if " " in name and word[0].isupper()
                 ]
-                names += re.split(r"[.;:]\s", other.description)
-                found = yield [_call("search", query=name, k=_NAME_HITS) for name in dict.fromkeys(names)]
+                queries = [*(f'"{name}"' for name in names), *re.split(r"[.;:]\s", other.description)]
+                found = yield [_call("search", query=query, k=_NAME_HITS) for query in dict.fromkeys(queries)]
                 ids |= dict.fromkeys(hit for result in found for hit in hits_of(result))
             ids.pop(other.id, None)
         return list(ids)

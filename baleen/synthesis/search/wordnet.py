@@ -5,6 +5,7 @@ package `wordnet-base`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ ABOUT: dict[str, Any] = {
     "number_lines": {"born": "Born", "died": "Died"},
 }
 _KIND_LEVELS = 3  # a city is a municipality is a region; higher up everything is an entity
+# classes that tell nothing, named only where there is no other
+_ABSTRACT = frozenset(
+    ("entity", "physical entity", "abstraction", "thing", "object", "whole", "matter", "causal agent", "part")
+    + ("living thing", "organism", "attribute", "relation", "psychological feature", "group", "substance")
+)
 _YEARS = re.compile(r"\((?:[^()]*?[ ,;])?(\d{3,4})-(\d{1,4})( BC)?\)")
 _BORN = re.compile(r"born (?:in )?(\d{4})\b")
 _ANY_YEAR = re.compile(r"\b\d{3,4}\b")
@@ -95,7 +101,8 @@ def build(folder: Path, path: Path) -> None:
     }
     entities = {i: _entity(synsets[i], synsets) for i in sorted(named | linked)}
     names = {i: entities[i].names for i in sorted(named)}
-    finder = NameFinder(names)
+    senses = Counter(word for synset in synsets.values() for word in dict.fromkeys(synset.words))
+    finder = NameFinder(names, {word for word, count in senses.items() if count > 1})
     full = [_with_mentions(entity, synsets[i].gloss, finder) for i, entity in entities.items()]
     known = set(entities)
     kept = [_with_known_edges(entity, known) for entity in full]
@@ -112,7 +119,8 @@ def kinds_of(synset: Synset, synsets: dict[str, Synset]) -> list[str]:
     level = [to for symbol, to in synset.pointers if symbol in ("@i", "@")]
     names: dict[str, None] = {}
     for _ in range(_KIND_LEVELS):
-        names |= dict.fromkeys(synsets[i].words[0] for i in level if i in synsets)
+        words = [synsets[i].words[0] for i in level if i in synsets]
+        names |= dict.fromkeys(word for word in words if word not in _ABSTRACT or not names)
         level = [to for i in level if i in synsets for symbol, to in synsets[i].pointers if symbol == "@"]
     return list(names)
 
