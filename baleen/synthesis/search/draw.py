@@ -138,6 +138,8 @@ class Drawer:
         kinds = [pair for pair in self._graph.labels.get(entity, ()) if pair[0] == "kind"]
         if not kinds:
             return ()
+        # "a South" is no kind in a sentence, "an African country" is
+        kinds = [pair for pair in kinds if " " in pair[1] or not pair[1][0].isupper()] or kinds
         # labels come sorted; the rarest kind is the nearest, a less telling one is taken now and then
         kinds.sort(key=lambda pair: (len(self._graph.carrying(*pair)), pair))
         return (kinds[1 if len(kinds) > 1 and rng.random() < 0.3 else 0],)

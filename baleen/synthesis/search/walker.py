@@ -26,7 +26,7 @@ _CLUE_HITS = 20
 _NAME_HITS = 10
 _SETTLED = re.compile(r"settled (\w+): (.*)$", re.MULTILINE)
 _NAME = re.compile(
-    r"[A-Z][^\W_]*(?:['’.-]?[^\W_]+)*(?:\s+(?:(?:of|the|de|la|and)\s+)*[A-Z][^\W_]*(?:['’.-][^\W_]+)*)*"
+    r"[A-Z][^\W_]*(?:['’.-][^\W_]+)*(?:\s+(?:(?:of|the|de|la|and)\s+)*[A-Z][^\W_]*(?:['’.-][^\W_]+)*)*"
 )
 
 
