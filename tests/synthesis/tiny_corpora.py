@@ -4,11 +4,34 @@ import json
 import random
 from pathlib import Path
 
-_SYLLABLES = "ba do fe gi ka lu me no pra ri sto ta ve zu".split()
-_ADJECTIVES = "ancient busy crooked drowsy earnest famous gentle hidden lonely mighty narrow quiet".split()
+_SYLLABLES = ("ba", "do", "fe", "gi", "ka", "lu", "me", "no", "pra", "ri", "sto", "ta", "ve", "zu")
+_ADJECTIVES = (
+    "ancient",
+    "busy",
+    "crooked",
+    "drowsy",
+    "earnest",
+    "famous",
+    "gentle",
+    "hidden",
+    "lonely",
+    "mighty",
+)
 _NOUNS = (
-    "amber barley candles drums eels foxes gardens herons ivory juniper kites lanterns marble nettles organs "
-    "pearls quarries ravens saffron tulips umbrellas vineyards walnuts yarn".split()
+    ("amber", "barley", "candles", "drums", "eels", "foxes", "gardens", "herons", "ivory", "juniper", "kites")
+    + (
+        "lanterns",
+        "marble",
+        "nettles",
+        "organs",
+        "pearls",
+        "quarries",
+        "ravens",
+        "saffron",
+        "tulips",
+        "umbrellas",
+    )
+    + ("vineyards", "walnuts", "yarn")
 )
 
 

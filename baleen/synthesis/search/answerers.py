@@ -5,7 +5,6 @@ do another may.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -57,10 +56,10 @@ def vote(corpus: Corpus, k: int = 10) -> Answerer:
     """The title that comes up most and highest when each sentence and the whole are searched for."""
 
     def answer(question: str) -> Attempt:
-        votes: Counter[str] = Counter()
+        votes: dict[str, float] = {}
         for part in [question, *re.split(r"(?<=[.?;,])\s", question)]:
             for rank, hit in enumerate(corpus.search(content(part), k), 1):
-                votes[hit.title] += 1 / rank
+                votes[hit.title] = votes.get(hit.title, 0.0) + 1 / rank
         best = min(votes.items(), key=lambda item: (-item[1], item[0]), default=("", 0.0))
         return Attempt("vote of parts", best[0])
 

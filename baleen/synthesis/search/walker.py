@@ -58,6 +58,7 @@ class Walker:
         results = _results(messages)
         walk = _Walk(self._reader, settled, self._seed if seed is None else seed)
         steps = walk.solve(self._form, "q")
+        pages: list[Page] = []
         try:
             wanted = next(steps)
             while True:
@@ -66,7 +67,7 @@ class Walker:
                     return _calls(missing[:_AT_ONCE], walk.news)
                 wanted = steps.send([results[call] for call in wanted])
         except StopIteration as end:
-            pages: list[Page] = end.value
+            pages = end.value
         return _reply(pages[0].title if pages else "I could not find it.", walk.news)
 
 
