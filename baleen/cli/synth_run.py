@@ -55,10 +55,14 @@ def run_synthesis(
         def told(journal: Journal) -> None:
             progress.update(len(journal.verdicts), **_numbers(journal))
 
-        with stop:
-            synthesise(candidates, judge, journal, options.workers, told, lambda: stop.heard, options.tasks)
-        path = journal.write_tasks()
-        card = write_card(options.out, asked, journal.verdicts)
+        try:
+            with stop:
+                synthesise(
+                    candidates, judge, journal, options.workers, told, lambda: stop.heard, options.tasks
+                )
+        finally:  # a run that fails, or has spent its money, still has what it kept
+            path = journal.write_tasks()
+            card = write_card(options.out, asked, journal.verdicts)
         kept = sum(len(verdict.tasks) for verdict in journal.verdicts)
         progress.finish_stage(kept > 0, f"{kept} tasks of {len(journal.verdicts)} candidates")
         for row in yields(journal.verdicts):

@@ -43,6 +43,7 @@ _MOST_TERMS = 64  # of a query: what a policy pastes in can be long
 _SNIPPET_TOKENS = 24
 _TITLE_WEIGHT = 5.0
 _COMMON_SHARE = 0.2  # of the documents: a word in more of them costs time and hardly moves the ranking
+_COMMON_FROM = 1000  # documents: below it there is no time to save
 _MAPPED_BYTES = 1 << 28
 
 
@@ -173,7 +174,8 @@ class Corpus:
             if term not in self._having:
                 found = self.rows("SELECT count(*) FROM pages WHERE pages MATCH ?", (term,))
                 self._having[term] = int(found[0][0])
-        rare = [term for term in terms if self._having[term] <= _COMMON_SHARE * self._documents]
+        most = max(_COMMON_FROM, _COMMON_SHARE * self._documents)
+        rare = [term for term in terms if self._having[term] <= most]
         return " OR ".join(rare or terms)
 
 
