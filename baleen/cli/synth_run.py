@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from baleen.cli.clean_stop import CleanStop
 from baleen.cli.progress import Progress
 from baleen.synthesis import Candidate, Journal, Verdict, synthesise, yields
+from baleen.synthesis.card import write_card
 
 Work = TypeVar("Work")
 
@@ -38,14 +39,15 @@ def run_synthesis(
     judge: Callable[[Candidate[Work]], Verdict],
     total: int = 0,
 ) -> int:
-    """Judge all candidates with progress; write `tasks.jsonl`. Returns the exit code.
+    """Judge all candidates with progress; write `tasks.jsonl` and `card.html`. Returns the exit code.
 
     settings: what decides which candidates there are and what becomes of them: a resumed run must have the same.
     total: how many candidates there are, 0 if unknown. Raises UserError, OSError.
     """
     stop = CleanStop()
+    asked = {"kind": kind, "seed": options.seed, **settings}
     with (
-        Journal(options.out, {"kind": kind, "seed": options.seed, **settings}) as journal,
+        Journal(options.out, asked) as journal,
         Progress([kind]) as progress,
     ):
         progress.start_stage(kind, total)
@@ -53,9 +55,14 @@ def run_synthesis(
         def told(journal: Journal) -> None:
             progress.update(len(journal.verdicts), **_numbers(journal))
 
-        with stop:
-            synthesise(candidates, judge, journal, options.workers, told, lambda: stop.heard, options.tasks)
-        path = journal.write_tasks()
+        try:
+            with stop:
+                synthesise(
+                    candidates, judge, journal, options.workers, told, lambda: stop.heard, options.tasks
+                )
+        finally:  # a run that fails, or has spent its money, still has what it kept
+            path = journal.write_tasks()
+            card = write_card(options.out, asked, journal.verdicts)
         kept = sum(len(verdict.tasks) for verdict in journal.verdicts)
         progress.finish_stage(kept > 0, f"{kept} tasks of {len(journal.verdicts)} candidates")
         for row in yields(journal.verdicts):
@@ -65,7 +72,8 @@ def run_synthesis(
                 f"{row.seconds:.2f} s each" + (f"; rejected: {why}" if why else "")
             )
         progress.message(
-            f"wrote {path}" + ("; stopped early: the same command goes on" if stop.heard else "")
+            f"wrote {path} and {card.name}"
+            + ("; stopped early: the same command goes on" if stop.heard else "")
         )
     return 130 if stop.heard else int(not kept)
 
