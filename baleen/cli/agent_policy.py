@@ -7,14 +7,14 @@ from typing import Annotated
 
 import tyro
 
-from baleen.agent import ChatPlayer, Limits, Player, ScriptedModel, TokenPlayer
+from baleen.agent import ChatPlayer, Limits, Player, TokenPlayer
 from baleen.agent.cost import CostMeter
 from baleen.agent.runner import Attempt
 from baleen.agent.searcher import Searcher
 from baleen.cli.loading import ComputeOptions
 from baleen.cli.model_options import ModelOptions
-from baleen.config import SamplingParams, UsageError, UserError
-from baleen.environments import TaskError, scripted_solution
+from baleen.cli.scripted import scripted_model
+from baleen.config import SamplingParams, UsageError
 
 SCRIPTED, SEARCHER = "scripted", "searcher"
 
@@ -121,10 +121,7 @@ class Policy:
         if options.policy == SEARCHER:
             return ChatPlayer(Searcher(seed))
         if self._loaded is None:
-            try:
-                return ChatPlayer(ScriptedModel(scripted_solution(attempt.task, self._assets)))
-            except TaskError as error:
-                raise UserError(f"--policy scripted: {error}") from error
+            return ChatPlayer(scripted_model(attempt.task, self._assets))
         from baleen.agent import EnginePolicy
 
         temperature = 1.0 if options.temperature is None else options.temperature

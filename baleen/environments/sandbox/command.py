@@ -1,10 +1,12 @@
-"""The command line behind a sandbox: a private mount namespace, then bubblewrap, then the limits, then the program.
+"""The command line behind a sandbox: namespaces of our own, then bubblewrap, then the limits, then the program.
 
-unshare --mount        one tmpfs of limited size and number of files, over /sys: bubblewrap cannot set the latter,
-                       and every system has that folder but nobody mounts anything from it
-setpriv                (as root) to a uid that is not root's: the process limit does nothing for root
-bwrap                  namespaces, a new root folder, no capabilities, seccomp
-prlimit                inside, so that the process limit counts the sandbox's own processes (Linux 5.14)
+setpriv, sh    to die when we die
+unshare        a process namespace, whose end is the end of all in it, and a private view of mounts
+sh             the init of that namespace: one tmpfs of limited size and number of files, over /sys (bubblewrap
+               cannot limit the number; every system has that folder, and nobody mounts anything from it)
+setpriv        as root: to a uid that is not root's, for which no process limit holds
+bwrap          namespaces again, a new root folder, no capabilities, seccomp
+prlimit        inside, so that the process limit counts the sandbox's own processes (Linux 5.14)
 """
 
 import os
@@ -30,8 +32,11 @@ _OWN_FILES = {
     "/etc/group": f"sandbox:x:{SANDBOX_ID}:\n",
     "/etc/hosts": "127.0.0.1 localhost\n",
 }
-# $1: options of the tmpfs; then sources of mounts up to "--"; then the command
-_PRELUDE = """
+# $0: our process id; then a command. If we died before it could ask to die with us, it has another parent by now.
+_WITH_US = '[ "$PPID" = "$0" ] && exec "$@"'
+# $1: options of the tmpfs; then sources of mounts up to "--"; then a command, which is not to replace this init:
+# the change of uid would undo its "die with the parent"
+_INIT = """
 set -e
 echo 1000 > /proc/self/oom_score_adj
 mount -n -t tmpfs -o "$1" sandbox /sys
@@ -45,9 +50,11 @@ while [ "$1" != -- ]; do
   shift
 done
 shift
-exec "$@"
+set +e
+"$@"
+exit $?
 """
-_PRELUDE_FILES = 2  # files of the tmpfs that are ours before a mount is made
+_INIT_FILES = 2  # files of the tmpfs that are ours before a mount is made
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,13 @@ def drops_uid() -> bool:
 def check_mounts(mounts: Sequence[Mount]) -> None:
     """Raises MountError."""
     for n, mount in enumerate(mounts):
-        hidden = [earlier.target for earlier in mounts[:n] if (earlier.target + "/").startswith(mount.target + "/")]
+        hidden = [
+            earlier.target for earlier in mounts[:n] if (earlier.target + "/").startswith(mount.target + "/")
+        ]
         if hidden:
-            raise MountError(f"mount {mount.source}: the target {mount.target} would hide {hidden[0]}; choose another")
+            raise MountError(
+                f"mount {mount.source}: the target {mount.target} would hide {hidden[0]}; choose another"
+            )
         source, target = str(mount.source), mount.target
         if not mount.source.exists():
             raise MountError(f"mount {source}: it does not exist")
@@ -151,14 +162,14 @@ def sandbox_command(
     for name, value in {**_ENVIRONMENT, **setting.env}.items():
         options += ["--setenv", name, value]
     arguments = data(b"".join(os.fsencode(option) + b"\0" for option in options))
-    files = limits.tmp_files + len(mounts) + _PRELUDE_FILES + 1
-    command = [tools.unshare, "--mount"]
+    files = limits.tmp_files + len(mounts) + _INIT_FILES + 1
+    command = [tools.setpriv, "--pdeathsig=KILL", "/bin/sh", "-c", _WITH_US, str(os.getpid())]
+    command += [tools.unshare, "--mount", "--mount-proc", "--pid", "--fork", "--kill-child=KILL"]
     command += [] if drops_uid() else ["--user", "--map-root-user"]
-    command += ["/bin/sh", "-c", _PRELUDE, "sandbox", f"size={limits.tmp_bytes},nr_inodes={files},mode=755"]
+    command += ["/bin/sh", "-c", _INIT, "sandbox", f"size={limits.tmp_bytes},nr_inodes={files},mode=755"]
     command += [*(str(mount.source) for mount in mounts), "--"]
     if drops_uid():
-        ids = [f"--reuid={SANDBOX_ID}", f"--regid={SANDBOX_ID}", "--clear-groups"]
-        command += [tools.setpriv, *ids]
+        command += [tools.setpriv, f"--reuid={SANDBOX_ID}", f"--regid={SANDBOX_ID}", "--clear-groups"]
     command += [tools.bwrap, "--args", arguments, "--", tools.prlimit, *_rlimits(limits), "--", *argv]
     return command, fds
 
@@ -166,7 +177,7 @@ def sandbox_command(
 def _namespaces() -> list[str]:
     ids = ["--uid", str(SANDBOX_ID), "--gid", str(SANDBOX_ID)]
     alone = ["--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--new-session"]
-    return [*alone, *ids, "--hostname", "sandbox", "--die-with-parent"]
+    return [*alone, *ids, "--hostname", "sandbox"]
 
 
 def _system_view() -> list[str]:

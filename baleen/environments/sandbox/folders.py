@@ -41,6 +41,7 @@ def workspace(parent: Path | None = None) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Remove a folder that a sandbox has written to, also folders that it has made unreadable."""
+    os.chmod(path, 0o700)
     for _, folders, _, fd in os.fwalk(path, follow_symlinks=False):
         for name in folders:
             if not stat.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from baleen.environments.sandbox.command import INSTALL, Setting, Tools, python_mounts
 from baleen.environments.sandbox.limits import Mount, Outcome, SandboxLimits, SandboxUnavailable
-from baleen.environments.sandbox.process import last_line, run_to_end
+from baleen.environments.sandbox.process import run_to_end
 from baleen.environments.sandbox.seccomp import machine_is_known
 from baleen.environments.task import ToolFailure
 
@@ -42,7 +42,11 @@ def _require(tools: Tools, uid: int) -> None:
     try:
         broken = json.loads(outcome.stdout)
     except ValueError:
-        said = last_line(outcome.stderr) or outcome.reason or f"exit code {outcome.returncode}"
+        said = (
+            outcome.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            or outcome.reason
+            or f"exit code {outcome.returncode}"
+        )
         raise SandboxUnavailable(f"no sandbox: its probe failed: {said}") from None
     if broken:
         raise SandboxUnavailable(f"no sandbox: this machine does not enforce {', '.join(broken)}")
@@ -63,7 +67,7 @@ def _try_out(tools: Tools) -> Outcome:
 
 def _remedied(reason: str) -> str:
     if "nknown option" in reason:
-        return f"no sandbox: bubblewrap is too old ({reason}); 0.8 or newer is needed: `{INSTALL}`"
+        return f"no sandbox: bubblewrap is too old ({reason}); install 0.8 or newer with `{INSTALL}`"
     if any(why in reason for why in ("not permitted", "denied", "No space left")):
         return (
             f"no sandbox: the kernel forbids namespaces here ({reason}); allow them (sysctl "

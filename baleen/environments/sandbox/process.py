@@ -1,25 +1,31 @@
 """Running a sandbox's command: the pipes, the limits that we keep, and the end of the whole tree."""
 
+import errno
 import json
 import os
+import select
 import selectors
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import IO, Self
 
 from baleen.environments.sandbox.command import Setting, Tools, sandbox_command
 from baleen.environments.sandbox.limits import Ended, Outcome
 from baleen.environments.sandbox.spawner import spawn
-from baleen.environments.sandbox.watch import PAUSE, Watch
+from baleen.environments.sandbox.watch import PAUSE, Watch, children
 from baleen.environments.task import ToolFailure
 
 _GRACE = 5.0  # seconds for the kernel to end a tree after SIGKILL
+_REAPING = 0.1  # seconds for its parent to notice
 _CHUNK = 1 << 16
 _KEPT_ERRORS = 1 << 16  # bytes
+# What unshare of util-linux 2.38 says, with exit code 1, when its child has been killed.
+_NOISE = b"unshare: sigprocmask unblock failed: Invalid argument\n"
+_KILLED = 128 + signal.SIGKILL
 
 
 class Tree:
@@ -33,6 +39,9 @@ class Tree:
         command, fds = sandbox_command(tools, setting, argv, status_end)
         try:
             self._process = spawn(command, (*fds, status_end))
+        except BaseException:
+            os.close(self._status)
+            raise
         finally:
             for fd in (*fds, status_end):
                 os.close(fd)
@@ -43,7 +52,7 @@ class Tree:
         self.stdout: IO[bytes] = process.stdout
         self.stderr: IO[bytes] = process.stderr
         self.reason = ""
-        self._told = b""
+        self._killed = False
         self._watch = Watch([m.source for m in setting.mounts if m.writable], setting.limits)
         self._lock = threading.Lock()
 
@@ -55,18 +64,20 @@ class Tree:
     def poll(self) -> int | None:
         """The return code, 128 + n after signal n, or None while the program runs."""
         code = self._process.poll()
-        return 128 - code if code is not None and code < 0 else code
+        return code if code is None else self._code(code)
 
     def wait(self, timeout: float | None = None) -> int:
         """The return code. Raises subprocess.TimeoutExpired."""
-        code = self._process.wait(timeout)
-        return 128 - code if code < 0 else code
+        return self._code(self._process.wait(timeout))
+
+    def _code(self, code: int) -> int:
+        return _KILLED if self._killed else 128 - code if code < 0 else code
 
     def kill(self, reason: str = "") -> None:
         """End every process of the sandbox and wait until they are gone. Harmless when repeated."""
         with self._lock:
             if self._process.poll() is None:
-                self.reason = reason
+                self.reason, self._killed = reason, True
                 self._kill()
 
     def close(self) -> None:
@@ -82,13 +93,17 @@ class Tree:
 
     def check(self) -> None:
         """Kill the program if it goes over a limit that only we can see."""
-        init = self._told_number("child-pid")
+        init = self._init()
         if init is not None and (reason := self._watch.over(init)):
             self.kill(reason)
 
     def has_run(self) -> bool:
-        """Once it has ended: whether the program ended, and not what should have started it."""
-        return self._told_number("exit-code") is not None
+        """Once it has ended: whether the program has ended, as bubblewrap tells, and not what starts it."""
+        told = b""
+        with suppress(BlockingIOError):
+            while self._status >= 0 and (piece := os.read(self._status, _CHUNK)):
+                told += piece
+        return any("exit-code" in json.loads(line) for line in told.splitlines())
 
     def __enter__(self) -> Self:
         return self
@@ -97,30 +112,34 @@ class Tree:
         self.close()
 
     def _kill(self) -> None:
-        """Kill the namespace's init: the kernel then kills the rest, and bubblewrap ends only after all of them."""
+        """Kill the namespace's init, which is not gone before all others in it are, then its parent."""
         deadline = time.monotonic() + _GRACE
-        while (init := self._told_number("child-pid")) is None and self._process.poll() is None:
-            if time.monotonic() > deadline:
-                break
+        while (init := self._init()) is None and self._process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.001)
         if init is not None:
-            with suppress(ProcessLookupError):
-                os.kill(init, signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE)
+            _end(init)
+            with suppress(subprocess.TimeoutExpired):  # its parent may hang on a full pipe
+                self._process.wait(_REAPING)
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
-    def _told_number(self, name: str) -> int | None:
-        """What bubblewrap has told of itself so far, in one JSON object a line."""
-        with suppress(BlockingIOError):
-            while self._status >= 0 and (piece := os.read(self._status, _CHUNK)):
-                self._told += piece
-        for line in self._told.splitlines(keepends=True):
-            if line.endswith(b"\n") and name in (told := json.loads(line)):
-                return int(told[name])
-        return None
+    def _init(self) -> int | None:
+        """Process id of the namespace's init as seen from here; None while there is none. It is an only child."""
+        return next(children(self.pid), None)
+
+
+def _end(init: int) -> None:
+    """Kill a process and wait until it is gone."""
+    with suppress(ProcessLookupError):
+        ending = os.pidfd_open(init)
+        try:
+            signal.pidfd_send_signal(ending, signal.SIGKILL)
+            waiting = select.poll()
+            waiting.register(ending, select.POLLIN)
+            waiting.poll(_GRACE * 1000)
+        finally:
+            os.close(ending)
 
 
 class SandboxProcess(Tree):
@@ -152,7 +171,7 @@ class SandboxProcess(Tree):
                     self._over.wait(PAUSE)
                 elif selector.select(PAUSE):
                     piece = os.read(self.stderr.fileno(), _CHUNK)
-                    self.errors = (self.errors + piece)[-_KEPT_ERRORS:]
+                    self.errors = (self.errors + piece)[-_KEPT_ERRORS:].removesuffix(_NOISE)
                     open_ = bool(piece)
                 self.check()
 
@@ -161,8 +180,14 @@ def run_to_end(tools: Tools, setting: Setting, argv: Sequence[str], stdin: bytes
     """Run a program until it ends or goes over a limit. Raises ToolFailure when it could not be started."""
     begun = time.monotonic()
     limits = setting.limits
-    with Tree(tools, setting, argv) as process:
-        pipes = _Pipes(process, stdin, limits.output_bytes)
+    try:
+        tree = Tree(tools, setting, argv)
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.E2BIG:
+            raise
+        # Arguments that no program can be given (too long, a NUL): whoever wrote them gets a shell's answer.
+        return Outcome(126, b"", f"cannot be run: {error}\n".encode(), "exit", 0.0)
+    with tree as process, closing(_Pipes(process, stdin, limits.output_bytes)) as pipes:
         ended: Ended = "exit"
         while pipes.alive:
             left = begun + limits.wall_seconds - time.monotonic()
@@ -174,7 +199,6 @@ def run_to_end(tools: Tools, setting: Setting, argv: Sequence[str], stdin: bytes
             if pipes.overflow:
                 break
             process.check()
-        pipes.close()
         if pipes.overflow:
             ended = "output"
             process.kill(f"it wrote more than {limits.output_bytes} bytes")
@@ -184,15 +208,14 @@ def run_to_end(tools: Tools, setting: Setting, argv: Sequence[str], stdin: bytes
         if ended == "exit" and pipes.overflow:
             ended = "output"
         if not process.has_run() and not process.reason:
-            raise ToolFailure(f"the sandbox did not start: {last_line(stderr) or f'exit code {code}'}")
+            raise ToolFailure(f"the sandbox did not start: {_first_line(stderr) or f'exit code {code}'}")
         if ended == "exit" and code > 128:
             ended = "killed"
         return Outcome(code, stdout, stderr, ended, time.monotonic() - begun, process.reason)
 
 
-def last_line(text: bytes) -> str:
-    lines = text.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+def _first_line(text: bytes) -> str:
+    return text.decode(errors="replace").strip().partition("\n")[0]
 
 
 class _Pipes:
@@ -250,7 +273,7 @@ class _Pipes:
     def caught(self) -> tuple[bytes, bytes]:
         """stdout and stderr, cut to the cap together."""
         out, err = (bytes(text) for text in self._read.values())
-        out = out[: self._most]
+        out, err = out[: self._most], err.removesuffix(_NOISE)
         return out, err[: self._most - len(out)]
 
     def close(self) -> None:

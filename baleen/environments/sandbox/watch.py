@@ -48,15 +48,20 @@ def _memory(init: int, enough: int) -> int:
     return sum(map(_proportional, pids)) if total > enough else total
 
 
+def children(pid: int) -> Iterator[int]:
+    """Process ids of a process's children."""
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as file:
+                yield from map(int, file.read().split())
+
+
 def _tree(pid: int) -> Iterator[int]:
     waiting = [pid]
     while waiting:
         pid = waiting.pop()
         yield pid
-        with suppress(OSError):
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as file:
-                    waiting.extend(map(int, file.read().split()))
+        waiting.extend(children(pid))
 
 
 def _resident(pid: int) -> int:

@@ -63,7 +63,9 @@ def _pell(difficulty: int, rng: random.Random) -> Problem:
         x, y = _smallest_pell(d)
         if 10**difficulty < y < 10 ** min(difficulty + 2, 6):
             break
-    question = f"Of the positive integer solutions of x^2 - {d} y^2 = 1 take that of the least x. What is x + y?"
+    question = (
+        f"Of the positive integer solutions of x^2 - {d} y^2 = 1 take that of the least x. What is x + y?"
+    )
     return Problem(question, str(x + y), "import math\n" + program({"d": d}, _PELL))
 
 
