@@ -11,6 +11,7 @@ import tyro
 
 from baleen.cli.bench_options import (
     LOAD_PROMPT,
+    LOAD_TOKENS,
     OURS,
     Options,
     asked_peers,
@@ -150,7 +151,7 @@ def _limits(options: Options) -> dict[str, int]:
     """The fields of `EngineConfig` that hold every measurement, and hardly more: the cache is memory."""
     block_size = EngineConfig().block_size
     longest = longest_sequence(options)
-    request = -(-(LOAD_PROMPT + options.tokens) // block_size)
+    request = -(-(LOAD_PROMPT + LOAD_TOKENS) // block_size)
     reserve = 2 * options.streams  # the scheduler keeps a block for everybody who runs
     return {
         "block_size": block_size,

@@ -13,7 +13,7 @@ from baleen.config.engine import WeightFormat
 
 OURS = "baleen"
 PEERS = {"transformers": ("transformers",), "llama.cpp": ("xllamacpp", "gguf")}  # and the packages they need
-LOAD_PROMPT = 128  # tokens of the prompts of concurrent requests
+LOAD_PROMPT, LOAD_TOKENS = 128, 128  # tokens of the prompts and of the completions of concurrent requests
 _CONTEXTS = (1536, 2048, 16384, 32768)
 _PROMPTS = (512, 2048)
 _PREFIX = 4096
@@ -145,7 +145,7 @@ def fitted(options: Options, config: ModelConfig) -> Options:
 
 def longest_sequence(options: Options) -> int:
     """Tokens of the longest sequence that is measured, the decoded ones included."""
-    longest = max(*options.contexts, *options.prompts, options.prefix, LOAD_PROMPT)
+    longest = max(*options.contexts, *options.prompts, options.prefix, LOAD_PROMPT + LOAD_TOKENS)
     return longest + options.tokens + 1
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from baleen.cli.bench_options import LOAD_PROMPT, OURS, Options
+from baleen.cli.bench_options import LOAD_PROMPT, LOAD_TOKENS, OURS, Options
 from baleen.cli.contenders.process import Contender, ContenderError
 from baleen.config import ModelConfig
 from baleen.evaluation.roofline import Roofline, Work, decode_work, prefill_work
@@ -116,7 +116,7 @@ class Rounds:
         self._report("decode", context)
 
     def _streams(self, count: int) -> None:
-        tokens = self.options.tokens
+        tokens = LOAD_TOKENS
         prompts = prefill_work(self.config, LOAD_PROMPT, self._weight_bytes, prompts=count)
         step = decode_work(
             self.config, LOAD_PROMPT + tokens // 2, self._weight_bytes, self._cache_bytes, streams=count

@@ -178,8 +178,8 @@ class PackedMLA(nn.Module):
         slots = meta.paged.slot_mapping.flatten()
         c_q = write_latents(self.down(x).flatten(0, 1), cos, sin, self.norms, slots, kv, index_k)
         up, heads, nope = self.up(c_q), config.num_attention_heads, config.qk_nope_head_dim
-        q = up.new_empty(len(up), heads, config.kv_lora_rank + config.qk_rope_head_dim)
-        index_q = up.new_empty(len(up), config.index_n_heads, config.index_key_dim)
+        q = up.new_empty(up.shape[0], heads, config.kv_lora_rank + config.qk_rope_head_dim)
+        index_q = up.new_empty(up.shape[0], config.index_n_heads, config.index_key_dim)
         rotate_queries(up, cos, sin, q, index_q, self.softmax_scale)
         q_nope = up[:, : heads * config.qk_head_dim].unflatten(1, (heads, config.qk_head_dim))[..., :nope]
         packed_heads(q_nope, self.absorbed_k, q[..., : config.kv_lora_rank])

@@ -1,7 +1,7 @@
 """The compiled kernels as functions of tensors. Each result depends on its own row alone, to the bit."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import torch
@@ -80,21 +80,27 @@ class PackedWeight:
             plain = plain * self.scale.unsqueeze(-1)
         return plain[:, : self.outputs]
 
-    @property
+    # A decode step of a small model is made of some hundred calls: what they pass is looked up once.
+    @cached_property
+    def groups(self) -> int:
+        return self.data.shape[0]
+
+    @cached_property
     def _type(self) -> int:
         return (_PAIRED_TYPES if self.data.dim() == 5 else _TYPES)[self.data.dtype]
 
+    @cached_property
     def _pointers(self) -> tuple[int, int | None]:
         return self.data.data_ptr(), None if self.scale is None else self.scale.data_ptr()
 
 
 def packed_linear(x: Tensor, weight: PackedWeight) -> Tensor:
     """y = W x: `x` [..., K] float32 and one matrix -> [..., N], or `x` [..., G, K] and G -> [..., G, N]."""
-    groups, inputs, outputs = len(weight.data), weight.inputs, weight.outputs
+    groups, inputs, outputs = weight.groups, weight.inputs, weight.outputs
     x = x.contiguous()
     out = x.new_empty(*x.shape[:-1], outputs)
     rows = x.numel() // (inputs * groups)
-    data, scale = weight._pointers()
+    data, scale = weight._pointers
     call(
         "linear",
         *(x.data_ptr(), groups * inputs, inputs, data, scale, weight._type),
@@ -106,7 +112,7 @@ def packed_linear(x: Tensor, weight: PackedWeight) -> Tensor:
 def packed_heads(x: Tensor, weight: PackedWeight, out: Tensor) -> None:
     """out_g = W_g x_g of every head g: `x` [M, G, K] and `out` [M, G, N] float32, any strides but for the last axis."""
     assert x.stride(2) == out.stride(2) == 1
-    data, scale = weight._pointers()
+    data, scale = weight._pointers
     call(
         "linear",
         *(x.data_ptr(), x.stride(0), x.stride(1), data, scale, weight._type),
@@ -128,10 +134,10 @@ def packed_experts(
     call(
         "experts",
         *(x.data_ptr(), experts.data_ptr(), gates.data_ptr()),
-        *gate_proj._pointers(),
-        *up_proj._pointers(),
-        *down_proj._pointers(),
-        *(gate_proj._type, out.data_ptr(), *experts.shape, len(gate_proj.data), x.shape[1]),
+        *gate_proj._pointers,
+        *up_proj._pointers,
+        *down_proj._pointers,
+        *(gate_proj._type, out.data_ptr(), *experts.shape, gate_proj.groups, x.shape[1]),
         gate_proj.outputs,
     )
     return out

@@ -41,11 +41,11 @@ def write_latents(
     `cos`, `sin` [M, R/2]; `slots` [M]; `kv` [slots, C + R] and `index_k` [slots, D] of one type, float32 or bfloat16.
     Returns the normed query latent [M, Q].
     """
-    size, rank = len(norms.q), len(norms.kv)
-    c_q = down.new_empty(len(down), size)
+    count, size, rank = down.shape[0], norms.q.shape[0], norms.kv.shape[0]
+    c_q = down.new_empty(count, size)
     kernel("write_latents")(
         *(tensor.data_ptr() for tensor in (down, cos, sin, *norms[:4], slots, kv, index_k)),
-        *(int(kv.dtype == torch.bfloat16), c_q.data_ptr(), len(down), size, rank, kv.shape[1] - rank),
+        *(int(kv.dtype == torch.bfloat16), c_q.data_ptr(), count, size, rank, kv.shape[1] - rank),
         *(index_k.shape[1], norms.eps, norms.key_eps),
     )
     return c_q
@@ -81,8 +81,9 @@ def packed_route(
 
     Returns experts [M, k] int64 and gates [M, k]: their sigmoids, over their sum if `normalise`, times `factor`.
     """
-    experts = torch.empty(len(logits), k, dtype=torch.int64) if given is None else given.contiguous()
-    gates = logits.new_empty(len(logits), k)
+    count = logits.shape[0]
+    experts = torch.empty(count, k, dtype=torch.int64) if given is None else given.contiguous()
+    gates = logits.new_empty(count, k)
     kernel("route")(
         *(tensor.data_ptr() for tensor in (logits, bias, experts, gates)),
         *(*logits.shape, k, n_group, topk_group, int(given is not None), int(normalise), factor),

@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <functional>
 
+#ifdef __AVX512DQ__
+#include <immintrin.h>
+#endif
+
 namespace {
 
 // Order of floats as unsigned integers; -0 and 0 are one number and become one key.
@@ -15,31 +19,55 @@ inline uint32_t key_of(float score) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
+// A bit for each lane that is not zero.
+inline uint32_t lanes_of(vi v) {
+#ifdef __AVX512DQ__
+  return _mm512_movepi32_mask((__m512i)v);
+#else
+  uint32_t lanes = 0;
+  for (int l = 0; l < L; ++l) lanes |= (uint32_t)(v[l] & 1) << l;
+  return lanes;
+#endif
+}
+
+// Calls put(0, i), put(1, j), ... for the keys that `wanted` says yes to, in order; returns how many there were. Few are:
+// sixteen are looked at together.
+template <class Wanted, class Put>
+int collect(const uint32_t* keys, int n, Wanted wanted, Put put) {
+  int found = 0, i = 0;
+  for (; i + L <= n; i += L) {
+    vu v;
+    memcpy(&v, keys + i, sizeof v);
+    const vi yes = (vi)wanted(v);
+    for (uint32_t any = lanes_of(yes); any; any &= any - 1) put(found++, i + __builtin_ctz(any));
+  }
+  for (; i < n; ++i)
+    if (wanted(keys[i])) put(found++, i);
+  return found;
+}
+
 // The k positions with the largest scores, ascending; of equal scores the lowest positions. The eleven upper bits of
 // the k-th key are found by counting, the rest among the few keys that share them. `keys` [n] is scratch.
 void top_k(const float* scores, int n, int k, uint32_t* keys, int32_t* out) {
   constexpr int SHIFT = 21;
-  std::vector<int> count(1 << (32 - SHIFT), 0);
+  // four tallies: neighbours are alike, and an increment waits for the one before of the same bucket
+  constexpr int BUCKETS = 1 << (32 - SHIFT);
+  int* count = scratch<struct Tallies, int>(4 * BUCKETS);
+  std::fill_n(count, 4 * BUCKETS, 0);
   for (int i = 0; i < n; ++i) keys[i] = key_of(scores[i]);
-  for (int i = 0; i < n; ++i) ++count[keys[i] >> SHIFT];
+  for (int i = 0; i < n; ++i) ++count[(i & 3) * BUCKETS + (keys[i] >> SHIFT)];
+  for (int b = 0; b < BUCKETS; ++b) count[b] += count[BUCKETS + b] + count[2 * BUCKETS + b] + count[3 * BUCKETS + b];
   int wanted = k;  // of the keys in bucket d
-  uint32_t d = (uint32_t)count.size() - 1;
+  uint32_t d = BUCKETS - 1;
   while (count[d] < wanted) wanted -= count[d--];
-  std::vector<uint32_t> shared(count[d] + 1);
-  for (int i = 0, found = 0; i < n; ++i) {
-    shared[found] = keys[i];
-    found += keys[i] >> SHIFT == d;
-  }
-  shared.pop_back();
-  std::nth_element(shared.begin(), shared.begin() + wanted - 1, shared.end(), std::greater<uint32_t>());
+  uint32_t* shared = scratch<struct Shared, uint32_t>(count[d] + L);
+  const int alike = collect(keys, n, [=](auto key) { return key >> SHIFT == d; }, [=](int at, int i) { shared[at] = keys[i]; });
+  std::nth_element(shared, shared + wanted - 1, shared + alike, std::greater<uint32_t>());
   const uint32_t least = shared[wanted - 1];
-  for (uint32_t key : shared) wanted -= key > least;  // what is left are ties with the least
-  for (int i = 0, found = 0; found < k; ++i) {
-    const bool equal = keys[i] == least, take = keys[i] > least || (equal && wanted > 0);
-    out[found] = i;
-    found += take;
-    wanted -= equal;
-  }
+  for (int i = 0; i < alike; ++i) wanted -= shared[i] > least;  // what is left are ties with the least
+  collect(keys, n, [=](auto key) { return key >= least; }, [&, found = 0](int, int i) mutable {
+    if (keys[i] > least || wanted-- > 0) out[found++] = i;
+  });
 }
 
 // Sum of the first `width` lanes (a power of two) of each group of `width`, by halving; held by the group's first.
@@ -134,24 +162,22 @@ API void select_slots(const float* q, const float* weights, const void* pool, in
       const int64_t begin = (int64_t)b * S + first;  // of the group's queries
       int longest = 0;
       for (int g = 0; g < queries; ++g) longest = std::max(longest, (int)positions[begin + g] + 1);
-      std::vector<float> scores;
-      std::vector<uint32_t> scratch;
+      float* scores = scratch<struct Scores, float>(longest > k ? (int64_t)queries * longest : 0);
+      uint32_t* keys = scratch<struct Keys, uint32_t>(longest > k ? longest : 0);
       if (longest > k) {
-        scores.resize((int64_t)queries * longest);
-        scratch.resize(longest);
         const float *group_q = q + begin * J * D, *group_weights = weights + begin * J;
         if (tiles) {
-          score_tiles(group_q, group_weights, queries, J, D, (const uint16_t*)pool, slots, longest, scores.data(), many ? 1 : threads);
+          score_tiles(group_q, group_weights, queries, J, D, (const uint16_t*)pool, slots, longest, scores, many ? 1 : threads);
         } else {
           const Group one{group_q, group_weights, queries, J, D, lanes, longest};
-          one.score(pool, type, slots, scores.data(), many ? 1 : threads);
+          one.score(pool, type, slots, scores, many ? 1 : threads);
         }
       }
       for (int g = 0; g < queries; ++g) {
         const int visible = (int)positions[begin + g] + 1;
         int32_t* out = chosen + (begin + g) * k;
         counts[begin + g] = std::min(visible, k);
-        if (visible > k) top_k(scores.data() + (int64_t)g * longest, visible, k, scratch.data(), out);
+        if (visible > k) top_k(scores + (int64_t)g * longest, visible, k, keys, out);
         for (int t = 0; t < counts[begin + g]; ++t) out[t] = (int32_t)slots[visible > k ? out[t] : t];
       }
     }
@@ -198,7 +224,11 @@ API void sparse_attention(const float* q, const void* pool, int type, const int3
   const int padded = (H + L - 1) / L * L;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    std::vector<float> latents((int64_t)k * width + 4 * L), q_t((int64_t)width * padded), s((int64_t)k * padded), p((int64_t)H * k);
+    float* latents = scratch<struct Latents, float>((int64_t)k * width + 4 * L);
+    float* q_t = scratch<struct Queries, float>((int64_t)width * padded);
+    float* s = scratch<struct Weights, float>((int64_t)k * padded);
+    float* p = scratch<struct Probabilities, float>((int64_t)H * k);
+    if (padded > H) std::fill_n(q_t, (int64_t)width * padded, 0.0f);  // heads of padding
 #pragma omp for schedule(dynamic)
     for (int i = 0; i < Q; ++i) {
       const int n = counts[i];
@@ -211,10 +241,10 @@ API void sparse_attention(const float* q, const void* pool, int type, const int3
       for (int h = 0; h < H; ++h)
         for (int c = 0; c < width; ++c) q_t[(int64_t)c * padded + h] = q[((int64_t)i * H + h) * width + c];
       int h = 0;
-      for (; h + 2 * L <= padded; h += 2 * L) head_scores<2>(q_t.data() + h, padded, latents.data(), n, width, s.data() + h, padded);
-      if (h < padded) head_scores<1>(q_t.data() + h, padded, latents.data(), n, width, s.data() + h, padded);
+      for (; h + 2 * L <= padded; h += 2 * L) head_scores<2>(q_t + h, padded, latents, n, width, s + h, padded);
+      if (h < padded) head_scores<1>(q_t + h, padded, latents, n, width, s + h, padded);
       std::vector<float> total(padded);
-      for (h = 0; h < padded; h += L) store(total.data() + h, exponentials(s.data() + h, n, padded));
+      for (h = 0; h < padded; h += L) store(total.data() + h, exponentials(s + h, n, padded));
       for (h = 0; h < H; ++h)
         for (int t = 0; t < n; ++t) p[(int64_t)h * k + t] = s[(int64_t)t * padded + h];
       for (h = 0; h < H; h += HEADS)
@@ -223,10 +253,10 @@ API void sparse_attention(const float* q, const void* pool, int type, const int3
           const float* ps[HEADS];
           float* os[HEADS];
           for (int r = 0; r < heads; ++r) {
-            ps[r] = p.data() + (int64_t)(h + r) * k;
+            ps[r] = p + (int64_t)(h + r) * k;
             os[r] = out + ((int64_t)i * H + h + r) * C + c;
           }
-          const float *l = latents.data() + c, *sums = total.data() + h;
+          const float *l = latents + c, *sums = total.data() + h;
           switch (heads) {
             case 1: mix<1>(ps, l, n, width, sums, os, columns); break;
             case 2: mix<2>(ps, l, n, width, sums, os, columns); break;

@@ -81,11 +81,14 @@ void score_tiles(const float* q, const float* weights, int queries, int J, int D
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     UseTiles here;
-    std::vector<bf16> buffer((int64_t)KEYS * index.K, 0);
-    std::vector<float> dots((int64_t)KEYS * index.columns);
+    std::vector<bf16> buffer((int64_t)KEYS * index.K, 0);  // columns of padding must be zero
+    float* dots = scratch<struct Dots, float>((int64_t)KEYS * index.columns);
 #pragma omp for schedule(static)
-    for (int t = 0; t < n; t += KEYS)
-      index.score(rows_at(pool, slots, t, n, D, index.K, buffer.data()), dots.data(), t, n, scores);
+    for (int t = 0; t < n; t += KEYS) {
+      for (int r = 0; r < KEYS && t + 2 * KEYS + r < n; ++r)
+        for (int c = 0; c < D; c += 32) __builtin_prefetch(pool + slots[t + 2 * KEYS + r] * D + c);
+      index.score(rows_at(pool, slots, t, n, D, index.K, buffer.data()), dots, t, n, scores);
+    }
   }
 }
 
@@ -94,21 +97,26 @@ namespace {
 // What one query needs, kept by a thread.
 struct Attention {
   int H, C, width, K, heads, columns;     // K, heads, columns: width, H and C as tiles want them
-  std::vector<bf16> latents, pairs, p, q;  // [k][K], [k / 2][columns][2], [heads][k], [heads / 16][K / 2][16][2]
-  std::vector<float> s, out;              // [k][heads], [16][64]
+  bf16 *latents, *pairs, *p, *q;          // [k][K], [k / 2][columns][2], [heads][k], [heads / 16][K / 2][16][2]
+  float *s, *out;                         // [k][heads], [16][64]
 
   Attention(int H, int C, int width, int k) : H(H), C(C), width(width) {
     K = (int)round_up(width, STEP), heads = (int)round_up(H, T), columns = (int)round_up(C, 4 * T);
     const int64_t most = round_up(k, KEYS);
     // a row read 32 numbers at a time may be read beyond its end: one row more
-    latents.resize((most + 1) * std::max(K, columns)), pairs.resize(most * columns), p.resize(heads * most);
-    q.resize((int64_t)heads * K), s.resize(most * heads), out.resize(4 * T * T);
+    latents = scratch<struct Latents, bf16>((most + 1) * std::max(K, columns));
+    pairs = scratch<struct Pairs, bf16>(most * columns);
+    p = scratch<struct Probabilities, bf16>(heads * most);
+    q = scratch<struct Queries, bf16>((int64_t)heads * K);
+    s = scratch<struct Scores, float>(most * heads);
+    out = scratch<struct Out, float>(4 * T * T);
   }
 
   // `next`: what the following query will gather, brought nearer meanwhile; rows lie far apart in the cache
   void gather(const bf16* pool, const int32_t* chosen, int n, int padded, const int32_t* next, int n_next) {
     for (int t = 0; t < n; ++t) {
       memcpy(&latents[(int64_t)t * K], pool + (int64_t)chosen[t] * width, 2 * width);
+      if (K > width) memset(&latents[(int64_t)t * K + width], 0, 2 * (K - width));
       if (t < n_next)
         for (int c = 0; c < width; c += 32) __builtin_prefetch(pool + (int64_t)next[t] * width + c, 0, 2);
     }
@@ -144,7 +152,7 @@ struct Attention {
     float sums[T];
     memcpy(sums, &total, sizeof sums);
     for (int c = 0; c < C; c += 4 * T) {
-      product_1x4(p.data(), padded, &pairs[2 * c], 2 * columns, padded, out.data(), 4 * T);
+      product_1x4(p, padded, &pairs[2 * c], 2 * columns, padded, out, 4 * T);
       for (int r = 0; r < T && h + r < H; ++r) {
         float* row = &out[r * 4 * T];
         for (int v = 0; v < 4 * T; v += L) store(row + v, load(row + v) / splat(sums[r]));

@@ -18,23 +18,22 @@ namespace {
 
 constexpr int PANEL = 4 * T;
 
-struct Rows {  // of x, as tiles read them: in bfloat16, padded with rows and columns of zeros
+// Rows as tiles read them, in bfloat16; rows of padding are whatever they are, columns of padding zeros.
+template <class Name>
+struct Rows {
   int K;
-  std::vector<bf16> data;
-  Rows(int64_t count, int K) : K(K), data(round_up(count, 2 * T) * K) {}
-  bf16* at(int64_t row) { return data.data() + row * K; }
+  bf16* data;
+  Rows(int64_t count, int K) : K(K), data(scratch<Name, bf16>((count + 2 * T) * K)) {}
+  bf16* at(int64_t row) const { return data + row * K; }
 };
 
 // Calls put(r, values[64]) for `count` rows of x times one panel. x is readable up to the next multiple of 16 rows.
 template <class W, class F>
 void panel(const bf16* x, int count, int K, const W* w, F put) {
   alignas(64) float out[2 * T][PANEL];
-  std::vector<bf16> whole;
   const bf16* wide = nullptr;  // the panel in bfloat16, once there are rows enough to come back to it
-  if (count > T) {
-    if (sizeof(W) == 1) whole.resize((int64_t)K * PANEL);
-    wide = as_pairs(w, (int64_t)K * PANEL, whole.data());
-  }
+  if (count > T)
+    wide = as_pairs(w, (int64_t)K * PANEL, sizeof(W) == 1 ? scratch<struct Panel, bf16>((int64_t)K * PANEL) : nullptr);
   for (int r = 0; r < count; r += 2 * T) {
     const int rows = count - r < 2 * T ? count - r : 2 * T;
     if (rows > T) {
@@ -73,8 +72,8 @@ inline int columns_of(int n, int panel) { return n - panel * PANEL < PANEL ? n -
 void linear_tiles(const float* x, int64_t ldx, int64_t xg, const void* w, const float* scale, float* y, int64_t ldy,
                   int64_t yg, int groups, int M, int inputs, int N, int threads) {
   const int K = (int)round_up(inputs, STEP), panels = panels_of(N), block = 128, blocks = (M + block - 1) / block;
-  const int64_t padded = round_up(M, 2 * T);
-  Rows rows(padded * groups, K);
+  const int64_t padded = round_up(M, T);
+  const Rows<struct Inputs> rows(padded * groups, K);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     UseTiles here;
@@ -103,8 +102,9 @@ void experts_tiles(const float* x, const Routed& routed, const float* gates, con
   // every expert's rows begin at a multiple of a tile's
   std::vector<int64_t> begin(n_active + 1, 0);
   for (int a = 0; a < n_active; ++a) begin[a + 1] = begin[a] + round_up(routed.count(a), T);
-  Rows rows(begin[n_active], K), hidden(begin[n_active], inner);
-  std::vector<float> result((int64_t)routed.order.size() * D);
+  const Rows<struct Tokens> rows(begin[n_active], K);
+  const Rows<struct Hidden> hidden(begin[n_active], inner);
+  float* result = scratch<struct Result, float>((int64_t)routed.order.size() * D);
   const Weights gate{w_gate, s_gate}, up{w_up, s_up}, down{w_down, s_down};
 
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -119,7 +119,7 @@ void experts_tiles(const float* x, const Routed& routed, const float* gates, con
       for (int p = 0; p < in_panels; ++p) {
         const int64_t e = routed.active[a], offset = (e * in_panels + p) * K * PANEL, column = (e * in_panels + p) * PANEL;
         const int columns = inner - p * PANEL < PANEL ? inner - p * PANEL : PANEL;
-        std::vector<float> gated((int64_t)routed.count(a) * PANEL);
+        float* gated = scratch<struct Gated, float>((int64_t)routed.count(a) * PANEL);
         gate.multiply(rows.at(begin[a]), routed.count(a), K, offset, column,
                       [&](int r, const float* values) { memcpy(&gated[(int64_t)r * PANEL], values, 4 * PANEL); });
         up.multiply(rows.at(begin[a]), routed.count(a), K, offset, column, [&](int r, float* values) {
@@ -141,6 +141,6 @@ void experts_tiles(const float* x, const Routed& routed, const float* gates, con
                       });
       }
   }
-  routed.combine(result.data(), gates, out, D, threads);
+  routed.combine(result, gates, out, D, threads);
 }
 #endif

@@ -39,6 +39,14 @@ inline vf load(const int8_t* p) {
   // by doubling: wider steps GCC 12 takes one number at a time
   return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(v, vs), vi), vf);
 }
+// `n` numbers that this thread keeps from one call to the next under a name; what they are is left from before.
+template <class Name, class Number>
+Number* scratch(int64_t n) {
+  static thread_local std::vector<Number> kept;
+  if ((int64_t)kept.size() < n) kept.resize(n);
+  return kept.data();
+}
+
 inline void store(float* p, vf v) { memcpy(p, &v, sizeof v); }
 inline float widen(float x) { return x; }
 inline float widen(uint16_t x) {
