@@ -26,6 +26,7 @@ from baleen.environments.task import Split, Task, TaskError, answer_message, cal
 from baleen.environments.toolbox import ToolError
 
 COMPACT_SIZE = 5  # things of the main kind in a compact database
+ANSWER_WITH = " Answer with the "
 _SIZES = range(8, 15)
 _COMPACT_EXACT = 3  # up to this level a compact task asks for no arithmetic
 _TRIES = 100
@@ -248,4 +249,4 @@ def _asked(draft: Draft, compact: bool) -> str:
     kind = (
         "number" if draft.answer.lstrip("-").isdigit() else "name" if draft.answer[:1].isupper() else "word"
     )
-    return f"{draft.question} Answer with the {kind} alone."
+    return f"{draft.question}{ANSWER_WITH}{kind} alone."

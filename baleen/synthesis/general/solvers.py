@@ -11,6 +11,7 @@ from typing import Any
 from baleen.agent import ChatModel, ChatPlayer, Limits, Usage, play
 from baleen.chat import Message
 from baleen.environments import Environment, Task, environment_for
+from baleen.environments.general.sampling import ANSWER_WITH
 from baleen.environments.task import answer_message, call_message
 
 CHEAP_TRIES = 4
@@ -60,7 +61,7 @@ CHEAP_SOLVERS: dict[str, Callable[[Environment, random.Random], Message]] = {
 
 def _words(task: Task) -> list[str]:
     """Names and numbers of the question if it has any."""
-    words = re.findall(r"\w+", task.question)
+    words = re.findall(r"\w+", task.question.partition(ANSWER_WITH)[0])
     return [word for word in words[1:] if word[0].isupper() or word[0].isdigit()] or words
 
 

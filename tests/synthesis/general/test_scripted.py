@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -67,8 +68,7 @@ def test_the_same_seed_gives_the_same_verdict() -> None:
 
 
 def test_cheap_solvers_solve_what_is_trivial_and_nothing_kept() -> None:
-    done = verdict("gym", levels=4)
-    for task in done.tasks:
+    for task in verdict("gym", levels=4).tasks:
         assert solved_cheaply(task, random.Random(task.id)) == ""
     assert set(CHEAP_SOLVERS) == {"direct guess", "first tool", "random tools"}
     rejected = sum(
@@ -84,8 +84,6 @@ def test_a_cheap_solver_finds_a_task_with_one_tool() -> None:
         **task.messages[0],
         "tools": [t for t in task.messages[0]["tools"] if t["function"]["name"] == name],
     }
-    from dataclasses import replace
-
     assert (
         solved_cheaply(replace(task, messages=(system, task.messages[1])), random.Random(0)) == "first tool"
     )
