@@ -1,11 +1,14 @@
 """Search tasks: built from small corpora, recounted by a twin that shares no code, solved by the walker only."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from baleen.synthesis.search.form import Link, Unknown
 from baleen.synthesis.search.graph import Graph
 from baleen.synthesis.search.mentions import NameFinder
 from baleen.synthesis.search.verify import recount
+from tests.agent.stand_in import Answer, fails, says, stand_in
 from tests.synthesis import plain_recount
 from tests.synthesis.tiny_corpora import write_documents, write_packages, write_wordnet
 
@@ -315,3 +319,57 @@ def test_killed_at_any_moment_it_resumes_without_loss_or_duplicates(tmp_path: Pa
     assert len(names) == len(set(names)) == len(read_verdicts(whole))
     assert (broken / "tasks.jsonl").read_bytes() == (whole / "tasks.jsonl").read_bytes()
     assert not list(broken.glob("assets/.*"))
+
+
+def test_over_http_with_failures_and_a_budget(tmp_path: Path, runs: dict[str, Path]) -> None:
+    """A model of refusals, truncation, 500s and good answers: the counts add up, no task is half-written."""
+    answers = itertools.cycle(
+        [
+            says("Nobody knows."),
+            says("VERDICT: RIGHT"),
+            says("", "length"),
+            fails(500),
+            says("I cannot help with that."),
+            says("VERDICT: WRONG"),
+        ]
+    )
+    lock = threading.Lock()
+
+    def script(request: dict[str, Any]) -> Answer:
+        with lock:
+            answer = next(answers)
+        if "Check an answer" in request["messages"][-1]["content"] and answer.status == 200:
+            return says(
+                "VERDICT: " + ("WRONG" if "Answer: Nobody" in request["messages"][-1]["content"] else "RIGHT")
+            )
+        return answer
+
+    with stand_in(script) as server:
+        arguments = ["search", "--corpus", str(runs["raw"] / "wn"), "--out", str(tmp_path / "out")]
+        arguments += ["--workers", "2", "--retries", "0", "--tasks", "8", "--depths", "1", "2"]
+        arguments += [
+            "--base-url",
+            server.url,
+            "--model",
+            "m",
+            "--price-input",
+            "100",
+            "--price-output",
+            "100",
+        ]
+        arguments += ["--max-answer-tokens", "100"]
+        with pytest.raises(UserError, match="max-cost"):
+            synth.main([*arguments, "--max-cost", "0.6"])
+        early = read_tasks(tmp_path / "out" / "tasks.jsonl")
+        assert (tmp_path / "out" / "card.html").exists()
+        assert synth.main(arguments) == 0
+    verdicts = read_verdicts(tmp_path / "out")
+    tasks = read_tasks(tmp_path / "out" / "tasks.jsonl")
+    assert len(tasks) == sum(len(verdict.tasks) for verdict in verdicts) >= 8
+    assert {task.id for task in early} < {task.id for task in tasks}
+    reasons = Counter(verdict.reason for verdict in verdicts)
+    assert reasons["a model failed"] >= 1
+    # what was answered was paid for, in whatever verdict it ended
+    assert sum(v.usage["dollars"] for v in verdicts) == pytest.approx(
+        sum(v.usage["prompt_tokens"] + v.usage["completion_tokens"] for v in verdicts) * 1e-4
+    )

@@ -104,10 +104,11 @@ class Wording:
 
     def question(self, form: Unknown) -> str:
         """The form as a question, in one of the frames."""
-        frame = self._rng.choice((self._nested, self._nested, self._from_the_clue, self._from_the_answer))
-        if form.depth > 2 and frame == self._nested:  # three relative clauses deep nobody follows
-            frame = self._rng.choice((self._from_the_clue, self._from_the_answer))
-        return frame(form)
+        frames = [self._from_the_clue, self._from_the_answer]
+        # three relative clauses deep nobody follows, nor to which of two a third belongs
+        if form.depth <= 2 and all(len(unknown.links) <= 1 for unknown in form.walk()):
+            frames += [self._nested, self._nested]
+        return self._rng.choice(frames)(form)
 
     def _nested(self, form: Unknown) -> str:
         ask = self._rng.choice(_ASKS)
