@@ -1,0 +1,135 @@
+"""One command over a tree in the sandbox: a value in, its output, report and the changed tree out."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from baleen.environments.code.launcher import FrameError, pack, unpack
+from baleen.environments.code.tree import MAX_TREE_BYTES, MAX_TREE_FILES, Tree
+from baleen.environments.junit import MAX_BYTES
+from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits
+from baleen.environments.task import ToolFailure
+
+ROOT = "/tmp/repo"
+_RUNTIME = "/opt/runtime"
+_OUTPUT_BYTES = 1 << 16
+_GRACE = 10.0  # seconds around a command for putting the tree in place and reading it back
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_LIMITS = SandboxLimits(
+    cpu_seconds=600,  # of each process; the wall time below is what ends a command
+    processes=128,
+    tmp_bytes=512 << 20,
+    output_bytes=2 * MAX_TREE_BYTES + MAX_BYTES,
+)
+_NODE_ADDRESS_SPACE = 16 << 30  # V8 reserves far more than it uses
+
+
+@dataclass(frozen=True)
+class Run:
+    """code: exit code, negative for a signal, None over the time limit. tree: afterwards, None if it grew too large.
+
+    died: the command ended the sandbox's own helper, so nothing is known but that.
+    """
+
+    code: int | None
+    output: str
+    report: bytes
+    tree: Tree | None
+    seconds: float
+    died: bool = False
+
+
+class Shell:
+    """Runs commands over trees. runtime: a folder of Python packages that commands may import, read-only."""
+
+    def __init__(self, runtime: Path | None = None, python_path: Sequence[str] = ()) -> None:
+        mounts = [Mount(runtime.resolve(), _RUNTIME)] if runtime is not None else []
+        prefix = Path(sys.base_prefix).resolve()
+        if not prefix.is_relative_to("/usr"):
+            mounts.append(Mount(prefix, str(prefix)))
+        self._python = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}").resolve())
+        folders = [_RUNTIME] if runtime is not None else []
+        folders += [ROOT if path == "." else f"{ROOT}/{path}" for path in python_path]
+        self._env = {
+            "PATH": f"{Path(self._python).parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": "/tmp",
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "PYTHONPATH": ":".join(folders),
+            "PYTHONHASHSEED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONNOUSERSITE": "1",
+        }
+        self._sandbox = Sandbox(mounts, _LIMITS)
+        _probe(self)
+
+    @property
+    def python(self) -> str:
+        """The interpreter's path in the sandbox."""
+        return self._python
+
+    def run(
+        self,
+        tree: Tree,
+        argv: Sequence[str],
+        seconds: float,
+        *,
+        keep: bool = False,
+        report: Literal["none", "pipe", "file"] = "none",
+        env: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Run `argv` at the root of `tree`. keep: hand the changed tree back.
+
+        report: how `{report}` in `argv` reaches the host: by a pipe, or by a file for programs that cannot write
+        to one. Raises ToolFailure when there is no sandbox or no interpreter in it.
+        """
+        request = {
+            "argv": list(argv),
+            "env": {**self._env, **(env or {})},
+            "root": ROOT,
+            "seconds": seconds,
+            "keep": keep,
+            "report": report,
+            "output_bytes": _OUTPUT_BYTES,
+            "report_bytes": MAX_BYTES,
+            "tree_bytes": MAX_TREE_BYTES,
+            "tree_files": MAX_TREE_FILES,
+        }
+        limits = replace(_LIMITS, wall_seconds=seconds + _GRACE, memory_bytes=_NODE_ADDRESS_SPACE)
+        launcher = [self._python, "-I", "-S", "-c", _source()]
+        outcome = self._sandbox.run(launcher, pack(request, dict(tree)), limits)
+        if outcome.ended != "exit" or outcome.returncode:
+            last = outcome.stderr.decode("utf-8", "replace").strip()[-500:]
+            return Run(None, last, b"", None, outcome.seconds, died=True)
+        try:
+            result, files = unpack(outcome.stdout)
+        except FrameError as error:
+            return Run(None, str(error), b"", None, outcome.seconds, died=True)
+        return Run(
+            code=result["code"],
+            output=result["output"],
+            report=result["report"].encode(),
+            tree=None if result["overflow"] or not keep else files,
+            seconds=result["seconds"],
+        )
+
+
+@cache
+def _source() -> str:
+    return _LAUNCHER.read_text(encoding="utf-8")
+
+
+def _probe(shell: Shell) -> None:
+    """A helper that fails before any model's code ran is the machine's fault, not the model's."""
+    if (shell.python, sys.base_prefix) in _probed:
+        return
+    done = shell.run({}, ["true"], 20)
+    if done.died or done.code != 0:
+        raise ToolFailure(f"the sandbox cannot run {shell.python}: {done.output or done.code}")
+    _probed.add((shell.python, sys.base_prefix))
+
+
+_probed: set[tuple[str, str]] = set()
