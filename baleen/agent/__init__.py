@@ -2,24 +2,43 @@
 
 from baleen.agent.context import ContextManagement, fewest_steps
 from baleen.agent.conversation import Conversation
-from baleen.agent.loop import Generate, Limits, PolicyFailure, rollout, rollout_all
-from baleen.agent.policies import EnginePolicy, ScriptedPolicy
-from baleen.agent.trajectory import Chain, Completion, StopReason, Trajectory, Turn
+from baleen.agent.cost import BudgetSpent, CostMeter, TokenPrice
+from baleen.agent.dialogue import ChatPlayer, Generate, Player, PolicyFailure, TokenPlayer
+from baleen.agent.endpoint import Endpoint
+from baleen.agent.loop import Limits, play, rollout, rollout_all
+from baleen.agent.model import ChatModel, ModelFailure, Reply
+from baleen.agent.policies import EnginePolicy, ScriptedModel, ScriptedPolicy
+from baleen.agent.trajectory import Chain, Completion, StopReason, Trajectory, Turn, Usage
+from baleen.agent.worker import Worker
 
 __all__ = [
+    "BudgetSpent",
     "Chain",
+    "ChatModel",
+    "ChatPlayer",
     "Completion",
     "ContextManagement",
     "Conversation",
+    "CostMeter",
+    "Endpoint",
     "EnginePolicy",
     "Generate",
     "Limits",
+    "ModelFailure",
+    "Player",
     "PolicyFailure",
+    "Reply",
+    "ScriptedModel",
     "ScriptedPolicy",
     "StopReason",
+    "TokenPlayer",
+    "TokenPrice",
     "Trajectory",
     "Turn",
+    "Usage",
+    "Worker",
     "fewest_steps",
+    "play",
     "rollout",
     "rollout_all",
 ]

@@ -9,13 +9,12 @@ What the report leaves open is an option here, and `ContextManagement.describe` 
 its results go together or stay together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from baleen.agent.conversation import Conversation
 from baleen.agent.trajectory import StopReason, Trajectory
-from baleen.chat import Message, Tokenizer, encode_pieces
+from baleen.chat import Message
 
 Strategy = Literal["summary", "discard-75", "discard-all"]
 
@@ -73,98 +72,64 @@ class ContextManagement:
             parts.append(f"reasoning of discarded turns: {self.reasoning}")
         return ", ".join(parts)
 
-    def discard(self, messages: Sequence[Message], tokenizer: Tokenizer) -> tuple[list[Message], str]:
+    def discard(
+        self, messages: Sequence[Message], size: Callable[[Sequence[Message]], int]
+    ) -> tuple[list[Message], str]:
         """(the messages that stay, the thinking of the discarded turns that is to be kept).
 
         Whole turns go, the earliest first, as many as fit into the share, but at least one if there is any.
+        size: tokens that a turn takes.
         """
         turns = _tool_turns(messages)
-        sizes = [self._size(messages[first:end], tokenizer) for first, end in turns]
+        sizes = [self._share(messages[first:end], size) for first, end in turns]
         wanted, done = _DISCARDED_SHARE[self.strategy] * sum(sizes), 0
         dropped: set[int] = set()
         thoughts: list[str] = []
-        for (first, end), size in zip(turns, sizes, strict=True):
-            if dropped and done + size > wanted:
+        for (first, end), share in zip(turns, sizes, strict=True):
+            if dropped and done + share > wanted:
                 break
-            done += size
+            done += share
             dropped.update(range(first, end))
             thoughts.append(str(messages[first].get("reasoning_content") or ""))
         kept = [message for i, message in enumerate(messages) if i not in dropped]
         keeps = self.reasoning == "keep" and self.strategy != "summary"
         return kept, "\n".join(filter(None, thoughts)) if keeps else ""
 
-    def _size(self, turn: Sequence[Message], tokenizer: Tokenizer) -> int:
-        if self.share_of == "calls":
-            return len(turn[0]["tool_calls"])
-        # The question before it makes this the turn in which thinking is shown.
-        pieces = encode_pieces(turn, "thinking", context=[{"role": "user", "content": ""}])
-        return len(tokenizer.encode_pieces(pieces))
+    def _share(self, turn: Sequence[Message], size: Callable[[Sequence[Message]], int]) -> int:
+        return len(turn[0]["tool_calls"]) if self.share_of == "calls" else size(turn)
 
 
-class ManagedConversation:
-    """The conversation of one rollout: all that was said, and what of it the policy still sees.
+class ManagedHistory:
+    """The messages of one rollout: all that was said, and what of it the policy still sees."""
 
-    Between two times that room is made the prompt only grows at its end, as `Conversation` has it.
-    """
-
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        thinking_mode: str,
-        messages: Iterable[Message],
-        management: ContextManagement | None,
-    ) -> None:
-        self.history: list[Message] = list(messages)
+    def __init__(self, messages: Iterable[Message], management: ContextManagement | None) -> None:
+        self.all: list[Message] = list(messages)
         self.num_fired = 0
-        self._tokenizer = tokenizer
-        self._thinking_mode = thinking_mode
         self._management = management
-        self._kept = list(self.history)  # without notes
+        self._kept = list(self.all)  # without notes
         self._notes = ""
-        self._seen = Conversation(tokenizer, thinking_mode, self._kept)
 
     @property
-    def prompt_ids(self) -> list[int]:
-        return self._seen.prompt_ids
+    def seen(self) -> list[Message]:
+        """What the policy sees."""
+        return with_notes(self._kept, self._notes) if self._notes else self._kept
 
-    @property
-    def starts_chain(self) -> bool:
-        return self._seen.starts_chain
-
-    @property
-    def is_due(self) -> bool:
+    def is_due(self, num_prompt_tokens: int) -> bool:
         """Whether room has to be made before the next completion; only tool calls can give any."""
-        if self._management is None or not self._management.is_due(len(self.prompt_ids), self.num_fired):
+        if self._management is None or not self._management.is_due(num_prompt_tokens, self.num_fired):
             return False
         return bool(_tool_turns(self._kept))
 
     def add(self, messages: Sequence[Message]) -> None:
-        """Append anything that was not sampled. Raises EncodingError and then changes nothing."""
-        self._seen.add(messages)
         self._kept.extend(messages)
-        self.history.extend(messages)
+        self.all.extend(messages)
 
-    def add_completion(self, message: Message, token_ids: Sequence[int]) -> None:
-        self._seen.add_completion(message, token_ids)
-        self._kept.append(message)
-        self.history.append(message)
-
-    def summary_prompt_ids(self) -> list[int]:
-        """The prompt that asks for a summary of what the policy sees; being a new question, it shows no thinking."""
-        request: Message = {"role": "user", "content": SUMMARY_REQUEST}
-        return Conversation(self._tokenizer, self._thinking_mode, [*self._seen.messages, request]).prompt_ids
-
-    def make_room(self, summary: str = "") -> None:
-        """Discard, and note the summary in place of earlier notes; encodes the whole prompt afresh.
-
-        Raises EncodingError where a call that stays has no rendering.
-        """
+    def make_room(self, size: Callable[[Sequence[Message]], int], summary: str = "") -> None:
+        """Discard, and note the summary in place of earlier notes."""
         assert self._management is not None, "there is no strategy to make room with"
         self.num_fired += 1
-        self._kept, thoughts = self._management.discard(self._kept, self._tokenizer)
+        self._kept, thoughts = self._management.discard(self._kept, size)
         self._notes = summary or "\n".join(filter(None, (self._notes, thoughts)))
-        messages = with_notes(self._kept, self._notes) if self._notes else self._kept
-        self._seen = Conversation(self._tokenizer, self._thinking_mode, messages)
 
 
 def with_notes(messages: Sequence[Message], notes: str) -> list[Message]:

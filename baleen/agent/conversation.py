@@ -30,6 +30,11 @@ class Conversation:
         """A copy of the ids so far; they ask for an assistant message when the last message is not one."""
         return list(self._ids)
 
+    @property
+    def num_tokens(self) -> int:
+        """Length of `prompt_ids`."""
+        return len(self._ids)
+
     def add(self, messages: Iterable[Message]) -> None:
         """Append anything that was not sampled: system, user, developer and tool messages, and history."""
         new = list(messages)

@@ -13,7 +13,12 @@ class ModelFailure(RuntimeError):
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. finish_reason: "stop", "length", "tool_calls" or "content_filter"; dollars: at the model's price."""
+    """One answer.
+
+    finish_reason: "stop", "tool_calls", "length" (cut off, or no room for an answer), "content_filter" (refused) or
+    "malformed" (not in the model's format). reasoning_tokens: how many of completion_tokens were thinking, as far as
+    the server tells. dollars: at the model's price.
+    """
 
     message: Message
     finish_reason: str
@@ -21,6 +26,7 @@ class Reply:
     cached_tokens: int = 0
     completion_tokens: int = 0
     dollars: float = 0.0
+    reasoning_tokens: int = 0
 
 
 class ChatModel(Protocol):
@@ -38,5 +44,5 @@ class ChatModel(Protocol):
         temperature: float | None = None,
         seed: int | None = None,
     ) -> Reply:
-        """Raises ModelFailure; BudgetSpent when the run's money is spent."""
+        """Raises ModelFailure; UserError where no call can succeed, BudgetSpent among them."""
         ...

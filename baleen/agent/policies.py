@@ -1,9 +1,10 @@
-"""Policies: one that follows a script, for tests and demonstrations, and one that asks an engine."""
+"""Policies: two that follow a script, for tests and demonstrations, and one that asks an engine."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from baleen.agent.loop import PolicyFailure
+from baleen.agent.dialogue import PolicyFailure
+from baleen.agent.model import ModelFailure, Reply
 from baleen.agent.trajectory import Completion
 from baleen.chat import Message, Tokenizer, encode_pieces
 from baleen.chat.preamble import split_controls
@@ -45,6 +46,32 @@ class ScriptedPolicy:
         # The question before it makes this the turn in which thinking is shown.
         question: Message = {"role": "user", "content": ""}
         return encode_pieces([message], self._thinking_mode, context=[question])
+
+
+class ScriptedModel:
+    """A chat model that says what it is told, in one conversation. script: messages; only the assistant's count."""
+
+    name = "scripted"
+
+    def __init__(self, script: Iterable[Message]) -> None:
+        self._script = [message for message in script if message["role"] == "assistant"]
+        self._said = 0
+
+    def complete(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[dict[str, Any]] = (),
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> Reply:
+        """Raises ModelFailure at the end of the script."""
+        if self._said == len(self._script):
+            raise ModelFailure(f"the script has only {len(self._script)} answers")
+        message = self._script[self._said]
+        self._said += 1
+        return Reply(dict(message), "tool_calls" if message.get("tool_calls") else "stop")
 
 
 class Result(Protocol):

@@ -14,24 +14,50 @@ class StopReason(StrEnum):
 
     FINISHED = "finished"  # the policy answered; the reward is the environment's score
     MAX_TURNS = "max_turns"  # it was still calling tools in its last turn
-    MAX_TOKENS = "max_tokens"  # a completion was cut off, or the next prompt was too long
+    MAX_TOKENS = (
+        "max_tokens"  # a completion was cut off, the next prompt too long, or the episode's tokens spent
+    )
+    MAX_SECONDS = "max_seconds"  # the episode took too long
+    MAX_DOLLARS = "max_dollars"  # the episode's money was spent
     PARSE_ERROR = "parse_error"  # a completion did not follow the chat format
+    REFUSED = "refused"  # the policy, or a filter of its server, would not answer
     TOOL_ERROR = "tool_error"  # a tool could not be run: nobody's fault, no reward
     POLICY_ERROR = "policy_error"  # no completion could be had: nobody's fault, no reward
+    CRASHED = "crashed"  # a mistake in a program, the world's or the policy's: no reward
 
     @property
     def is_failure_of_infrastructure(self) -> bool:
         """Whether the rollout says nothing about the policy and belongs in no average."""
-        return self in (StopReason.TOOL_ERROR, StopReason.POLICY_ERROR)
+        return self in (StopReason.TOOL_ERROR, StopReason.POLICY_ERROR, StopReason.CRASHED)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens and dollars; `cached_tokens` of the `prompt_tokens` came from a cache of prefixes."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    dollars: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.dollars + other.dollars,
+        )
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What a policy sampled for one prompt.
+    """What a policy said to one prompt.
 
-    token_ids: the sampled ids, with the end token if it was sampled. logprobs: one for each, natural log,
-    under the distribution that was sampled from. text: the ids decoded, control tokens included.
-    finish_reason: "stop", "length" or "abort". extra: the engine's record of the request, kept for replay.
+    prompt_ids, token_ids: the prompt and the sampled ids, with the end token if it was sampled; empty for a policy
+    that shows none. logprobs: one for each sampled id, natural log, under the distribution that was sampled from.
+    text: the ids decoded, control tokens included. finish_reason: "stop", "length" or "abort", or what a server
+    says. extra: the engine's record of the request, kept for replay. reported: tokens and dollars as a server
+    counted them.
     """
 
     prompt_ids: Sequence[int]
@@ -40,6 +66,15 @@ class Completion:
     text: str
     finish_reason: str
     extra: Any = field(default=None, repr=False)
+    reported: Usage | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """As reported, else by the ids."""
+        if self.reported is not None:
+            return self.reported
+        cached = getattr(self.extra, "num_cached_tokens", 0)
+        return Usage(len(self.prompt_ids), cached, len(self.token_ids))
 
 
 @dataclass(frozen=True)
@@ -50,6 +85,7 @@ class Turn:
         new user message, one after room was made in the context).
     think_tokens: sampled ids before the end of thinking; all of them when thinking never ended.
     is_step: False only for a summary of the context that does not count as one.
+    seconds, world_seconds: how long the policy and then the world took.
     """
 
     completion: Completion
@@ -57,6 +93,8 @@ class Turn:
     starts_chain: bool
     think_tokens: int
     is_step: bool = True
+    seconds: float = field(default=0.0, compare=False)
+    world_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -78,7 +116,7 @@ class Trajectory:
     """One rollout. reward: 0.0 to 1.0, None when the infrastructure failed. error: what went wrong, or "".
 
     messages: all that was said, discarded messages too. context: the context management in words, or "";
-    num_fired: how often it made room.
+    num_fired: how often it made room. seconds: from the first message to the score.
     """
 
     task_id: str
@@ -90,6 +128,7 @@ class Trajectory:
     error: str = ""
     context: str = ""
     num_fired: int = 0
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def steps(self) -> int:
@@ -107,7 +146,12 @@ class Trajectory:
 
     @property
     def completion_tokens(self) -> int:
-        return sum(len(turn.completion.token_ids) for turn in self.turns)
+        return sum(turn.completion.usage.completion_tokens for turn in self.turns)
+
+    @property
+    def usage(self) -> Usage:
+        """Of all turns together."""
+        return sum((turn.completion.usage for turn in self.turns), Usage())
 
     @property
     def tool_calls(self) -> int:

@@ -17,6 +17,7 @@ COMMANDS = {
     "chat": "talk to a model in the terminal",
     "serve": "serve a model over HTTP (OpenAI chat completions)",
     "synth": "make tasks for agents: code, search, interpreter, general",
+    "agent": "play tasks with any policy, keep the trajectories, play them again",
     "convert": "convert a checkpoint: FP8, BF16, shards, indexer",
     "bench": "measure the engine against the machine's roofline and, if asked, its peers",
     "plan": "show what a model takes, from its config: parameters, bytes, FLOPs, dollars",

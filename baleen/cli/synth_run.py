@@ -1,13 +1,12 @@
 """What the kinds of `baleen synth` share: options, live progress, a clean stop, the end of a run."""
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
+from baleen.cli.clean_stop import CleanStop
 from baleen.cli.progress import Progress
 from baleen.synthesis import Candidate, Journal, Verdict, synthesise, yields
 
@@ -44,7 +43,7 @@ def run_synthesis(
     settings: what decides which candidates there are and what becomes of them: a resumed run must have the same.
     total: how many candidates there are, 0 if unknown. Raises UserError, OSError.
     """
-    stop = _Stop()
+    stop = CleanStop()
     with (
         Journal(options.out, {"kind": kind, "seed": options.seed, **settings}) as journal,
         Progress([kind]) as progress,
@@ -79,20 +78,3 @@ def _numbers(journal: Journal) -> dict[str, float]:
     }
     dollars = sum(verdict.usage.get("dollars", 0.0) for verdict in journal.verdicts)
     return numbers | ({"dollars": dollars} if dollars else {})
-
-
-class _Stop:
-    """Ctrl-C once: let what is in flight end, then stop. Twice: at once."""
-
-    heard = False
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, self._hear)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.heard:
-            raise KeyboardInterrupt
-        self.heard = True

@@ -9,6 +9,7 @@ from baleen.environments.suite import (
     near_miss,
     plain_text,
     sample_task,
+    scripted_solution,
 )
 from baleen.environments.task import (
     SPLITS,
@@ -40,4 +41,5 @@ __all__ = [
     "near_miss",
     "plain_text",
     "sample_task",
+    "scripted_solution",
 ]

@@ -113,6 +113,20 @@ def demonstrate(task: Task, style: Style) -> list[Message]:
     return family_of(task.family).demonstrate(task.data, style)
 
 
+def scripted_solution(task: Task, assets: Path | None = None) -> list[Message]:
+    """The messages of an episode that solves `task`, assistant and tool messages after its question.
+
+    Of the suite's families it is their full demonstration. Another kind has one where its module offers
+    `demonstrate(task, assets)`. Raises TaskError for one that does not.
+    """
+    if task.domain not in _WORLDS:
+        return demonstrate(task, "full")
+    module = importlib.import_module(_WORLDS[task.domain][0])
+    if not hasattr(module, "demonstrate"):
+        raise TaskError(f"tasks of domain {task.domain!r} have no scripted solution")
+    return module.demonstrate(task, assets)
+
+
 def near_miss(task: Task) -> str:
     """A wrong answer that a careless solver would give."""
     return family_of(task.family).near_miss(task.data)

@@ -5,18 +5,19 @@ by line), `tasks.jsonl` (the kept tasks, derived from the journal), and whatever
 A candidate is the unit of work: its tasks are in its one line or nowhere, so none is half-written.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from baleen.config.errors import UserError
-from baleen.config.files import write_atomic, write_json
+from baleen.config.files import write_atomic
+from baleen.config.line_file import LineFile, read_lines
 from baleen.environments import Task
+
+_NAME = "candidates.jsonl"
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,10 @@ class Journal:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         """Open or create. Raises UserError when the folder belongs to other settings or is in use, OSError."""
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._lock = open(folder / ".lock", "w")  # noqa: SIM115 (held open)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise UserError(
-                f"--out {folder} is in use by another run; wait for it or choose another"
-            ) from None
-        self._settle(settings)
-        self._path = folder / "candidates.jsonl"
-        self.verdicts: list[Verdict] = list(_read(self._path))
+        self._lines = LineFile(folder, _NAME, settings)
+        self.verdicts: list[Verdict] = [_verdict(row) for row in self._lines.rows()]
         self.done = {verdict.candidate for verdict in self.verdicts}
-        self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (held open)
 
     def __enter__(self) -> Self:
         return self
@@ -69,16 +59,12 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._lock.close()
+        self._lines.__exit__(kind, error, trace)
 
     def add(self, verdict: Verdict) -> None:
         """Append one verdict; when this returns it survives a power cut."""
         assert verdict.candidate not in self.done, f"{verdict.candidate} is already in the journal"
-        row = asdict(verdict) | {"tasks": [task.to_row() for task in verdict.tasks]}
-        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._lines.append(asdict(verdict) | {"tasks": [task.to_row() for task in verdict.tasks]})
         self.verdicts.append(verdict)
         self.done.add(verdict.candidate)
 
@@ -90,25 +76,10 @@ class Journal:
         write_atomic(path, "".join(row + "\n" for row in rows))
         return path
 
-    def _settle(self, settings: Mapping[str, Any]) -> None:
-        path = self.folder / "settings.json"
-        wanted = json.loads(json.dumps(settings))
-        if not path.exists():
-            write_json(path, wanted)
-            return
-        found = json.loads(path.read_text(encoding="utf-8"))
-        differing = [key for key in {*found, *wanted} if found.get(key) != wanted.get(key)]
-        if differing:
-            key = sorted(differing)[0]
-            raise UserError(
-                f"--out {self.folder} holds a run with {key} = {found.get(key)!r}, now it is "
-                f"{wanted.get(key)!r}; give the same options to resume, or another --out"
-            )
-
 
 def read_verdicts(folder: Path) -> list[Verdict]:
     """The verdicts of the run in `folder`, in the order they came."""
-    return list(_read(folder / "candidates.jsonl"))
+    return [_verdict(row) for row in read_lines(folder / _NAME)]
 
 
 def read_tasks(path: Path) -> list[Task]:
@@ -123,14 +94,5 @@ def read_tasks(path: Path) -> list[Task]:
     return tasks
 
 
-def _read(path: Path) -> Iterator[Verdict]:
-    """Verdicts of the whole lines of `path`; what a kill left of a last line is cut off."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.truncate(path, whole)
-    for line in data[:whole].splitlines():
-        row = json.loads(line)
-        yield Verdict(**row | {"tasks": tuple(Task.from_row(task) for task in row["tasks"])})
+def _verdict(row: dict[str, Any]) -> Verdict:
+    return Verdict(**row | {"tasks": tuple(Task.from_row(task) for task in row["tasks"])})

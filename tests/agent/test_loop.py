@@ -211,6 +211,15 @@ class Failing:
     def score(self, final: Message) -> float:
         raise AssertionError("never asked")
 
+    def snapshot(self) -> bytes:
+        return b""
+
+    def restore(self, state: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
 
 def test_a_tool_that_cannot_run_earns_neither_reward_nor_zero(tokenizer: Tokenizer) -> None:
     done = play(tokenizer, [calls_text(CALCULATE)], Failing())

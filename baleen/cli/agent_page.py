@@ -1,0 +1,25 @@
+"""`baleen agent page DIR`: the page of a run's trajectories, written again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """Write the trajectories of a run as one HTML page that needs nothing else."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of a `baleen agent run`, finished or not."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command. Raises UserError, OSError."""
+    options = tyro.cli(PageOptions, args=list(argv), prog="baleen agent page")
+    from baleen.evaluation.trajectories import write_page
+
+    print(f"wrote {write_page(options.run)}")
+    return 0

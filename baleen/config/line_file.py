@@ -1,0 +1,105 @@
+"""A run that grows line by line: settings once, then JSON lines, each on the disk before the next is begun.
+
+A process killed at any moment leaves whole lines and at most a part of one, which is not read and, once the run goes
+on, cut off.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from baleen.config.errors import UserError
+from baleen.config.files import write_json
+
+_BLOCK = 1 << 16
+
+
+class LineFile:
+    """`folder/name` and `folder/settings.json`, locked for one writer; a context manager."""
+
+    def __init__(self, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+        """Open or create. Raises UserError when the folder belongs to other settings or is in use, OSError."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.path = folder / name
+        self._lock = open(folder / ".lock", "w")  # noqa: SIM115 (held open)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise UserError(
+                f"--out {folder} is in use by another run; wait for it or choose another"
+            ) from None
+        try:
+            _settle(folder, settings)
+            _cut_torn_line(self.path)
+            self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (held open)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._lock.close()
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one line; when this returns it survives a power cut."""
+        self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All lines so far."""
+        return read_lines(self.path)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of `path`, none if it does not exist; one that is still being written is left out."""
+    if not path.exists():
+        return
+    with open(path, "rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def _cut_torn_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with open(path, "rb+") as file:
+        position = file.seek(0, os.SEEK_END)
+        while position:
+            start = max(0, position - _BLOCK)
+            file.seek(start)
+            found = file.read(position - start).rfind(b"\n")
+            if found >= 0:
+                file.truncate(start + found + 1)
+                return
+            position = start
+        file.truncate(0)
+
+
+def _settle(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Keep the settings of a new run; refuse to go on with others."""
+    path = folder / "settings.json"
+    wanted = json.loads(json.dumps(settings))
+    if not path.exists():
+        write_json(path, wanted)
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+    if differing:
+        key = differing[0]
+        raise UserError(
+            f"--out {folder} holds a run with {key} = {found.get(key)!r}, now it is "
+            f"{wanted.get(key)!r}; give the same options to resume, or another --out"
+        )

@@ -1,0 +1,267 @@
+"""Trajectories for people: one HTML page that needs nothing else, no network and no script included."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from baleen.agent import StopReason, Trajectory, Turn, Usage
+from baleen.agent.records import Episode, read_episodes
+from baleen.chat import Message
+from baleen.config.files import write_atomic
+from baleen.evaluation.formats import duration, short
+from baleen.evaluation.intervals import Interval, bootstrap_mean
+
+MOST_EPISODES = 300  # on one page
+_SHOWN = 6000  # characters of one text
+_OPEN = 240  # a thought of so many characters is not folded away
+
+_WORDS = {
+    StopReason.MAX_TURNS: "out of turns",
+    StopReason.MAX_TOKENS: "out of tokens",
+    StopReason.MAX_SECONDS: "out of time",
+    StopReason.MAX_DOLLARS: "out of money",
+    StopReason.PARSE_ERROR: "malformed",
+    StopReason.REFUSED: "refused",
+    StopReason.TOOL_ERROR: "tool failed",
+    StopReason.POLICY_ERROR: "policy failed",
+    StopReason.CRASHED: "crashed",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call and what came back, None if nothing did."""
+
+    name: str
+    arguments: str
+    result: str | None
+    is_error: bool
+
+
+@dataclass
+class Step:
+    """One answer of the policy. mark: what happened to the context before it, or ""."""
+
+    number: int
+    thought: str = ""
+    text: str = ""
+    calls: list[Call] = field(default_factory=list)
+    mark: str = ""
+    tokens: str = ""
+    seconds: str = ""
+    raw: bool = False
+
+    @property
+    def folded(self) -> bool:
+        return len(self.thought) > _OPEN
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message of the system or the user between the steps."""
+
+    role: str
+    text: str
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """One episode as the page shows it. outcome: the word it is filtered by."""
+
+    episode: Episode
+    outcome: str
+    entries: Sequence[Said | Step]
+    usage: Usage
+
+    @property
+    def key(self) -> str:
+        return key_of(self.outcome)
+
+
+@dataclass(frozen=True)
+class Totals:
+    episodes: int
+    tasks: int
+    reward: Interval
+    usage: Usage
+    steps: float
+    calls: float
+    seconds: float
+    outcomes: Mapping[str, int]
+    models: str
+
+
+def write_page(run: Path) -> Path:
+    """Write `run/trajectories.html` from the run's trajectories and return its path.
+
+    Of more than `MOST_EPISODES` episodes it shows so many, each outcome its share. Raises UserError for a folder
+    without trajectories or with a damaged one, OSError.
+    """
+    totals, wanted = _survey(run)
+    cards = [_card(episode) for i, episode in enumerate(read_episodes(run)) if i in wanted]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("baleen.evaluation", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": duration, "short": short, "key": key_of}
+    page = environment.get_template("trajectories.html.j2").render(
+        name=run.resolve().name, totals=totals, cards=cards
+    )
+    path = run / "trajectories.html"
+    write_atomic(path, page)
+    return path
+
+
+def outcome_of(played: Trajectory) -> str:
+    """One or two words for how an episode ended."""
+    if played.stop_reason is not StopReason.FINISHED:
+        return _WORDS[played.stop_reason]
+    reward = played.reward or 0.0
+    return "solved" if reward >= 1.0 else "partly solved" if reward > 0.0 else "wrong"
+
+
+def key_of(outcome: str) -> str:
+    """An outcome as a name of a class."""
+    return outcome.replace(" ", "-")
+
+
+def _survey(run: Path) -> tuple[Totals, set[int]]:
+    """Sums over all episodes, and the places of those to show."""
+    outcomes: list[str] = []
+    rewards: dict[str, list[float]] = {}
+    models: set[str] = set()
+    usage, steps, calls, seconds = Usage(), 0, 0, 0.0
+    for episode in read_episodes(run):
+        played = episode.trajectory
+        outcomes.append(outcome_of(played))
+        models.add(episode.model)
+        tries = rewards.setdefault(played.task_id, [])
+        if played.reward is not None:
+            tries.append(played.reward)
+        usage += played.usage
+        steps, calls, seconds = steps + played.steps, calls + played.tool_calls, seconds + played.seconds
+    count = max(1, len(outcomes))
+    means = [sum(tries) / len(tries) for tries in rewards.values() if tries]
+    totals = Totals(
+        len(outcomes),
+        len(rewards),
+        bootstrap_mean(means),
+        usage,
+        steps / count,
+        calls / count,
+        seconds / count,
+        dict(Counter(outcomes).most_common()),
+        ", ".join(sorted(filter(None, models))),
+    )
+    return totals, _chosen(outcomes)
+
+
+def _chosen(outcomes: Sequence[str]) -> set[int]:
+    """All places, or of each outcome the first so many that the page is full; the rare ones whole."""
+    places: dict[str, list[int]] = {}
+    for place, outcome in enumerate(outcomes):
+        places.setdefault(outcome, []).append(place)
+    chosen: set[int] = set()
+    rarest_first = sorted(places.values(), key=len)
+    for i, found in enumerate(rarest_first):
+        share = (MOST_EPISODES - len(chosen)) // (len(rarest_first) - i)
+        chosen.update(found[:share])
+    return chosen
+
+
+def _card(episode: Episode) -> Card:
+    played = episode.trajectory
+    return Card(episode, outcome_of(played), list(_entries(played)), played.usage)
+
+
+def _entries(played: Trajectory) -> Iterator[Said | Step]:
+    turns = list(played.turns)
+    by_message = {id(turn.message): turn for turn in turns if turn.message is not None}
+    summaries = [turn for turn in turns if turn.message is None]
+    messages = list(played.messages)
+    number = place = 0
+    while place < len(messages):
+        message = messages[place]
+        place += 1
+        if message["role"] != "assistant":
+            yield Said(message["role"], _cut(message.get("content")), tuple(message.get("tools") or ()))
+            continue
+        number += 1
+        results = []
+        while place < len(messages) and messages[place]["role"] == "tool":
+            results.append(str(messages[place].get("content")))
+            place += 1
+        turn = by_message.get(id(message))
+        while turn is not None and summaries and turns.index(summaries[0]) < turns.index(turn):
+            yield _raw_step(number, summaries.pop(0), "the context was summed up")
+        yield _step(number, message, results, turn)
+    for turn in summaries:
+        yield _raw_step(number + 1, turn, "as it came")
+
+
+def _step(number: int, message: Message, results: Sequence[str], turn: Turn | None) -> Step:
+    calls = []
+    for k, call in enumerate(message.get("tool_calls") or ()):
+        result = results[k] if k < len(results) else None
+        is_error = result is not None and result.startswith("error:")
+        shown = None if result is None else _cut(result)
+        calls.append(
+            Call(call["function"]["name"], _arguments(call["function"]["arguments"]), shown, is_error)
+        )
+    starts = turn is not None and turn.starts_chain and number > 1
+    return Step(
+        number,
+        _cut(message.get("reasoning_content")),
+        _cut(message.get("content")),
+        calls,
+        "the prompt starts afresh" if starts else "",
+        _tokens(turn),
+        _seconds(turn),
+    )
+
+
+def _raw_step(number: int, turn: Turn, mark: str) -> Step:
+    """A completion that is no message: cut off, malformed, refused, or a summary."""
+    text = _cut(turn.completion.text) or "(nothing)"
+    return Step(number, "", text, [], mark, _tokens(turn), _seconds(turn), raw=True)
+
+
+def _tokens(turn: Turn | None) -> str:
+    if turn is None or not turn.completion.usage.completion_tokens:
+        return ""
+    usage = turn.completion.usage
+    return f"{short(usage.prompt_tokens)} → {short(usage.completion_tokens)} tokens"
+
+
+def _seconds(turn: Turn | None) -> str:
+    if turn is None:
+        return ""
+    world = f" + {duration(turn.world_seconds)} tools" if turn.world_seconds >= 0.05 else ""
+    return f"{duration(turn.seconds)}{world}"
+
+
+def _arguments(text: str) -> str:
+    """`name: value` lines; the text as it is where it is no JSON object."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return _cut(text)
+    if not isinstance(values, dict):
+        return _cut(text)
+    shown = (v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values.values())
+    return _cut("\n".join(f"{name}: {value}" for name, value in zip(values, shown, strict=True)))
+
+
+def _cut(text: object) -> str:
+    shown = "" if text is None else str(text)
+    left = len(shown) - _SHOWN
+    return shown if left <= 0 else f"{shown[:_SHOWN]}\n… {left:,} characters more"
