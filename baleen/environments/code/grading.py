@@ -15,6 +15,7 @@ is beyond this: docs/code_tasks.md says what remains.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from baleen.environments.code.execution import Run, Shell
 from baleen.environments.code.runners import RUNNERS, Runner
@@ -35,6 +36,12 @@ class Suite:
     python_path: tuple[str, ...] = (".",)
     runtime: str = ""
     seconds: float = 60.0
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The suite of a task's data. Raises KeyError, TypeError, ValueError."""
+        path = tuple(map(str, row["python_path"]))
+        return cls(str(row["runner"]), path, str(row["runtime"]), float(row["seconds"]))
 
 
 class NoReport(RuntimeError):

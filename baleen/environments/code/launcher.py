@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 # path relative to the root -> (mode as git writes it, content); a link's content is its target
@@ -187,15 +188,11 @@ def end_descendants() -> None:
         if not below:
             return
         for pid in below:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        try:
+        with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        except ChildProcessError:
-            pass
         time.sleep(0.002)
 
 

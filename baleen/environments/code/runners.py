@@ -16,14 +16,23 @@ from baleen.environments.code.tree import Tree, text_of, with_text
 from baleen.environments.junit import Case
 
 _TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__", "spec", "specs"})
-_OTHER_FOLDERS = frozenset({"doc", "docs", "example", "examples", "benchmark", "benchmarks", "tools", "scripts"})
+_OTHER_FOLDERS = frozenset(
+    {"doc", "docs", "example", "examples", "benchmark", "benchmarks", "tools", "scripts"}
+)
 _CONTROL = ".control"  # folder of the files that a control adds to a tree
 
 
 class Runner(Protocol):
-    name: str
-    report: Literal["pipe", "file"]
-    failing_codes: tuple[int, ...]  # exit codes that say "some test failed"
+    """hint: the command as a solver would type it; failing_codes: exit codes that say "some test failed"."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+    @property
+    def report(self) -> Literal["pipe", "file"]: ...
+    @property
+    def failing_codes(self) -> tuple[int, ...]: ...
 
     def command(self, python: str, files: Sequence[str]) -> list[str]:
         """The command for the whole suite, or for some of its files if there are any and the runner can."""
@@ -53,6 +62,7 @@ def _is_code(path: str, suffixes: Collection[str], test_file: str) -> bool:
 @dataclass(frozen=True)
 class Pytest:
     name: str = "pytest"
+    hint: str = "python3 -m pytest -q -o addopts= -p no:cacheprovider"
     report: Literal["pipe", "file"] = "pipe"
     failing_codes: tuple[int, ...] = (1,)
 
@@ -112,6 +122,7 @@ class Node:
     """Node's own test runner (Node 20 or newer)."""
 
     name: str = "node"
+    hint: str = "node --test"
     report: Literal["pipe", "file"] = "pipe"
     failing_codes: tuple[int, ...] = (1,)
 
@@ -138,6 +149,7 @@ class CTest:
     """C and C++ built by CMake, tested by CTest: the tests are programs, judged by CTest by their exit codes."""
 
     name: str = "ctest"
+    hint: str = "cmake -S . -B /tmp/build && cmake --build /tmp/build && ctest --test-dir /tmp/build"
     report: Literal["pipe", "file"] = "file"
     failing_codes: tuple[int, ...] = (8,)
 

@@ -21,7 +21,6 @@ from baleen.environments.code.tree import (
     MAX_TREE_BYTES,
     MAX_TREE_FILES,
     Tree,
-    TreeError,
     from_bytes,
     text_of,
     to_bytes,
@@ -45,8 +44,7 @@ class CodeWorld:
         self.task = task
         data = task.data
         try:
-            suite = dict(data["suite"])
-            self._suite = Suite(**{**suite, "python_path": tuple(suite["python_path"])})
+            self._suite = Suite.from_row(data["suite"])
             self._frame: Tree = from_bytes((assets / data["frame"]).read_bytes())
             self._start = edited(from_bytes((assets / data["tree"]).read_bytes()), data["edits"])
             passing = set(json.loads((assets / data["passing"]).read_text(encoding="utf-8")))
@@ -114,7 +112,11 @@ class CodeWorld:
                 "it is as it was before the command"
             )
         self._tree = run.tree
-        ending = f"[no end within {COMMAND_SECONDS:.0f} seconds]" if run.code is None else f"[exit code {run.code}]"
+        ending = (
+            f"[no end within {COMMAND_SECONDS:.0f} seconds]"
+            if run.code is None
+            else f"[exit code {run.code}]"
+        )
         output = run.output.rstrip("\n")
         if len(output) > _OUTPUT:
             half = _OUTPUT // 2
@@ -161,7 +163,9 @@ class CodeWorld:
         except UnicodeEncodeError:
             raise ToolError("the text is not valid Unicode") from None
         if sum(len(content) for _, content in tree.values()) > MAX_TREE_BYTES or len(tree) > MAX_TREE_FILES:
-            raise ToolError(f"the workspace would grow over {MAX_TREE_BYTES >> 20} MiB or {MAX_TREE_FILES} files")
+            raise ToolError(
+                f"the workspace would grow over {MAX_TREE_BYTES >> 20} MiB or {MAX_TREE_FILES} files"
+            )
         self._tree = tree
 
     def _text(self, name: str) -> str:
@@ -177,7 +181,9 @@ def tools(bash: Any = None, view: Any = None, edit: Any = None) -> list[Tool]:
     """The three tools. Without functions: their schemas, for a system message."""
     text = {"type": "string"}
     line = {"type": "integer", "minimum": 1}
-    shell = f"Run a command with bash in {ROOT}, at most {COMMAND_SECONDS:.0f} s. No network; only files stay."
+    shell = (
+        f"Run a command with bash in {ROOT}, at most {COMMAND_SECONDS:.0f} s. No network; only files stay."
+    )
     ranged = parameters({"path": text, "first": line, "last": line}, ["path"])
     return [
         Tool("bash", shell, parameters({"command": text}), bash),

@@ -9,7 +9,7 @@ _MAX_TOKENS = 4_096
 
 
 class AnswerError(ValueError):
-    """What a model said is not what was asked for. `reply`: the answer, for its cost; None if the fault is inside it."""
+    """What a model said is not what was asked for. `reply`: the whole answer, for its cost, where it is known."""
 
     def __init__(self, message: str, reply: Reply | None = None) -> None:
         super().__init__(message)

@@ -18,6 +18,7 @@ from baleen.synthesis.code.answers import AnswerError, ask
 _SHOWN_TESTS = 6
 _MAX_CHARACTERS = 4_000
 _CHANGELOG = re.compile(r"^(docs?/)?(source/)?(change(s|log)|history|news|releases?)(\.(md|rst|txt))?$", re.I)
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{4,}\b")  # differs from run to run
 _MISSING_NAME = re.compile(
     r"^(\w+\.)*(ImportError|ModuleNotFoundError|AttributeError|NameError|collection failure)\b"
     r"|unexpected keyword argument|got an unexpected|takes \d+ positional argument"
@@ -29,8 +30,8 @@ def scripted_issue(name: str, cases: Cases, failing: Sequence[str]) -> str:
     lines = []
     for test in failing[:_SHOWN_TESTS]:
         case = cases.get(test)
-        said = case.message.strip() if case else ""
-        lines.append(f"- {test}: {' '.join(said.split())[:300] or 'fails'}")
+        said = _ADDRESS.sub("0x...", " ".join(case.message.split())) if case else ""
+        lines.append(f"- {test}: {said[:300] or 'fails'}")
     if len(failing) > _SHOWN_TESTS:
         lines.append(f"- and {len(failing) - _SHOWN_TESTS} more")
     count = "one test" if len(failing) == 1 else f"{len(failing)} tests"
@@ -58,7 +59,8 @@ def changelog_difference(old: Tree, new: Tree) -> str:
 def release_issue(name: str, version: str, changes: str, cases: Cases, failing: Sequence[str]) -> str:
     if not changes:
         return scripted_issue(name, cases, failing)
-    return f"Bring {name} to its next release, {version}. What is to change, in the words of its changelog:\n\n{changes}"
+    opening = f"Bring {name} to its next release, {version}. What is to change, in the words of its changelog:"
+    return f"{opening}\n\n{changes}"
 
 
 def label_of(cases: Cases, failing: Sequence[str]) -> str:

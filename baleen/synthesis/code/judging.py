@@ -88,7 +88,9 @@ class Rejected(Exception):
 class Judge:
     """Judges candidates; safe to call from many threads. model: writes bugs and issues, if there is one."""
 
-    def __init__(self, assets: Path, agent: SetupAgent, model: ChatModel | None, issues_by_model: bool) -> None:
+    def __init__(
+        self, assets: Path, agent: SetupAgent, model: ChatModel | None, issues_by_model: bool
+    ) -> None:
         self._assets = assets
         self._agent = agent
         self._model = model
@@ -172,7 +174,9 @@ class Judge:
         base = change.base
         frame, passing = base.put_aside()
         label = label_of(before, failing) if change.family == "release" else "bug"
-        skipped = sorted(n for n, case in before.items() if case.status == "skipped" and n in base.setup.passing)
+        skipped = sorted(
+            n for n, case in before.items() if case.status == "skipped" and n in base.setup.passing
+        )
         return Task(
             id="code-" + hashlib.blake2b(name.encode(), digest_size=8).hexdigest(),
             domain="code",

@@ -26,7 +26,18 @@ _COMPARISONS = {
     "is": "is not",
     "is not": "is",
 }
-_BINARY = {"+": "-", "-": "+", "*": "//", "/": "*", "//": "*", "%": "//", "<<": ">>", ">>": "<<", "&": "|", "|": "&"}
+_BINARY = {
+    "+": "-",
+    "-": "+",
+    "*": "//",
+    "/": "*",
+    "//": "*",
+    "%": "//",
+    "<<": ">>",
+    ">>": "<<",
+    "&": "|",
+    "|": "&",
+}
 _BOOLEAN = {"and": "or", "or": "and"}
 
 
@@ -97,17 +108,19 @@ def _live(module: ast.Module) -> Iterator[ast.AST]:
     queue: list[ast.AST] = [module]
     while queue:
         node = queue.pop()
-        yield node
-        if isinstance(node, ast.If) and ast.unparse(node.test).split(" ")[0].rpartition(".")[2] in (
-            "TYPE_CHECKING",
-            "__name__",
-        ):
+        if isinstance(node, ast.If) and _is_for_others(node.test):
             queue.extend(node.orelse)
             continue
+        yield node
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns", "type_params"):
                 continue
             queue.extend(v for v in (value if isinstance(value, list) else [value]) if isinstance(v, ast.AST))
+
+
+def _is_for_others(test: ast.expr) -> bool:
+    """Of `if TYPE_CHECKING` and `if __name__ == ...`."""
+    return ast.unparse(test).split(" ")[0].rpartition(".")[2] in ("TYPE_CHECKING", "__name__")
 
 
 # A change: line (from 1), byte columns it replaces, what comes there.

@@ -18,7 +18,9 @@ from baleen.environments.code.world import RUNTIMES
 from baleen.synthesis.code.sources import run_pip
 
 # A name, perhaps a version: no URL, no path, no option.
-REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?((==|<=|>=|<|>|~=)[A-Za-z0-9.*+!_-]+)?")
+REQUIREMENT = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._-]+\])?((==|<=|>=|<|>|~=)[A-Za-z0-9.*+!_-]+)?"
+)
 
 
 def runtime_key(requirements: Sequence[str]) -> str:

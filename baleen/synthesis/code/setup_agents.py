@@ -78,7 +78,9 @@ def _with_older_runner(wanted: list[str]) -> list[str]:
 def first_recipe(tree: Tree) -> Recipe | None:
     """What the files suggest: CTest for a CMake project with tests, Node for a package.json, else pytest."""
     cmake = [text_of(tree, path) or "" for path in tree if path.endswith("CMakeLists.txt")]
-    if "CMakeLists.txt" in tree and any(re.search(r"\badd_test\s*\(|_discover_tests\s*\(", text) for text in cmake):
+    if "CMakeLists.txt" in tree and any(
+        re.search(r"\badd_test\s*\(|_discover_tests\s*\(", text) for text in cmake
+    ):
         return Recipe("ctest")
     if "package.json" in tree and any(re.search(r"\.[cm]?js$", path) for path in tree):
         return Recipe("node")

@@ -131,5 +131,7 @@ def run_pip(*arguments: str) -> str:
         raise SourceError(f"pip {arguments[0]}: {error}") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise SourceError(f"pip {arguments[0]}: {(lines or done.stderr.splitlines() or ['failed'])[-1][:300]}")
+        raise SourceError(
+            f"pip {arguments[0]}: {(lines or done.stderr.splitlines() or ['failed'])[-1][:300]}"
+        )
     return done.stdout
