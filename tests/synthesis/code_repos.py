@@ -12,7 +12,7 @@ from baleen.environments.code.tree import Tree, to_bytes
 from baleen.environments.code.world import tools
 from baleen.synthesis.code.runtimes import runtime_key
 
-REQUIREMENTS = ("pytest", "hypothesis")
+REQUIREMENTS = ("pytest",)
 _DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
 PYTHON = {

@@ -1,5 +1,6 @@
 """One command over a tree in the sandbox: a value in, its output, report and the changed tree out."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits
 from baleen.environments.task import ToolFailure
 
 ROOT = "/tmp/repo"
-_RUNTIME = "/opt/runtime"
+_PYTHON = f"python3.{sys.version_info.minor}"
 _OUTPUT_BYTES = 1 << 16
 _GRACE = 10.0  # seconds around a command for putting the tree in place and reading it back
 _LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -43,22 +44,25 @@ class Run:
 
 
 class Shell:
-    """Runs commands over trees. runtime: a folder of Python packages that commands may import, read-only."""
+    """Runs commands over trees.
+
+    runtime: a folder of Python packages, read-only in the place of the interpreter's own ones, so that no package of
+    this machine takes part. python_path: folders of the tree to import from.
+    """
 
     def __init__(self, runtime: Path | None = None, python_path: Sequence[str] = ()) -> None:
-        mounts = [Mount(runtime.resolve(), _RUNTIME)] if runtime is not None else []
         prefix = Path(sys.base_prefix).resolve()
-        if not prefix.is_relative_to("/usr"):
-            mounts.append(Mount(prefix, str(prefix)))
-        self._python = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}").resolve())
-        folders = [_RUNTIME] if runtime is not None else []
-        folders += [ROOT if path == "." else f"{ROOT}/{path}" for path in python_path]
+        mounts = [] if prefix.is_relative_to("/usr") else [Mount(prefix, str(prefix))]
+        if runtime is not None:
+            places = list(filter(os.path.isdir, _package_folders(prefix)))
+            mounts += [Mount(runtime.resolve(), place) for place in places]
+        self._python = str((prefix / "bin" / _PYTHON).resolve())
         self._env = {
-            "PATH": f"{Path(self._python).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{prefix}/bin:/usr/local/bin:/usr/bin:/bin",
             "HOME": "/tmp",
             "LANG": "C.UTF-8",
             "TZ": "UTC",
-            "PYTHONPATH": ":".join(folders),
+            "PYTHONPATH": ":".join(ROOT if path == "." else f"{ROOT}/{path}" for path in python_path),
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONNOUSERSITE": "1",
@@ -115,6 +119,15 @@ class Shell:
             tree=None if result["overflow"] or not keep else files,
             seconds=result["seconds"],
         )
+
+
+def _package_folders(prefix: Path) -> list[str]:
+    """Where an interpreter of this prefix looks for packages, Debian's places among them."""
+    own = [f"{prefix}/lib/{_PYTHON}/site-packages"]
+    if not prefix.is_relative_to("/usr"):
+        return own
+    debian = ["/usr/lib/python3/dist-packages", f"/usr/local/lib/{_PYTHON}/dist-packages"]
+    return [*debian, f"/usr/lib/{_PYTHON}/site-packages", f"/usr/local/lib/{_PYTHON}/site-packages"]
 
 
 @cache

@@ -18,7 +18,6 @@ from baleen.synthesis.code.runtimes import REQUIREMENT
 from baleen.synthesis.code.setups import Attempt, Recipe
 
 _NEWEST = "pytest"
-_TOGETHER = ("hypothesis",)  # so common in suites that it is not worth an attempt
 # Last releases of earlier lines: a suite of their time may use what later ones removed.
 _OLDER = ("pytest==8.3.5", "pytest==7.4.4", "pytest==6.2.5")  # of 2025, 2023, 2021
 _DISTRIBUTIONS = {  # of modules that are not called as their distribution
@@ -88,7 +87,7 @@ def first_recipe(tree: Tree) -> Recipe | None:
     if not python:
         return None
     folders = [f for f in ("src", "lib") if any(re.match(rf"{f}/[^/]+(/__init__)?\.py$", p) for p in tree)]
-    return Recipe("pytest", (_NEWEST, *_TOGETHER), (*folders, "."))
+    return Recipe("pytest", (_NEWEST,), (*folders, "."))
 
 
 def _is_own(tree: Tree, module: str) -> bool:

@@ -37,25 +37,26 @@ class SourceError(ValueError):
     """A source distribution that cannot be had or read."""
 
 
-def download(name: str, version: str | None, cache: Path) -> Package:
-    """The source distribution of a package, newest if no version is given, from `cache` or by pip.
+def download(name: str, version: str, cache: Path) -> Package:
+    """The source distribution of a package, from `cache` or by pip. Raises SourceError.
 
-    Only a pinned version is looked for in the cache. pip runs the package's own build script to learn its name, as
-    every installation from source does. Raises SourceError.
+    pip runs the package's own build script to learn its metadata, as every installation from source does.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    wanted = f"{name}=={version}" if version else name
-    path = _cached(name, version, cache) if version else None
+    if _cached(name, version, cache) is None:
+        try:
+            run_pip("download", "--no-deps", "--no-binary", ":all:", "-d", str(cache), f"{name}=={version}")
+        except SourceError:
+            # pip saves the file before it trips over the odd metadata of old releases.
+            if _cached(name, version, cache) is None:
+                raise
+    path = _cached(name, version, cache)
     if path is None:
-        done = run_pip("download", "--no-deps", "--no-binary", ":all:", "-d", str(cache), wanted)
-        saved = re.search(r"^(?:\s*Saved |\s*File was already downloaded )(.+)$", done, re.MULTILINE)
-        path = Path(saved[1].strip()) if saved else _cached(name, version, cache)
-    if path is None:
-        raise SourceError(f"pip downloaded no source distribution of {wanted}")
+        raise SourceError(f"pip downloaded no .tar.gz of {name}=={version}")
     return read_sdist(path, name)
 
 
-def _cached(name: str, version: str | None, cache: Path) -> Path | None:
+def _cached(name: str, version: str, cache: Path) -> Path | None:
     for path in sorted(cache.glob("*.tar.gz")):
         stem, _, found = path.name.removesuffix(".tar.gz").rpartition("-")
         if canonicalize_name(stem) == canonicalize_name(name) and found == version:
