@@ -7,10 +7,11 @@ from typing import Annotated
 
 import tyro
 
-from baleen.agent.model import ChatModel
+from baleen.agent.model import ChatModel, ModelFailure
 from baleen.cli.model_options import ModelOptions
 from baleen.cli.synth_run import SynthOptions, run_synthesis
 from baleen.config import UsageError, UserError
+from baleen.environments import ToolFailure
 from baleen.synthesis.code import (
     Base,
     Judge,
@@ -57,24 +58,27 @@ class SynthCodeOptions(SynthOptions, ModelOptions):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command. Returns the exit code. Raises UserError, OSError, ToolFailure."""
+    """Run the command. Returns the exit code. Raises UserError, OSError."""
     options = tyro.cli(SynthCodeOptions, args=list(argv), prog="baleen synth code")
     _check(options)
-    model = options.open()
+    try:
+        return _run(options, options.open())
+    except (SourceError, ModelFailure, ToolFailure) as error:
+        raise UserError(str(error)) from error
+
+
+def _run(options: SynthCodeOptions, model: ChatModel | None) -> int:
     assets = options.out / "assets"
     assets.mkdir(parents=True, exist_ok=True)
     agent = ModelAgent(model) if model is not None and options.model_setup else ScriptedAgent()
-    try:
-        bases = [_told(open_base(fetch(*_pinned(word), assets), assets, agent)) for word in options.package]
-        pairs = _pairs(options, assets)
-    except SourceError as error:
-        raise UserError(str(error)) from None
-    bases += [_told(open_base(own_folder(path), assets, agent)) for path in options.repo]
+    packages = [fetch(*_pinned(word), assets) for word in options.package]
+    packages += [own_folder(path) for path in options.repo]
+    bases = [_told(open_base(package, assets, agent)) for package in packages]
     return run_synthesis(
         "code",
         options,
         _settings(options, model),
-        candidates(bases, options.mutants, options.written, pairs, options.seed),
+        candidates(bases, options.mutants, options.written, _pairs(options, assets), options.seed),
         Judge(assets, agent, model, options.model_issues),
     )
 

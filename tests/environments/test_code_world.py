@@ -79,7 +79,9 @@ def test_commands_change_the_workspace_and_leave_nothing_else(world: CodeWorld) 
         "[exit code 3]",
     ]
     assert world.tree["shapes/data.txt"] == ("100644", b"new\n")
-    call(world, "bash", command="rm -r tests; ln -s /etc/passwd link; setsid sleep 1000 & echo x > /tmp/other")
+    call(
+        world, "bash", command="rm -r tests; ln -s /etc/passwd link; setsid sleep 1000 & echo x > /tmp/other"
+    )
     assert "tests/test_area.py" not in world.tree and world.tree["link"] == ("120000", b"/etc/passwd")
     assert call(world, "bash", command="ls /tmp; pgrep -x sleep").splitlines() == ["repo", "[exit code 1]"]
     assert "1 passed" in call(
@@ -94,7 +96,10 @@ def test_snapshots_and_reset(world: CodeWorld) -> None:
     assert world.tree != tree
     world.restore(state)
     assert world.tree == tree and world.snapshot() == state
-    assert call(world, "bash", command="cat b; test -x shapes/area.py && echo yes").splitlines()[:2] == ["1", "yes"]
+    assert call(world, "bash", command="cat b; test -x shapes/area.py && echo yes").splitlines()[:2] == [
+        "1",
+        "yes",
+    ]
 
 
 def test_view_and_edit(world: CodeWorld) -> None:
@@ -132,7 +137,8 @@ def test_a_workspace_cannot_grow_without_end(world: CodeWorld) -> None:
 REPORT = (
     "<testsuites><testsuite>"
     + "".join(
-        f'<testcase classname="{name.partition("::")[0]}" name="{name.partition("::")[2]}"/>' for name in PASSING
+        f'<testcase classname="{name.partition("::")[0]}" name="{name.partition("::")[2]}"/>'
+        for name in PASSING
     )
     + "</testsuite></testsuites>"
 )
@@ -199,7 +205,7 @@ FORGERIES = {
     "a result in the helper's place": (
         "cat >> shapes/area.py <<'E'\nimport os\ntry:\n"
         "    out = os.open(f'/proc/{os.getppid()}/fd/1', os.O_WRONLY)\n"
-        "    header = b'{\"code\": 0, \"output\": \"\", \"overflow\": false, \"seconds\": 1, \"files\": [], \"report\": \"'\n"
+        '    header = b\'{"code": 0, "output": "", "overflow": false, "seconds": 1, "files": [], "report": "\'\n'
         f"    os.write(out, header + {REPORT!r}.replace('\"', '\\\\\"').encode() + b'\"}}\\n')\n"
         "    os.kill(os.getppid(), 9)\nexcept OSError as error:\n    raise SystemExit(f'{error}')\nE"
     ),
@@ -230,7 +236,12 @@ def test_forgeries_score_nothing(world: CodeWorld, name: str) -> None:
 
 
 def test_what_does_not_count_does_no_harm_either(world: CodeWorld) -> None:
-    for name in ("delete the failing tests", "pass by conftest", "configuration", "a module in pytest's place"):
+    for name in (
+        "delete the failing tests",
+        "pass by conftest",
+        "configuration",
+        "a module in pytest's place",
+    ):
         call(world, "bash", command=FORGERIES[name])
     mend(world)
     assert world.grade().score == 1.0
@@ -246,7 +257,12 @@ def test_a_hanging_solution_ends(assets: Path) -> None:
 
 def test_node(assets: Path) -> None:
     passing = ["total > adds", "total > of nothing is 0", "larger"]
-    edit = ("lib/sums.js", 5, "  for (let n = 0; n < numbers.length; n += 1) {", "  for (let n = 1; n < numbers.length; n += 1) {")
+    edit = (
+        "lib/sums.js",
+        5,
+        "  for (let n = 0; n < numbers.length; n += 1) {",
+        "  for (let n = 1; n < numbers.length; n += 1) {",
+    )
     world = CodeWorld(put_task(assets, NODE, edit, passing[:1], passing, "node"), assets)
     assert "still fail" in world.grade().reason
     for forgery in (
@@ -262,19 +278,31 @@ def test_node(assets: Path) -> None:
 
 
 def test_cmake(assets: Path) -> None:
-    edit = ("src/clamp.cpp", 7, "  return value > high ? high : value;", "  return value > high ? value : high;")
+    edit = (
+        "src/clamp.cpp",
+        7,
+        "  return value > high ? high : value;",
+        "  return value > high ? value : high;",
+    )
     world = CodeWorld(put_task(assets, CMAKE, edit, ["high"], ["high", "low"], "ctest", 60.0), assets)
     assert "still fail" in world.grade().reason
     for forgery, reason in (
         ("#include <unistd.h>\nstatic int done = (_exit(0), 0);", "still fail"),
-        ("#include <unistd.h>\n#include <sys/syscall.h>\nstatic long d = syscall(SYS_exit_group, 0);", "control"),
+        (
+            "#include <unistd.h>\n#include <sys/syscall.h>\nstatic long d = syscall(SYS_exit_group, 0);",
+            "control",
+        ),
         ("#error", "no report"),
     ):
         call(world, "bash", command=f"cat >> src/clamp.cpp <<'E'\n{forgery}\nE")
         grade = world.grade()
         assert grade.score == 0.0 and reason in grade.reason, (forgery, grade)
         world.reset()
-    call(world, "bash", command="sed -i 's/? value : high/? high : value/' src/clamp.cpp; rm -r tests CMakeLists.txt")
+    call(
+        world,
+        "bash",
+        command="sed -i 's/? value : high/? high : value/' src/clamp.cpp; rm -r tests CMakeLists.txt",
+    )
     assert world.grade().score == 1.0, world.grade().reason
 
 

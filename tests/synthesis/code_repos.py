@@ -100,7 +100,10 @@ CMAKE = {
         "int middle(int low, int high) { return low + (high - low) / 2; }\n"
     ),
     "tests/low.cpp": '#include "../src/clamp.hpp"\nint main() { return clamp(-3, 0, 9) == 0 ? 0 : 1; }\n',
-    "tests/high.cpp": '#include "../src/clamp.hpp"\nint main() { return clamp(30, 0, 9) == 9 && middle(2, 6) == 4 ? 0 : 1; }\n',
+    "tests/high.cpp": (
+        '#include "../src/clamp.hpp"\n'
+        "int main() { return clamp(30, 0, 9) == 9 && middle(2, 6) == 4 ? 0 : 1; }\n"
+    ),
 }
 
 

@@ -54,7 +54,11 @@ def test_the_order_is_seeded_and_every_mutant_differs_in_one_line() -> None:
     tree = tree_of(files)
     runner = RUNNERS["pytest"]
     found = list(mutants(tree, runner, random.Random(3)))
-    assert found == list(mutants(tree, runner, random.Random(3))) != list(mutants(tree, runner, random.Random(4)))
+    assert (
+        found
+        == list(mutants(tree, runner, random.Random(3)))
+        != list(mutants(tree, runner, random.Random(4)))
+    )
     assert len({mutant.name for mutant in found}) == len(found) > 10
     assert {mutant.path for mutant in found[:2]} == {"shapes/area.py", "shapes/more.py"}
     for mutant in found:
@@ -85,5 +89,5 @@ def test_only_source_is_changed() -> None:
         (CMAKE, "ctest", {"src/clamp.cpp", "src/clamp.hpp"}),
     ):
         assert {path for path in files if RUNNERS[name].is_source(path)} == source
-    not_source = "setup.py docs/conf.py a/conftest.py a/test_b.py a/b_test.py a/tests/c.py .github/x.py a/sitecustomize.py"
-    assert not any(map(RUNNERS["pytest"].is_source, not_source.split()))
+    other = "setup.py docs/conf.py a/conftest.py a/test_b.py a/b_test.py a/tests/c.py .github/x.py a/sitecustomize.py"
+    assert not any(map(RUNNERS["pytest"].is_source, other.split()))

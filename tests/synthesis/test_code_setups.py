@@ -58,7 +58,9 @@ class Says:
 def test_a_model_proposes_names_only() -> None:
     good = {"runner": "pytest", "requirements": ["pytest==7.4.4", "six"], "python_path": ["src"]}
     model = Says(good)
-    assert ModelAgent(model).propose(tree_of(PYTHON), []) == Recipe("pytest", ("pytest==7.4.4", "six"), ("src",))
+    assert ModelAgent(model).propose(tree_of(PYTHON), []) == Recipe(
+        "pytest", ("pytest==7.4.4", "six"), ("src",)
+    )
     assert "shapes/area.py" in model.asked[0]
     for bad in (
         "I would use pytest",
@@ -80,7 +82,9 @@ def test_requirements_are_checked_before_pip(tmp_path: Path, monkeypatch: pytest
 
 def package(**files: str) -> Package:
     base = {path: text for path, text in PYTHON.items() if path.startswith("shapes")}
-    return Package("tiny", "1", tree_of(base | {f"tests/test_{name}.py": text for name, text in files.items()}))
+    return Package(
+        "tiny", "1", tree_of(base | {f"tests/test_{name}.py": text for name, text in files.items()})
+    )
 
 
 def test_suites_that_are_empty_hang_flicker_or_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +100,10 @@ def test_suites_that_are_empty_hang_flicker_or_fail(tmp_path: Path, monkeypatch:
     assert reason("1", a="def no_test(): pass") == "empty suite"
     assert reason("2", a="import time\ndef test_a(): time.sleep(60)") == "hanging suite"
     assert reason("3", a=coin) == "flaky suite"
-    assert reason("4", a="def test_a(): pass\ndef test_b(): assert 0\ndef test_c(): assert 0") == "suite mostly fails"
+    assert (
+        reason("4", a="def test_a(): pass\ndef test_b(): assert 0\ndef test_c(): assert 0")
+        == "suite mostly fails"
+    )
     assert set_up(Package("tiny", "5", tree_of({"a.py": ""})), tmp_path, ScriptedAgent()).reason == (
         "no test suite found"
     )
@@ -152,7 +159,9 @@ def test_hostile_archives(tmp_path: Path) -> None:
 
 
 def test_own_folders(tmp_path: Path) -> None:
-    folder = write_repository(tmp_path / "own", PYTHON | {".env": "KEY=1", "node_modules/x.js": "", "build/a.py": ""})
+    folder = write_repository(
+        tmp_path / "own", PYTHON | {".env": "KEY=1", "node_modules/x.js": "", "build/a.py": ""}
+    )
     (folder / "link.py").symlink_to("/etc/passwd")
     assert set(read_folder(folder)) == {*PYTHON, ".env"}
     for command in (["init", "-q"], ["add", "shapes", "tests"]):

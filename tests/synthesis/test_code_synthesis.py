@@ -14,13 +14,19 @@ from baleen.config import UsageError
 from baleen.environments import Task, environment_for
 from baleen.environments.code import CodeWorld
 from baleen.synthesis import Candidate, Verdict, read_tasks, read_verdicts
-from baleen.synthesis.code import Judge, ScriptedAgent, open_base, own_folder
+from baleen.synthesis.code import Judge, ScriptedAgent, judging, open_base, own_folder, setups
 from baleen.synthesis.code.issues import changelog_difference, checked_issue
 from baleen.synthesis.code.judging import WrittenWork
 from baleen.synthesis.code.written import Request
 from tests.synthesis.code_repos import CMAKE, NODE, PYTHON, put_runtime, tree_of, write_repository
 
 ENDED = {"role": "assistant", "content": "done"}
+
+
+@pytest.fixture(autouse=True)
+def _fewer_reruns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "RERUNS", 1)
+    monkeypatch.setattr(setups, "RERUNS", 1)
 
 
 def scores(task: Task, assets: Path) -> tuple[float, float, float]:
@@ -175,8 +181,15 @@ def test_bugs_written_by_a_model(tmp_path: Path) -> None:
 
 def test_issues_by_a_model_do_not_give_the_fault_away() -> None:
     edits = [{"path": "a/b.py", "line": 1, "old": ["    return total"], "new": ["    return None"]}]
-    assert checked_issue("  The sum of a list comes out empty. ", edits) == "The sum of a list comes out empty."
-    for text in ("Look at `return None` in the code, it is new.", "It is `return total` that is missing.", None, "x"):
+    assert (
+        checked_issue("  The sum of a list comes out empty. ", edits) == "The sum of a list comes out empty."
+    )
+    for text in (
+        "Look at `return None` in the code, it is new.",
+        "It is `return total` that is missing.",
+        None,
+        "x",
+    ):
         with pytest.raises(ValueError, match="issue"):
             checked_issue(text, edits)
 

@@ -2,13 +2,13 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from baleen.environments.code.launcher import FrameError, pack, unpack
+from baleen.environments.code.launcher import READY, FrameError, pack, unpack
 from baleen.environments.code.tree import MAX_TREE_BYTES, MAX_TREE_FILES, Tree
 from baleen.environments.junit import MAX_BYTES
 from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits
@@ -17,15 +17,15 @@ from baleen.environments.task import ToolFailure
 ROOT = "/tmp/repo"
 _PYTHON = f"python3.{sys.version_info.minor}"
 _OUTPUT_BYTES = 1 << 16
-_GRACE = 10.0  # seconds around a command for putting the tree in place and reading it back
+_GRACE = 30.0  # seconds around a command for putting the tree in place and reading it back
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _LIMITS = SandboxLimits(
+    memory_bytes=16 << 30,  # address space, of which V8 reserves far more than it uses
     cpu_seconds=600,  # of each process; the wall time below is what ends a command
     processes=128,
     tmp_bytes=512 << 20,
     output_bytes=2 * MAX_TREE_BYTES + MAX_BYTES,
 )
-_NODE_ADDRESS_SPACE = 16 << 30  # V8 reserves far more than it uses
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,6 @@ class Shell:
             "PYTHONNOUSERSITE": "1",
         }
         self._sandbox = Sandbox(mounts, _LIMITS)
-        _probe(self)
 
     @property
     def python(self) -> str:
@@ -83,16 +82,15 @@ class Shell:
         *,
         keep: bool = False,
         report: Literal["none", "pipe", "file"] = "none",
-        env: Mapping[str, str] | None = None,
     ) -> Run:
         """Run `argv` at the root of `tree`. keep: hand the changed tree back.
 
         report: how `{report}` in `argv` reaches the host: by a pipe, or by a file for programs that cannot write
-        to one. Raises ToolFailure when there is no sandbox or no interpreter in it.
+        to one. Raises ToolFailure for what went wrong before the command began.
         """
         request = {
             "argv": list(argv),
-            "env": {**self._env, **(env or {})},
+            "env": self._env,
             "root": ROOT,
             "seconds": seconds,
             "keep": keep,
@@ -102,12 +100,14 @@ class Shell:
             "tree_bytes": MAX_TREE_BYTES,
             "tree_files": MAX_TREE_FILES,
         }
-        limits = replace(_LIMITS, wall_seconds=seconds + _GRACE, memory_bytes=_NODE_ADDRESS_SPACE)
+        limits = replace(_LIMITS, wall_seconds=seconds + _GRACE)
         launcher = [self._python, "-I", "-S", "-c", _source()]
         outcome = self._sandbox.run(launcher, pack(request, dict(tree)), limits)
         if outcome.ended != "exit" or outcome.returncode:
-            last = outcome.stderr.decode("utf-8", "replace").strip()[-500:]
-            return Run(None, last, b"", None, outcome.seconds, died=True)
+            if not outcome.stderr.startswith(READY.encode()):
+                said = outcome.reason or outcome.stderr.decode("utf-8", "replace").strip()[-500:]
+                raise ToolFailure(f"the sandbox cannot run {self._python}: {said}")
+            return Run(None, outcome.reason, b"", None, outcome.seconds, died=True)
         try:
             result, files = unpack(outcome.stdout)
         except FrameError as error:
@@ -133,16 +133,3 @@ def _package_folders(prefix: Path) -> list[str]:
 @cache
 def _source() -> str:
     return _LAUNCHER.read_text(encoding="utf-8")
-
-
-def _probe(shell: Shell) -> None:
-    """A helper that fails before any model's code ran is the machine's fault, not the model's."""
-    if (shell.python, sys.base_prefix) in _probed:
-        return
-    done = shell.run({}, ["true"], 20)
-    if done.died or done.code != 0:
-        raise ToolFailure(f"the sandbox cannot run {shell.python}: {done.output or done.code}")
-    _probed.add((shell.python, sys.base_prefix))
-
-
-_probed: set[tuple[str, str]] = set()

@@ -23,6 +23,7 @@ from typing import Any
 Files = dict[str, tuple[str, bytes]]
 
 MODES = ("100644", "100755", "120000")
+READY = "ready"  # on stderr: from here on what fails may be the command's doing
 REPORT = "{report}"  # stands in a command for the place of its report
 _PASSED_OVER = frozenset({"__pycache__", ".pytest_cache", ".hypothesis"})
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
@@ -218,6 +219,7 @@ def main() -> None:
         raise OSError(ctypes.get_errno(), "prctl")
     request, files = unpack(sys.stdin.buffer.read())
     write_files(request["root"], files)
+    print(READY, file=sys.stderr, flush=True)
     result = run(request)
     kept: Files | None = {}
     if request["keep"]:

@@ -27,6 +27,12 @@ _MISSING_NAME = re.compile(
 
 def scripted_issue(name: str, cases: Cases, failing: Sequence[str]) -> str:
     """Names the failing tests and what they say."""
+    count = "one test" if len(failing) == 1 else f"{len(failing)} tests"
+    opening = f"{name} is broken: {count} of its suite that passed before now fail."
+    return f"{opening}\n\n{_failures(cases, failing)}"
+
+
+def _failures(cases: Cases, failing: Sequence[str]) -> str:
     lines = []
     for test in failing[:_SHOWN_TESTS]:
         case = cases.get(test)
@@ -34,8 +40,7 @@ def scripted_issue(name: str, cases: Cases, failing: Sequence[str]) -> str:
         lines.append(f"- {test}: {said[:300] or 'fails'}")
     if len(failing) > _SHOWN_TESTS:
         lines.append(f"- and {len(failing) - _SHOWN_TESTS} more")
-    count = "one test" if len(failing) == 1 else f"{len(failing)} tests"
-    return f"{name} is broken: {count} of its suite that passed before now fail.\n\n" + "\n".join(lines)
+    return "\n".join(lines)
 
 
 def changelog_difference(old: Tree, new: Tree) -> str:
@@ -57,9 +62,15 @@ def changelog_difference(old: Tree, new: Tree) -> str:
 
 
 def release_issue(name: str, version: str, changes: str, cases: Cases, failing: Sequence[str]) -> str:
+    """Without a changelog: what the new release's tests, which the solver does not have, say about the old one."""
     if not changes:
-        return scripted_issue(name, cases, failing)
-    opening = f"Bring {name} to its next release, {version}. What is to change, in the words of its changelog:"
+        opening = (
+            f"{name} is to become {version}. Tests of the new version, not all of them yours, fail so far:"
+        )
+        return f"{opening}\n\n{_failures(cases, failing)}"
+    opening = (
+        f"Bring {name} to its next release, {version}. What is to change, in the words of its changelog:"
+    )
     return f"{opening}\n\n{changes}"
 
 

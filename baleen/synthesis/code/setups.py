@@ -91,7 +91,7 @@ def open_shell(assets: Path, runtime: str, python_path: Sequence[str]) -> Shell:
 
 
 def set_up(package: Package, assets: Path, agent: SetupAgent) -> Setup:
-    """The set-up of a package, from the cache or by the agent. Raises ToolFailure, ModelFailure."""
+    """The set-up of a package, from the cache or by the agent. Raises ToolFailure, ModelFailure, SourceError."""
     path = assets / SETUPS / f"{package.key}.json"
     if path.exists():
         known = _read(json.loads(path.read_text(encoding="utf-8")))
@@ -116,6 +116,10 @@ def _find(package: Package, assets: Path, agent: SetupAgent) -> Setup:
         recipe = agent.propose(package.tree, attempts)
         if recipe is None or recipe in [attempt.recipe for attempt in attempts]:
             break
+        if not attempts and recipe.requirements:
+            prepare_runtime(
+                recipe.requirements, assets
+            )  # the runner itself must be had: else it is not the package
         attempts.append(_try(package.tree, recipe, assets))
     best = max(attempts, key=lambda a: (a.passing, -a.failing, a.trouble == "time limit"), default=None)
     recipe = best.recipe if best else Recipe("")

@@ -1,10 +1,12 @@
 """Where repositories come from: source distributions by pip, and the user's own folders."""
 
 import io
+import os
 import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,18 +44,25 @@ def download(name: str, version: str, cache: Path) -> Package:
 
     pip runs the package's own build script to learn its metadata, as every installation from source does.
     """
+    path = _cached(name, version, cache) or _fetch(name, version, cache)
+    return read_sdist(path, name)
+
+
+def _fetch(name: str, version: str, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
-    if _cached(name, version, cache) is None:
+    # Into a folder of its own first: a file that pip was killed over must not be taken for a whole one.
+    with tempfile.TemporaryDirectory(dir=cache) as partial:
         try:
-            run_pip("download", "--no-deps", "--no-binary", ":all:", "-d", str(cache), f"{name}=={version}")
+            run_pip("download", "--no-deps", "--no-binary", ":all:", "-d", partial, f"{name}=={version}")
         except SourceError:
             # pip saves the file before it trips over the odd metadata of old releases.
-            if _cached(name, version, cache) is None:
+            if _cached(name, version, Path(partial)) is None:
                 raise
-    path = _cached(name, version, cache)
-    if path is None:
-        raise SourceError(f"pip downloaded no .tar.gz of {name}=={version}")
-    return read_sdist(path, name)
+        path = _cached(name, version, Path(partial))
+        if path is None:
+            raise SourceError(f"pip downloaded no .tar.gz of {name}=={version}")
+        os.replace(path, cache / path.name)
+    return cache / path.name
 
 
 def _cached(name: str, version: str, cache: Path) -> Path | None:
