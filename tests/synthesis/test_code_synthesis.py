@@ -2,7 +2,10 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +19,12 @@ from baleen.environments.code import CodeWorld
 from baleen.synthesis import Candidate, Verdict, read_tasks, read_verdicts
 from baleen.synthesis.code import Judge, ScriptedAgent, judging, open_base, own_folder, setups
 from baleen.synthesis.code.issues import changelog_difference, checked_issue
-from baleen.synthesis.code.judging import WrittenWork
+from baleen.synthesis.code.judging import MutantWork, WrittenWork
+from baleen.synthesis.code.mutant import Mutant
 from baleen.synthesis.code.written import Request
 from tests.synthesis.code_repos import CMAKE, NODE, PYTHON, put_runtime, tree_of, write_repository
 
+ROOT = Path(__file__).parent.parent.parent
 ENDED = {"role": "assistant", "content": "done"}
 
 
@@ -192,6 +197,38 @@ def test_issues_by_a_model_do_not_give_the_fault_away() -> None:
     ):
         with pytest.raises(ValueError, match="issue"):
             checked_issue(text, edits)
+
+
+def test_issues_of_mutants_by_a_model(tmp_path: Path) -> None:
+    base = open_base(own_folder(write_repository(tmp_path / "sums", NODE)), tmp_path, ScriptedAgent())
+    old, new = "    sum = sum + numbers[n];", "    sum = sum - numbers[n];"
+    work = MutantWork(base, Mutant("lib/sums.js", 6, 14, "binary", old, new))
+
+    def question(answer: object) -> str:
+        (task,) = Judge(tmp_path, ScriptedAgent(), Model(answer), True)(Candidate("c", "mutant", work)).tasks
+        return task.question
+
+    good = "Adding up 1, 2 and 3 gives -6 where 6 is expected."
+    assert question({"issue": good}).startswith(good)
+    for bad in ({"issue": f"It says {new.strip()} now."}, "no JSON", {"text": good}):
+        assert question(bad).startswith("sums is broken: one test")
+
+
+def test_killed_at_any_moment_it_resumes_without_loss_or_doubles(tmp_path: Path) -> None:
+    repo = write_repository(tmp_path / "sums", NODE)
+    arguments = ["--repo", str(repo), "--mutants", "4"]
+    whole, verdicts = synth(tmp_path / "whole", *arguments)
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "baleen.cli.main", "synth", "code", "--out", str(out), "--workers", "1"]
+    for lines in (0, 1, 2):
+        with subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, cwd=ROOT) as run:
+            journal = out / "candidates.jsonl"
+            while run.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") <= lines):
+                time.sleep(0.01)
+            run.kill()
+    resumed, found = synth(out, *arguments)
+    assert resumed == whole
+    assert [v.candidate for v in found] == [v.candidate for v in verdicts] and len(found) == 4
 
 
 def test_changelogs() -> None:

@@ -87,12 +87,12 @@ Answer with one JSON object and nothing else: {"issue": "..."}"""
 
 
 def model_issue(
-    model: ChatModel, edits: Sequence[Mapping[str, Any]], cases: Cases, failing: Sequence[str], seed: int
+    model: ChatModel, edits: Sequence[Mapping[str, Any]], cases: Cases, failing: Sequence[str]
 ) -> tuple[str, Reply]:
     """Raises AnswerError, for a text that gives the fault away too, and ModelFailure."""
     failures = [[test, cases[test].message if test in cases else ""] for test in failing[:_SHOWN_TESTS]]
     user = json.dumps({"diff": difference(edits), "failing_tests": failures}, ensure_ascii=False, indent=1)
-    answer, reply = ask(model, _PROMPT, user, seed)
+    answer, reply = ask(model, _PROMPT, user)
     return checked_issue(answer.get("issue"), edits, reply), reply
 
 

@@ -209,9 +209,12 @@ class Judge:
             changes = changelog_difference(change.start.tree, base.tree)
             return release_issue(base.package.name, base.package.version, changes, before, failing)
         if self._model is not None and self._issues_by_model:
-            text, reply = model_issue(self._model, change.edits, before, failing, seed=0)
-            replies.append(reply)
-            return text
+            try:
+                text, reply = model_issue(self._model, change.edits, before, failing)
+                replies.append(reply)
+                return text
+            except AnswerError as error:
+                replies += [error.reply] if error.reply else []
         return scripted_issue(base.package.name, before, failing)
 
 
