@@ -49,6 +49,8 @@ def _popen(command: Sequence[str], fds: Sequence[int]) -> subprocess.Popen[bytes
         env=_ENVIRONMENT,
         cwd="/",
         pass_fds=tuple(fds),
+        # Ctrl-C in a terminal goes to its whole process group: it is for us, who then let what we run end in order.
+        start_new_session=True,
     )
 
 

@@ -1,0 +1,190 @@
+"""Test runners: how a repository's suite is run, what in it is source, and how its tests are broken on purpose.
+
+All speak JUnit. A runner is what a language needs to take part: a command, a rule for its files, and a control, in
+which tests that passed must fail (see `grading`).
+"""
+
+import ast
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal, Protocol
+
+from baleen.environments.code.launcher import REPORT
+from baleen.environments.code.tree import Tree, text_of, with_text
+from baleen.environments.junit import Case
+
+_TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__", "spec", "specs"})
+_OTHER_FOLDERS = frozenset(
+    {"doc", "docs", "example", "examples", "benchmark", "benchmarks", "tools", "scripts"}
+)
+_CONTROL = ".control"  # folder of the files that a control adds to a tree
+
+
+class Runner(Protocol):
+    """hint: the command as a solver would type it; failing_codes: exit codes that say "some test failed"."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+    @property
+    def report(self) -> Literal["pipe", "file"]: ...
+    @property
+    def failing_codes(self) -> tuple[int, ...]: ...
+
+    def command(self, python: str, files: Sequence[str]) -> list[str]:
+        """The command for the whole suite, or for some of its files if there are any and the runner can."""
+        ...
+
+    def control_command(self, python: str, files: Sequence[str]) -> list[str]: ...
+
+    def is_source(self, path: str) -> bool:
+        """Whether a solver may change the file: code, neither tests nor configuration."""
+        ...
+
+    def name_of(self, case: Case) -> str: ...
+
+    def control(self, tree: Tree, names: Collection[str]) -> tuple[Tree, list[str]]:
+        """The tree with the tests of these names broken so that they must fail, and the files to run for them."""
+        ...
+
+
+def _is_code(path: str, suffixes: Collection[str], test_file: str) -> bool:
+    pure = PurePosixPath(path)
+    folders = set(pure.parts[:-1])
+    if pure.suffix not in suffixes or re.search(test_file, pure.name):
+        return False
+    return not folders & (_TEST_FOLDERS | _OTHER_FOLDERS) and not any(f.startswith(".") for f in folders)
+
+
+@dataclass(frozen=True)
+class Pytest:
+    name: str = "pytest"
+    hint: str = "python3 -m pytest -q -o addopts= -p no:cacheprovider"
+    report: Literal["pipe", "file"] = "pipe"
+    failing_codes: tuple[int, ...] = (1,)
+
+    def command(self, python: str, files: Sequence[str]) -> list[str]:
+        # addopts of the repository may ask for plugins that are not there; one module that cannot be imported must
+        # not stop the others, or every test of a release seems to be mended by it.
+        options = ["-o", "addopts=", "-o", "junit_family=xunit1", "-p", "no:cacheprovider"]
+        # One line for a failure: with tracebacks a run of many failures takes six times as long.
+        options += ["--continue-on-collection-errors", "--color=no", "--tb=line", "-q"]
+        return [python, "-m", "pytest", *options, f"--junitxml={REPORT}", *files]
+
+    def control_command(self, python: str, files: Sequence[str]) -> list[str]:
+        return self.command(python, files)
+
+    def is_source(self, path: str) -> bool:
+        special = r"^(test_.*|.*_test|tests?|conftest|setup|noxfile|sitecustomize|usercustomize)\.py$"
+        return _is_code(path, (".py",), special)
+
+    def name_of(self, case: Case) -> str:
+        return f"{case.classname}::{case.name}"
+
+    def control(self, tree: Tree, names: Collection[str]) -> tuple[Tree, list[str]]:
+        functions = {name.rpartition("::")[2].partition("[")[0] for name in names if "::" in name}
+        for path in [path for path in tree if path.endswith(".py") and not self.is_source(path)]:
+            text = text_of(tree, path)
+            broken = _broken(text, functions) if text is not None else None
+            if broken is not None:
+                tree = with_text(tree, path, broken)
+        files = {file for name in names if (file := _module_file(tree, name.partition("::")[0]))}
+        return tree, sorted(files)
+
+
+def _module_file(tree: Tree, classname: str) -> str | None:
+    """tests.test_a.TestB -> tests/test_a.py"""
+    parts = classname.split(".")
+    paths = ("/".join(parts[:n]) + ".py" for n in range(len(parts), 0, -1))
+    return next((path for path in paths if path in tree), None)
+
+
+def _broken(text: str, functions: Collection[str]) -> str | None:
+    """The module with `raise` as the last act of these functions, however they end; None if it has none of them."""
+    try:
+        module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    found = False
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in functions:
+            failing = ast.parse("raise AssertionError('control')").body
+            node.body = [ast.Try(body=node.body, handlers=[], orelse=[], finalbody=failing)]
+            found = True
+    return ast.unparse(ast.fix_missing_locations(module)) if found else None
+
+
+@dataclass(frozen=True)
+class Node:
+    """Node's own test runner (Node 20 or newer)."""
+
+    name: str = "node"
+    hint: str = "node --test"
+    report: Literal["pipe", "file"] = "pipe"
+    failing_codes: tuple[int, ...] = (1,)
+
+    def command(self, python: str, files: Sequence[str]) -> list[str]:
+        reporter = ["--test-reporter=junit", f"--test-reporter-destination={REPORT}"]
+        return ["node", "--test", *reporter, *files]
+
+    def control_command(self, python: str, files: Sequence[str]) -> list[str]:
+        return ["env", f"NODE_OPTIONS=--require=./{_CONTROL}/assert.cjs", *self.command(python, files)]
+
+    def is_source(self, path: str) -> bool:
+        special = r"(^test[-.].*|[-._]test|\.spec|\.config|^test)\.[a-z]+$"
+        return _is_code(path, (".js", ".mjs", ".cjs"), special)
+
+    def name_of(self, case: Case) -> str:
+        return " > ".join((*case.suites, case.name))
+
+    def control(self, tree: Tree, names: Collection[str]) -> tuple[Tree, list[str]]:
+        return with_text(tree, f"{_CONTROL}/assert.cjs", _resource("assert.cjs")), []
+
+
+@dataclass(frozen=True)
+class CTest:
+    """C and C++ built by CMake, tested by CTest: the tests are programs, judged by CTest by their exit codes."""
+
+    name: str = "ctest"
+    hint: str = "cmake -S . -B /tmp/build && cmake --build /tmp/build && ctest --test-dir /tmp/build"
+    report: Literal["pipe", "file"] = "file"
+    failing_codes: tuple[int, ...] = (8,)
+
+    def command(self, python: str, files: Sequence[str]) -> list[str]:
+        return self._script("watch")
+
+    def control_command(self, python: str, files: Sequence[str]) -> list[str]:
+        return self._script("control")
+
+    def _script(self, mode: str) -> list[str]:
+        # The report's place must not reach the tests: CTest gets it as an argument, they have no way to ask for it.
+        build = (
+            "set -e; mkdir -p /tmp/build /tmp/guard; "
+            'printf "%s" "$2" > /tmp/guard/guard.c; cc -shared -fPIC -o /tmp/guard/guard.so /tmp/guard/guard.c -ldl; '
+            "cmake -S . -B /tmp/build -DCMAKE_BUILD_TYPE=Debug > /tmp/configure.log 2>&1 || "
+            "{ tail -n 40 /tmp/configure.log; exit 70; }; "
+            "cmake --build /tmp/build > /tmp/build.log 2>&1 || { tail -n 60 /tmp/build.log; exit 71; }; "
+            'cd /tmp/build; exec env LD_PRELOAD=/tmp/guard/guard.so GUARD="$3" '
+            'ctest --output-on-failure --no-tests=error --output-junit "$1"'
+        )
+        return ["sh", "-c", build, "sh", REPORT, _resource("guard.c"), mode]
+
+    def is_source(self, path: str) -> bool:
+        suffixes = (".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx", ".inl")
+        return _is_code(path, suffixes, r"(^test[_.].*|_test|^tests?|_tests)\.[a-z]+$")
+
+    def name_of(self, case: Case) -> str:
+        return case.name
+
+    def control(self, tree: Tree, names: Collection[str]) -> tuple[Tree, list[str]]:
+        return tree, []
+
+
+RUNNERS: dict[str, Runner] = {runner.name: runner for runner in (Pytest(), Node(), CTest())}
+
+
+def _resource(name: str) -> str:
+    return Path(__file__).with_name("control").joinpath(name).read_text(encoding="utf-8")

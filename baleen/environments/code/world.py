@@ -1,0 +1,225 @@
+"""The world of code tasks: a repository with a fault, three tools, and its test suite as the judge.
+
+The workspace is a value (`tree`); each command gets a sandbox of its own with the workspace in it and hands back the
+changed one. So no process outlives its command, and a snapshot is the workspace's bytes.
+
+A task's `data`: `suite` (fields of `Suite`), `tree` and `frame` (trees below the assets: where the solver starts, what
+grading puts around its source files; the frame's own source is the solution), `edits` (made to `tree` at the start:
+the fault), `fail_to_pass`, `controlled`, `passing` (file of the names that pass with the solution), `ignored`.
+"""
+
+import json
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from baleen.chat import Message
+from baleen.environments.code.execution import ROOT, Shell
+from baleen.environments.code.grading import Grade, Suite, grade
+from baleen.environments.code.tree import (
+    MAX_TREE_BYTES,
+    MAX_TREE_FILES,
+    Tree,
+    from_bytes,
+    text_of,
+    to_bytes,
+    with_text,
+)
+from baleen.environments.task import Task, TaskError
+from baleen.environments.toolbox import Tool, Toolbox, ToolError, parameters
+
+RUNTIMES, TREES, PASSING = "runtimes", "trees", "passing"  # folders of the assets
+COMMAND_SECONDS = 60.0
+_OUTPUT = 12_000  # characters of a command's output that are shown
+_LINES = 400  # of a file that are shown at once
+
+
+class CodeWorld:
+    """An episode of a code task. assets: the folder that its synthesis wrote. Raises TaskError, ToolFailure."""
+
+    def __init__(self, task: Task, assets: Path | None) -> None:
+        if assets is None:
+            raise TaskError(f"{task.id}: a code task needs the assets folder of its synthesis")
+        self.task = task
+        data = task.data
+        try:
+            self._suite = Suite.from_row(data["suite"])
+            self._frame: Tree = from_bytes((assets / data["frame"]).read_bytes())
+            self._start = edited(from_bytes((assets / data["tree"]).read_bytes()), data["edits"])
+            passing = set(json.loads((assets / data["passing"]).read_text(encoding="utf-8")))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise TaskError(
+                f"{task.id}: its assets cannot be read ({error}); give the synthesis's folder"
+            ) from None
+        self._pass_to_pass = passing - set(data["fail_to_pass"]) - set(data["ignored"])
+        runtime = assets / RUNTIMES / self._suite.runtime if self._suite.runtime else None
+        self._shell = Shell(runtime, self._suite.python_path)
+        self._tree = self._start
+        self._toolbox = Toolbox(tools(self._bash, self._view, self._edit))
+
+    @property
+    def tree(self) -> Tree:
+        """The workspace as it is now."""
+        return self._tree
+
+    @property
+    def solution(self) -> Tree:
+        """A workspace that scores 1.0."""
+        return self._frame
+
+    def reset(self) -> list[Message]:
+        self._tree = self._start
+        return [dict(message) for message in self.task.messages]
+
+    def step(self, assistant: Message) -> list[Message]:
+        return self._toolbox.answer(assistant)
+
+    def score(self, final: Message) -> float:
+        """1.0 if the suite passes over the workspace's source files, whatever the message says. Raises ToolFailure."""
+        return self.grade().score
+
+    def grade(self) -> Grade:
+        data = self.task.data
+        return grade(
+            self._shell,
+            self._suite,
+            self._frame,
+            self._tree,
+            data["fail_to_pass"],
+            self._pass_to_pass,
+            data["controlled"],
+        )
+
+    def snapshot(self) -> bytes:
+        return to_bytes(self._tree)
+
+    def restore(self, state: bytes) -> None:
+        self._tree = from_bytes(state)
+
+    def close(self) -> None:
+        pass  # every command has taken its processes and files with it
+
+    def _bash(self, command: str) -> str:
+        if "\0" in command or len(command) > 50_000:
+            raise ToolError("command: at most 50,000 characters, none of them NUL")
+        run = self._shell.run(self._tree, ["bash", "-c", command], COMMAND_SECONDS, keep=True)
+        if run.died:
+            raise ToolError("the command ended its own shell; the workspace is as it was before")
+        if run.tree is None:
+            raise ToolError(
+                f"the workspace grew over {MAX_TREE_BYTES >> 20} MiB or {MAX_TREE_FILES} files; "
+                "it is as it was before the command"
+            )
+        self._tree = run.tree
+        ending = (
+            f"[no end within {COMMAND_SECONDS:.0f} seconds]"
+            if run.code is None
+            else f"[exit code {run.code}]"
+        )
+        output = run.output.rstrip("\n")
+        if len(output) > _OUTPUT:
+            half = _OUTPUT // 2
+            output = f"{output[:half]}\n[... {len(output) - _OUTPUT} characters ...]\n{output[-half:]}"
+        return f"{output}\n{ending}" if output else ending
+
+    def _view(self, path: str, first: int = 1, last: int | None = None) -> str:
+        name = _inside(path)
+        if name not in self._tree:
+            inside = {
+                rest.split("/")[0] + ("/" if "/" in rest else "")
+                for other in self._tree
+                if (rest := other.removeprefix(f"{name}/" if name else "")) != other or not name
+            }
+            if not inside:
+                raise ToolError(f"no file or folder {path!r}")
+            return "\n".join(sorted(inside))
+        lines = self._text(name).removesuffix("\n").split("\n")
+        end = min(len(lines), last if last is not None else first + _LINES - 1, first + _LINES - 1)
+        if first < 1 or (lines and first > len(lines)):
+            raise ToolError(f"first is {first}; {path} has {len(lines)} lines")
+        shown = "\n".join(f"{n:6}\t{line}" for n, line in enumerate(lines[first - 1 : end], first))
+        return shown + (f"\n[{len(lines)} lines in all]" if end < len(lines) else "")
+
+    def _edit(self, path: str, old: str, new: str) -> str:
+        name = _inside(path)
+        if not name:
+            raise ToolError("path: name a file")
+        if not old:
+            if name in self._tree or any(other.startswith(f"{name}/") for other in self._tree):
+                raise ToolError(f"{path} exists; give the text to replace as old")
+            self._replace(name, new)
+            return f"created {path}"
+        text = self._text(name)
+        count = text.count(old)
+        if count != 1:
+            raise ToolError(f"old occurs {count} times in {path}; it must occur once")
+        self._replace(name, text.replace(old, new))
+        return f"edited {path}"
+
+    def _replace(self, name: str, text: str) -> None:
+        try:
+            tree = with_text(self._tree, name, text)
+        except UnicodeEncodeError:
+            raise ToolError("the text is not valid Unicode") from None
+        if sum(len(content) for _, content in tree.values()) > MAX_TREE_BYTES or len(tree) > MAX_TREE_FILES:
+            raise ToolError(
+                f"the workspace would grow over {MAX_TREE_BYTES >> 20} MiB or {MAX_TREE_FILES} files"
+            )
+        self._tree = tree
+
+    def _text(self, name: str) -> str:
+        if name not in self._tree:
+            raise ToolError(f"no file {name!r}")
+        text = text_of(self._tree, name)
+        if text is None:
+            raise ToolError(f"{name} is not a text file")
+        return text
+
+
+def tools(bash: Any = None, view: Any = None, edit: Any = None) -> list[Tool]:
+    """The three tools. Without functions: their schemas, for a system message."""
+    text = {"type": "string"}
+    line = {"type": "integer", "minimum": 1}
+    shell = (
+        f"Run a command with bash in {ROOT}, at most {COMMAND_SECONDS:.0f} s. No network; only files stay."
+    )
+    ranged = parameters({"path": text, "first": line, "last": line}, ["path"])
+    return [
+        Tool("bash", shell, parameters({"command": text}), bash),
+        Tool("view", "Numbered lines first..last of a file, or the names in a folder", ranged, view),
+        Tool(
+            "edit",
+            "Replace `old`, which occurs once in the file, by `new`; with empty `old`: create the file",
+            parameters({"path": text, "old": text, "new": text}),
+            edit,
+        ),
+    ]
+
+
+def edited(tree: Tree, edits: Any) -> Tree:
+    """The tree after edits: mappings with path, line (the first, from 1), old and new (lists of lines, split at "\\n").
+
+    Raises ValueError where `old` is not what the file has there.
+    """
+    for edit in edits:
+        tree = _edited(tree, edit)
+    return tree
+
+
+def _edited(tree: Tree, edit: Mapping[str, Any]) -> Tree:
+    text = text_of(tree, edit["path"])
+    lines = text.split("\n") if text is not None else []
+    start, old = edit["line"] - 1, list(edit["old"])
+    if lines[start : start + len(old)] != old:
+        raise ValueError(f"{edit['path']}, line {edit['line']}: not the lines that the edit replaces")
+    lines[start : start + len(old)] = edit["new"]
+    return with_text(tree, edit["path"], "\n".join(lines))
+
+
+def _inside(path: str) -> str:
+    """A path of the policy, absolute or relative to the root, as a key of the tree; "" is the root."""
+    name = posixpath.normpath(posixpath.join(ROOT, path))
+    if name != ROOT and not name.startswith(f"{ROOT}/"):
+        raise ToolError(f"{path!r} is outside of {ROOT}")
+    return name[len(ROOT) + 1 :]

@@ -1,0 +1,23 @@
+"""A mutant: a source line with one small change."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One line changed. line: from 1; column: where the change begins, so that two on a line differ in name."""
+
+    path: str
+    line: int
+    column: int
+    kind: str
+    old: str
+    new: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}:{self.kind}"
+
+    def edit(self) -> dict[str, Any]:
+        return {"path": self.path, "line": self.line, "old": [self.old], "new": [self.new]}
