@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baleen.cli import machine
+from baleen.environments.sandbox import Sandbox, SandboxUnavailable
 
 NEEDED_MEMORY = 4 * 2**30  # bytes the quickstart stays below
 NEEDED_DISK = 2 * 2**30
@@ -53,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
         *check_cores(machine.usable_cores(), os.environ, os.getloadavg()[0]),
         check_memory(machine.available_memory(), machine.total_memory()),
         check_disk(options.out),
+        check_sandbox(),
     ]
     if options.json:
         print(json.dumps({"checks": [asdict(check) for check in checks]}, indent=1))
@@ -136,6 +138,17 @@ def check_disk(out: Path) -> Check:
     if machine.free_disk(out) < NEEDED_DISK:
         return Check("disk", value, "warn", "free 2 GiB, or choose a folder on another disk with --out")
     return Check("disk", value)
+
+
+def check_sandbox() -> Check:
+    """Try the sandbox out; only agents that run programs need it."""
+    try:
+        Sandbox()
+    except SandboxUnavailable as error:
+        reason, _, remedy = str(error).removeprefix("no sandbox: ").partition("; ")
+        remedy = remedy or "see docs/sandbox.md"
+        return Check("sandbox", reason, "warn", f"{remedy} (needed for agents that write or run programs)")
+    return Check("sandbox", "bubblewrap; every limit was tried and holds")
 
 
 def _print(checks: Sequence[Check]) -> None:

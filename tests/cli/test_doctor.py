@@ -11,7 +11,7 @@ from baleen.cli import doctor, machine
 def test_it_runs_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.main(["--json", "--out", str(tmp_path)]) == 0
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
-    assert {"python", "packages", "torch", "cores", "memory", "disk"} <= set(checks)
+    assert {"python", "packages", "torch", "cores", "memory", "disk", "sandbox"} <= set(checks)
     assert all(check["remedy"] for check in checks.values() if check["state"] != "ok")
     doctor.main(["--out", str(tmp_path)])
     assert "Ready" in capsys.readouterr().out
@@ -56,6 +56,13 @@ def test_memory_and_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert doctor.check_disk(tmp_path / "not" / "yet").state == "ok"
     monkeypatch.setattr(machine, "free_disk", lambda path: 2**20)
     assert doctor.check_disk(tmp_path).state == "warn"
+
+
+def test_a_machine_without_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.check_sandbox().state == "ok"
+    monkeypatch.setenv("PATH", "")
+    check = doctor.check_sandbox()
+    assert check.state == "warn" and "bwrap" in check.value and "apt-get install bubblewrap" in check.remedy
 
 
 def test_facts_of_the_machine() -> None:

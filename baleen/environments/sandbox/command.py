@@ -1,14 +1,18 @@
-"""The command line behind a sandbox: a private mount namespace, then bubblewrap, then the limits, then the program.
+"""The command line behind a sandbox: namespaces of our own, then bubblewrap, then the limits, then the program.
 
-    unshare --mount        one tmpfs of limited size and number of files, over /sys: bubblewrap cannot set the latter,
-                           and every system has that folder but nobody mounts anything from it
-    setpriv                (as root) to a uid that is not root's: the process limit does nothing for root
-    bwrap                  namespaces, a new root folder, no capabilities, seccomp
-    prlimit                inside, so that the process limit counts the sandbox's own processes (Linux 5.14)
+setpriv, sh    to die when we die
+unshare        a process namespace, whose end is the end of all in it, and a private view of mounts
+sh             the init of that namespace: one tmpfs of limited size and number of files, over /sys (bubblewrap
+               cannot limit the number; every system has that folder, and nobody mounts anything from it)
+setpriv        as root: to a uid that is not root's, for which no process limit holds
+bwrap          namespaces again, a new root folder, no capabilities, seccomp
+prlimit        inside, so that the process limit counts the sandbox's own processes (Linux 5.14)
 """
 
 import os
 import shutil
+import stat
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +20,9 @@ from pathlib import Path
 from baleen.environments.sandbox.limits import Mount, MountError, SandboxLimits, SandboxUnavailable
 from baleen.environments.sandbox.seccomp import seccomp_filter
 
-SANDBOX_ID = 65_525  # uid and gid inside, and outside too when we are root: reserved and used by no distribution
+SANDBOX_ID = (
+    65_525  # uid and gid inside, and outside too when we are root: reserved and used by no distribution
+)
 INSTALL = "apt-get install bubblewrap util-linux"
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}
 _SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32")
@@ -26,9 +32,13 @@ _OWN_FILES = {
     "/etc/group": f"sandbox:x:{SANDBOX_ID}:\n",
     "/etc/hosts": "127.0.0.1 localhost\n",
 }
-# $1: options of the tmpfs; then sources of mounts up to "--"; then the command
-_PRELUDE = """
+# $0: our process id; then a command. If we died before it could ask to die with us, it has another parent by now.
+_WITH_US = '[ "$PPID" = "$0" ] && exec "$@"'
+# $1: options of the tmpfs; then sources of mounts up to "--"; then a command, which is not to replace this init:
+# the change of uid would undo its "die with the parent"
+_INIT = """
 set -e
+echo 1000 > /proc/self/oom_score_adj
 mount -n -t tmpfs -o "$1" sandbox /sys
 shift
 mkdir -m 1777 /sys/tmp /sys/shm
@@ -40,9 +50,11 @@ while [ "$1" != -- ]; do
   shift
 done
 shift
-exec "$@"
+set +e
+"$@"
+exit $?
 """
-_PRELUDE_FILES = 2  # files of the tmpfs that are ours before a mount is made
+_INIT_FILES = 2  # files of the tmpfs that are ours before a mount is made
 
 
 @dataclass(frozen=True)
@@ -64,15 +76,49 @@ def find_tools() -> Tools:
     return Tools(**{name: os.path.realpath(path) for name, path in found.items() if path})
 
 
+def python_mounts() -> tuple[Mount, ...]:
+    """What a sandbox needs beside /usr to run our own interpreter (`sys.executable`) with its packages."""
+    prefixes = dict.fromkeys((sys.base_prefix, os.path.realpath(sys.base_prefix), sys.prefix))
+    outside = [prefix for prefix in prefixes if not prefix.startswith("/usr/") and prefix != "/usr"]
+    return tuple(Mount(Path(os.path.realpath(prefix)), prefix) for prefix in outside)
+
+
+def drops_uid() -> bool:
+    """Whether we are a root that can become the sandbox's uid. Others have no uid but their own to give."""
+    if os.geteuid() != 0:
+        return False
+    ranges = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    return any(first <= SANDBOX_ID < first + count for first, _, count in ranges)
+
+
 def check_mounts(mounts: Sequence[Mount]) -> None:
     """Raises MountError."""
-    for mount in mounts:
+    for n, mount in enumerate(mounts):
+        hidden = [
+            earlier.target for earlier in mounts[:n] if (earlier.target + "/").startswith(mount.target + "/")
+        ]
+        if hidden:
+            raise MountError(
+                f"mount {mount.source}: the target {mount.target} would hide {hidden[0]}; choose another"
+            )
         source, target = str(mount.source), mount.target
         if not mount.source.exists():
             raise MountError(f"mount {source}: it does not exist")
         # A program of an earlier sandbox could have put a link where a folder was.
         if os.path.realpath(source) != source:
             raise MountError(f"mount {source}: give its real path, {os.path.realpath(source)}")
+        status = os.stat(source)
+        needed = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(status.st_mode) else 0)
+        if (
+            drops_uid()
+            and not mount.writable
+            and status.st_uid != SANDBOX_ID
+            and status.st_mode & needed != needed
+        ):
+            raise MountError(
+                f"mount {source}: the sandbox's uid {SANDBOX_ID} cannot read it; `chmod -R o+rX` it, or give it away "
+                "with hand_over"
+            )
         if not os.path.isabs(target) or os.path.normpath(target) != target or target == "/":
             raise MountError(f"mount {source}: the target {target!r} must be an absolute path below /")
 
@@ -89,7 +135,7 @@ class Setting:
 
 
 def sandbox_command(
-    tools: Tools, setting: Setting, argv: Sequence[str], info_fd: int
+    tools: Tools, setting: Setting, argv: Sequence[str], status_fd: int
 ) -> tuple[list[str], list[int]]:
     """The whole command, and the descriptors that it must inherit, to be closed by the caller once it has started."""
     mounts, limits = setting.mounts, setting.limits
@@ -99,7 +145,13 @@ def sandbox_command(
         fds.append(_file_of(content))
         return str(fds[-1])
 
-    options = [*_namespaces(), "--seccomp", data(seccomp_filter(setting.unix_sockets)), "--info-fd", str(info_fd)]
+    options = [
+        *_namespaces(),
+        "--seccomp",
+        data(seccomp_filter(setting.unix_sockets)),
+        "--json-status-fd",
+        str(status_fd),
+    ]
     options += _system_view()
     for path, text in _OWN_FILES.items():
         options += ["--ro-bind-data", data(text.encode()), path]
@@ -110,14 +162,14 @@ def sandbox_command(
     for name, value in {**_ENVIRONMENT, **setting.env}.items():
         options += ["--setenv", name, value]
     arguments = data(b"".join(os.fsencode(option) + b"\0" for option in options))
-    files = limits.tmp_files + len(mounts) + _PRELUDE_FILES + 1
-    command = [tools.unshare, "--mount"]
-    command += [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    command += ["/bin/sh", "-c", _PRELUDE, "sandbox", f"size={limits.tmp_bytes},nr_inodes={files},mode=755"]
+    files = limits.tmp_files + len(mounts) + _INIT_FILES + 1
+    command = [tools.setpriv, "--pdeathsig=KILL", "/bin/sh", "-c", _WITH_US, str(os.getpid())]
+    command += [tools.unshare, "--mount", "--mount-proc", "--pid", "--fork", "--kill-child=KILL"]
+    command += [] if drops_uid() else ["--user", "--map-root-user"]
+    command += ["/bin/sh", "-c", _INIT, "sandbox", f"size={limits.tmp_bytes},nr_inodes={files},mode=755"]
     command += [*(str(mount.source) for mount in mounts), "--"]
-    if os.geteuid() == 0:
-        ids = [f"--reuid={SANDBOX_ID}", f"--regid={SANDBOX_ID}", "--clear-groups"]
-        command += [tools.setpriv, *ids]
+    if drops_uid():
+        command += [tools.setpriv, f"--reuid={SANDBOX_ID}", f"--regid={SANDBOX_ID}", "--clear-groups"]
     command += [tools.bwrap, "--args", arguments, "--", tools.prlimit, *_rlimits(limits), "--", *argv]
     return command, fds
 
@@ -125,7 +177,7 @@ def sandbox_command(
 def _namespaces() -> list[str]:
     ids = ["--uid", str(SANDBOX_ID), "--gid", str(SANDBOX_ID)]
     alone = ["--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--new-session"]
-    return [*alone, *ids, "--hostname", "sandbox", "--die-with-parent"]
+    return [*alone, *ids, "--hostname", "sandbox"]
 
 
 def _system_view() -> list[str]:
@@ -159,4 +211,3 @@ def _file_of(content: bytes) -> int:
     os.write(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
-

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from baleen.environments.sandbox.command import SANDBOX_ID
+from baleen.environments.sandbox.command import SANDBOX_ID, drops_uid
 from baleen.environments.sandbox.limits import MountError
 
 
 def hand_over(path: Path) -> None:
-    """Give a folder (or file) and all in it to the sandbox's uid. Does nothing when we are not root.
+    """Give a folder (or file) and all in it to the sandbox's uid. Does nothing unless we are root.
 
     Follows no links, so that a program at work in the folder cannot have other files given to it.
     """
-    if os.geteuid() != 0:
+    if not drops_uid():
         return
     os.chown(path, SANDBOX_ID, SANDBOX_ID, follow_symlinks=False)
     if not path.is_dir() or path.is_symlink():
@@ -41,6 +41,7 @@ def workspace(parent: Path | None = None) -> Iterator[Path]:
 
 def remove(path: Path) -> None:
     """Remove a folder that a sandbox has written to, also folders that it has made unreadable."""
+    os.chmod(path, 0o700)
     for _, folders, _, fd in os.fwalk(path, follow_symlinks=False):
         for name in folders:
             if not stat.S_ISLNK(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):

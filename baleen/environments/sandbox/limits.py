@@ -19,11 +19,14 @@ class MountError(ValueError):
 
 @dataclass(frozen=True)
 class SandboxLimits:
-    """What one sandbox may use. The kernel enforces all but `output_bytes` and `wall_seconds`, which we do.
+    """What one sandbox may use.
 
-    memory_bytes: address space of each process. cpu_seconds: of each process. processes: processes and threads of
-    the whole sandbox. open_files: descriptors of each process. file_bytes: size of any one file. tmp_bytes,
-    tmp_files: size and number of files of /tmp and /dev/shm together. output_bytes: stdout and stderr together.
+    By the kernel: memory_bytes, address space of each process; cpu_seconds, of each process; processes, processes and
+    threads together; open_files, descriptors of each process; file_bytes, size of any one file; tmp_bytes and
+    tmp_files, all of /tmp and /dev/shm.
+
+    By us, who look and kill: wall_seconds and output_bytes (stdout and stderr together) at once; a few times a second
+    total_memory_bytes, resident memory of all processes, and disk_bytes and disk_files, all that writable mounts hold.
     """
 
     memory_bytes: int = 1 << 30
@@ -35,6 +38,9 @@ class SandboxLimits:
     output_bytes: int = 1 << 20
     wall_seconds: float = 60.0
     tmp_files: int = 32_768
+    total_memory_bytes: int = 2 << 30
+    disk_bytes: int = 1 << 30
+    disk_files: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Outcome:
     """How a program ended: by itself ("exit"), over the wall time, over the output, or by a signal ("killed").
 
     returncode: the program's own; 128 + n after signal n, as a shell tells it. stdout, stderr: what it wrote, up to
-    the cap. seconds: wall time.
+    the cap. seconds: wall time. reason: the limit for which we killed it, "" if we did not.
     """
 
     returncode: int
@@ -59,3 +65,4 @@ class Outcome:
     stderr: bytes
     ended: Ended
     seconds: float
+    reason: str = ""

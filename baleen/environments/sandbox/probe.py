@@ -7,10 +7,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from baleen.environments.sandbox.command import INSTALL, Setting, Tools
+from baleen.environments.sandbox.command import INSTALL, Setting, Tools, python_mounts
 from baleen.environments.sandbox.limits import Mount, Outcome, SandboxLimits, SandboxUnavailable
-from baleen.environments.sandbox.process import launch, supervise
+from baleen.environments.sandbox.process import run_to_end
 from baleen.environments.sandbox.seccomp import machine_is_known
+from baleen.environments.task import ToolFailure
 
 _LINUX = (5, 14)  # from then on the process limit is counted by user namespace
 _LIMITS = SandboxLimits(
@@ -28,45 +29,46 @@ def require_sandbox(tools: Tools) -> None:
 @cache
 def _require(tools: Tools, uid: int) -> None:
     if sys.platform != "linux" or not machine_is_known():
-        raise SandboxUnavailable(f"no sandbox: it needs Linux on x86_64 or aarch64, this is {platform.platform()}")
+        raise SandboxUnavailable(
+            f"no sandbox: it needs Linux on x86_64 or aarch64, this is {platform.platform()}"
+        )
     release = platform.release()
     if tuple(int(part) for part in release.split("-")[0].split(".")[:2]) < _LINUX:
         raise SandboxUnavailable(f"no sandbox: it needs Linux 5.14 or newer, this is {release}")
-    if uid == 0 and not os.access("/proc/self/uid_map", os.R_OK):
-        raise SandboxUnavailable("no sandbox: this kernel has no user namespaces")
-    outcome = _try_out(tools)
+    try:
+        outcome = _try_out(tools)
+    except ToolFailure as error:
+        raise SandboxUnavailable(_remedied(str(error).removeprefix("the sandbox did not start: "))) from None
     try:
         broken = json.loads(outcome.stdout)
     except ValueError:
-        raise SandboxUnavailable(_did_not_start(outcome)) from None
+        said = (
+            outcome.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            or outcome.reason
+            or f"exit code {outcome.returncode}"
+        )
+        raise SandboxUnavailable(f"no sandbox: its probe failed: {said}") from None
     if broken:
         raise SandboxUnavailable(f"no sandbox: this machine does not enforce {', '.join(broken)}")
 
 
 def _try_out(tools: Tools) -> Outcome:
-    python = os.path.realpath(sys.executable)
-    mounts = [Mount(_PROGRAM, _INSIDE)]
-    prefix = os.path.realpath(sys.base_prefix)
-    if not prefix.startswith("/usr"):
-        mounts.append(Mount(Path(prefix), prefix))
-    setting = Setting(tuple(mounts), _LIMITS, {}, "/tmp", unix_sockets=False)
+    mounts = (Mount(_PROGRAM.resolve(), _INSIDE), *python_mounts())
+    setting = Setting(mounts, _LIMITS, {}, "/tmp", unix_sockets=False)
     expected = {
         "limits": {"memory": _LIMITS.memory_bytes, "processes": _LIMITS.processes, "tmp": _LIMITS.tmp_bytes},
         "files": _LIMITS.tmp_files,
         "host": str(Path(__file__).resolve()),
         "network": os.stat("/proc/self/ns/net").st_ino,
     }
-    argv = [python, "-I", "-S", _INSIDE, json.dumps(expected)]
-    return supervise(launch(tools, setting, argv, drain=False), b"", _LIMITS)
+    argv = [sys.executable, "-I", "-S", _INSIDE, json.dumps(expected)]
+    return run_to_end(tools, setting, argv, b"")
 
 
-def _did_not_start(outcome: Outcome) -> str:
-    said = outcome.stderr.decode(errors="replace").strip().splitlines()
-    reason = said[-1] if said else f"the probe ended with {outcome.returncode} ({outcome.ended})"
+def _remedied(reason: str) -> str:
     if "nknown option" in reason:
-        return f"no sandbox: bubblewrap is too old ({reason}); 0.8 or newer is needed: `{INSTALL}`"
-    starting = reason.startswith(("bwrap:", "unshare:", "mount:", "setpriv:"))
-    if starting and any(why in reason for why in ("not permitted", "denied", "No space left")):
+        return f"no sandbox: bubblewrap is too old ({reason}); install 0.8 or newer with `{INSTALL}`"
+    if any(why in reason for why in ("not permitted", "denied", "No space left")):
         return (
             f"no sandbox: the kernel forbids namespaces here ({reason}); allow them (sysctl "
             "user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0; in a container, CAP_SYS_ADMIN)"

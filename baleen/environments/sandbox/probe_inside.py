@@ -69,8 +69,7 @@ def main() -> None:
         "no new privileges": here.get("NoNewPrivs") == "1",
         "the system call filter": here.get("Seccomp") == "2"
         and refused(lambda: socket.socket(socket.AF_INET), errno.EPERM),
-        "no network": os.stat("/proc/self/ns/net").st_ino != expected["network"]
-        and interfaces() == ["lo"],
+        "no network": os.stat("/proc/self/ns/net").st_ino != expected["network"] and interfaces() == ["lo"],
         "hidden files": refused(lambda: os.stat(expected["host"]), errno.ENOENT),
         "a read-only system": all(
             refused(lambda path=path: os.mkdir(path), errno.EROFS) for path in ("/x", "/usr/x", "/dev/x")

@@ -8,7 +8,7 @@ from baleen.environments.sandbox.command import Setting, check_mounts, find_tool
 from baleen.environments.sandbox.folders import hand_over
 from baleen.environments.sandbox.limits import Mount, Outcome, SandboxLimits
 from baleen.environments.sandbox.probe import require_sandbox
-from baleen.environments.sandbox.process import SandboxProcess, launch, supervise
+from baleen.environments.sandbox.process import SandboxProcess, run_to_end
 
 
 class Sandbox:
@@ -38,13 +38,16 @@ class Sandbox:
         self._setting = Setting(tuple(mounts), limits, dict(env), cwd, unix_sockets)
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", limits: SandboxLimits | None = None) -> Outcome:
-        """Run a program to its end. It ends early when it goes over a limit; the outcome tells which."""
+        """Run a program to its end. It ends early when it goes over a limit; the outcome tells which.
+
+        Raises ToolFailure when it could not be started, which is never the program's fault.
+        """
         setting = replace(self._setting, limits=limits or self._setting.limits)
-        return supervise(launch(self._tools, setting, argv, drain=False), stdin, setting.limits)
+        return run_to_end(self._tools, setting, argv, stdin)
 
     def start(self, argv: Sequence[str]) -> SandboxProcess:
         """Start a program to talk to. Neither wall time nor output are limited: close it when it is no longer needed.
 
         It ends with this process at the latest.
         """
-        return launch(self._tools, self._setting, argv, drain=True)
+        return SandboxProcess(self._tools, self._setting, argv)

@@ -11,7 +11,7 @@ import socket
 import struct
 
 # name -> number on x86_64, on aarch64 (None: does not exist there); the kernel's unistd headers
-_REFUSED: dict[str, tuple[int, int | None]] = {
+REFUSED: dict[str, tuple[int, int | None]] = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -70,15 +70,15 @@ _REFUSED: dict[str, tuple[int, int | None]] = {
     "memfd_secret": (447, 447),
 }
 # As if the kernel were older: C libraries and runtimes then take another way by themselves.
-_ABSENT: dict[str, tuple[int, int | None]] = {
+ABSENT: dict[str, tuple[int, int | None]] = {
     "clone3": (435, 435),  # its flags lie in memory, where no filter can read them
     "memfd_create": (319, 279),
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
 }
-_CLONE, _SOCKET, _SOCKETPAIR, _IOCTL = (56, 220), (41, 198), (53, 199), (16, 29)
-_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+CLONE, _SOCKET, _SOCKETPAIR, _IOCTL = (56, 220), (41, 198), (53, 199), (16, 29)
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _NEW_NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
@@ -91,7 +91,7 @@ _NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16  # offsets in struct seccomp_data
 
 def machine_is_known() -> bool:
     """Whether there is a filter for this processor."""
-    return platform.machine() in _AUDIT_ARCH
+    return platform.machine() in AUDIT_ARCH
 
 
 def seccomp_filter(unix_sockets: bool, machine: str | None = None) -> bytes:
@@ -101,20 +101,20 @@ def seccomp_filter(unix_sockets: bool, machine: str | None = None) -> bytes:
     A call by another architecture's convention (32-bit, x32) kills the process.
     """
     machine = machine or platform.machine()
-    column = list(_AUDIT_ARCH).index(machine)
+    column = list(AUDIT_ARCH).index(machine)
     code = [
         _op(_LOAD, _ARCH_AT),
-        _op(_EQUAL, _AUDIT_ARCH[machine], 1, 0),
+        _op(_EQUAL, AUDIT_ARCH[machine], 1, 0),
         _op(_RETURN, _KILL),
         _op(_LOAD, _NUMBER_AT),
     ]
     if machine == "x86_64":
         code += [_op(_AT_LEAST, _X32_BIT, 0, 1), _op(_RETURN, _KILL)]
-    for table, number in ((_REFUSED, errno.EPERM), (_ABSENT, errno.ENOSYS)):
+    for table, number in ((REFUSED, errno.EPERM), (ABSENT, errno.ENOSYS)):
         for call in table.values():
             if (nr := call[column]) is not None:
                 code += [_op(_EQUAL, nr, 0, 1), _op(_RETURN, _ERRNO | number)]
-    code += _on_argument(_CLONE[column], 0, [(_ANY_BIT, _NEW_NAMESPACES)], errno.EPERM)
+    code += _on_argument(CLONE[column], 0, [(_ANY_BIT, _NEW_NAMESPACES)], errno.EPERM)
     code += _on_argument(_IOCTL[column], 1, [(_EQUAL, _TIOCSTI), (_EQUAL, _TIOCLINUX)], errno.EPERM)
     sockets = [_SOCKETPAIR, _SOCKET] if unix_sockets else [_SOCKETPAIR]
     for call in sockets:
