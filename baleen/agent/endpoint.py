@@ -132,7 +132,8 @@ class Endpoint:
             raise ModelFailure(f"{self.base_url} answered nonsense: {self._clean(error)}") from None
 
     def _refused(self, error: Any) -> UserError | ModelFailure:
-        status, said = error.status_code, self._clean(error.message)
+        body = error.body if isinstance(error.body, dict) else {}
+        status, said = error.status_code, self._clean(body.get("message") or error.message)
         if status in (401, 403):
             return UserError(
                 f"{self.base_url} refused the API key (status {status}); set the variable that --api-key-env names"

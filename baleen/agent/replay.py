@@ -59,7 +59,7 @@ def _differences_of_end(
     stored: Trajectory, environment: Environment, said: Message, turn: int, is_last: bool
 ) -> Iterator[str]:
     if not is_last:
-        yield f"turn {turn}: the episode is over, it went on for another {len(stored.messages)} messages"
+        yield f"turn {turn}: the episode is over, it went on"
         return
     score = environment.score(said)
     if score != stored.reward:

@@ -18,6 +18,7 @@ COMMANDS = {
     "serve": "serve a model over HTTP (OpenAI chat completions)",
     "synth": "make tasks for agents: code, search, interpreter, general",
     "agent": "play tasks with any policy, keep the trajectories, play them again",
+    "eval": "compare strategies for a full window: accuracy against steps and tokens",
     "convert": "convert a checkpoint: FP8, BF16, shards, indexer",
     "bench": "measure the engine against the machine's roofline and, if asked, its peers",
     "plan": "show what a model takes, from its config: parameters, bytes, FLOPs, dollars",

@@ -105,6 +105,8 @@ def write_page(run: Path) -> Path:
     """
     totals, wanted = _survey(run)
     cards = [_card(episode) for i, episode in enumerate(read_episodes(run)) if i in wanted]
+    order = {card.episode.trajectory.task_id: -i for i, card in enumerate(reversed(cards))}
+    cards.sort(key=lambda card: (order[card.episode.trajectory.task_id], card.episode.attempt))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("baleen.evaluation", "templates"),
         autoescape=True,
@@ -150,7 +152,8 @@ def _survey(run: Path) -> tuple[Totals, set[int]]:
         usage += played.usage
         steps, calls, seconds = steps + played.steps, calls + played.tool_calls, seconds + played.seconds
     count = max(1, len(outcomes))
-    means = [sum(tries) / len(tries) for tries in rewards.values() if tries]
+    # Sorted, as at the end of a run: the resampling depends on the order.
+    means = [sum(tries) / len(tries) for _, tries in sorted(rewards.items()) if tries]
     totals = Totals(
         len(outcomes),
         len(rewards),

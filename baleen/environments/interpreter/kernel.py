@@ -1,0 +1,144 @@
+"""A stateful Python for model-written code: a Jupyter kernel in the sandbox, behind two pipes.
+
+Variables outlive errors, exhausted memory and interrupts. Code that heeds no interrupt (a loop in C) or ends the
+kernel costs the state, and the result says so; the next cell gets a fresh kernel.
+
+What comes out of the sandbox is read as lines of JSON of bounded length and believed to be text, nothing more: a
+cell can forge its own output, but then it could have printed it.
+"""
+
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from baleen.environments.interpreter import driver
+from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits, SandboxProcess, python_mounts
+from baleen.environments.task import ToolFailure
+
+Status = Literal["ok", "error", "interrupted", "lost"]
+
+_START_SECONDS = 90.0
+_LINE_BYTES = 1 << 20  # many times what a reply of the driver can have
+_SPARE_SECONDS = 10.0  # beyond a cell's time and the grace after it: then the driver itself is gone
+_REMEDY = "pip install 'baleen[agents]' (jupyter_client, ipykernel)"
+_LIMITS = SandboxLimits(
+    memory_bytes=1_500_000_000, cpu_seconds=3600, processes=64, tmp_bytes=64 << 20, wall_seconds=86_400.0
+)
+_STATUSES: Mapping[str, Status] = {
+    "ok": "ok",
+    "error": "error",
+    "interrupted": "interrupted",
+    "stuck": "lost",
+    "dead": "lost",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What became of one cell. "interrupted": stopped at its time limit, the state is kept; "lost": it is not."""
+
+    status: Status
+    text: str
+
+
+class Kernel:
+    """One kernel, started by the first cell. Not for several threads at once. A context manager."""
+
+    def __init__(self, limits: SandboxLimits = _LIMITS) -> None:
+        """Raises SandboxUnavailable where this machine cannot have one."""
+        script = Path(driver.__file__)
+        self._sandbox = Sandbox(
+            mounts=[*python_mounts(), Mount(script, "/run/driver.py")],
+            limits=limits,
+            env={"HOME": "/tmp", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "agg"},
+            unix_sockets=True,
+        )
+        self._process: SandboxProcess | None = None
+        self._unread = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    def run(self, code: str, seconds: float) -> Cell:
+        """Execute a cell, for at most `seconds`. Raises ToolFailure where no kernel can be started."""
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        deadline = time.monotonic() + seconds + driver.GRACE + _SPARE_SECONDS
+        sent = self._send(json.dumps({"code": code, "seconds": seconds}).encode() + b"\n", deadline)
+        reply = self._read(deadline) if sent else None
+        status = _STATUSES.get(str(reply.get("status"))) if reply else None
+        if status is None or status == "lost":
+            self.close()
+        text = str(reply.get("text", "")) if reply else ""
+        return Cell(status or "lost", text)
+
+    def close(self) -> None:
+        """End the kernel with all that it started. The next cell would start another."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+        self._unread = b""
+
+    def _start(self) -> None:
+        self._process = self._sandbox.start([sys.executable, "/run/driver.py"])
+        reply = self._read(time.monotonic() + _START_SECONDS)
+        if reply is None or reply.get("status") != "ready":
+            process = self._process
+            self.close()
+            last = process.errors.decode(errors="replace").strip().splitlines()[-1:]
+            raise ToolFailure(
+                f"the Jupyter kernel did not start ({''.join(last)[:300]}); is it there? {_REMEDY}"
+            )
+
+    def _send(self, data: bytes, deadline: float) -> bool:
+        """Whether all of it was taken: a cell can stop the driver, and a full pipe must not stop us."""
+        assert self._process is not None
+        pipe = self._process.stdin.fileno()
+        os.set_blocking(pipe, False)
+        while data:
+            if not _ready(pipe, select.POLLOUT, deadline):
+                return False
+            try:
+                data = data[os.write(pipe, data[: select.PIPE_BUF]) :]
+            except BrokenPipeError:
+                return False
+        return True
+
+    def _read(self, deadline: float) -> dict[str, Any] | None:
+        """The driver's next line; None when there is none in time, or it is not what the driver writes."""
+        assert self._process is not None
+        pipe = self._process.stdout.fileno()
+        while b"\n" not in self._unread:
+            if len(self._unread) > _LINE_BYTES or not _ready(pipe, select.POLLIN, deadline):
+                return None
+            piece = os.read(pipe, 1 << 16)
+            if not piece:
+                return None
+            self._unread += piece
+        line, _, self._unread = self._unread.partition(b"\n")
+        try:
+            reply = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        return reply if isinstance(reply, dict) else None
+
+
+def _ready(pipe: int, event: int, deadline: float) -> bool:
+    """Wait until the pipe can be used, or has ended. Not select: with many kernels its number may be above 1024."""
+    poller = select.poll()
+    poller.register(pipe, event)
+    return bool(poller.poll(1000 * max(0.0, deadline - time.monotonic())))
