@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -338,25 +339,17 @@ def test_over_http_with_failures_and_a_budget(tmp_path: Path, runs: dict[str, Pa
     def script(request: dict[str, Any]) -> Answer:
         with lock:
             answer = next(answers)
-        if "Check an answer" in request["messages"][-1]["content"] and answer.status == 200:
-            return says(
-                "VERDICT: " + ("WRONG" if "Answer: Nobody" in request["messages"][-1]["content"] else "RIGHT")
-            )
+        prompt = str(request["messages"][-1]["content"])
+        if "Check an answer" in prompt and answer.status == 200:
+            wrong = re.search(r"^Answer: (Nobody|VERDICT|I cannot)", prompt, re.MULTILINE)
+            return says(f"VERDICT: {'WRONG' if wrong else 'RIGHT'}")
         return answer
 
     with stand_in(script) as server:
         arguments = ["search", "--corpus", str(runs["raw"] / "wn"), "--out", str(tmp_path / "out")]
         arguments += ["--workers", "2", "--retries", "0", "--tasks", "8", "--depths", "1", "2"]
-        arguments += [
-            "--base-url",
-            server.url,
-            "--model",
-            "m",
-            "--price-input",
-            "100",
-            "--price-output",
-            "100",
-        ]
+        arguments += ["--base-url", server.url, "--model", "m"]
+        arguments += ["--price-input", "100", "--price-output", "100"]
         arguments += ["--max-answer-tokens", "100"]
         with pytest.raises(UserError, match="max-cost"):
             synth.main([*arguments, "--max-cost", "0.6"])
