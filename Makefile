@@ -35,14 +35,15 @@ dev: .venv/.stamp-dev
 quickstart: setup
 	$(BIN)/baleen quickstart $(ARGS)
 
+# A file's tests stay together, a worker for each core.
 test: dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyrefly check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 format: dev
 	$(BIN)/ruff check --fix .
