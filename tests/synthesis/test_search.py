@@ -100,10 +100,15 @@ def test_no_question_names_what_it_hides_and_no_attempt_is_right(runs: dict[str,
 
 
 def test_questions_of_one_answer_share_a_split(runs: dict[str, Path]) -> None:
-    splits: dict[str, set[str]] = {}
-    for task in read_tasks(runs["wordnet"] / "tasks.jsonl"):
-        splits.setdefault(task.data["witnesses"][0], set()).add(task.split)
-    assert all(len(found) == 1 for found in splits.values())
+    judge = Judge(Corpus(runs["wordnet"] / "assets" / "corpus.db"), Models())
+    _, candidates = judge.candidates((1, 2, 3, 4), (1, 2), 0)
+    splits: dict[str, list[str]] = {}
+    for candidate in candidates:
+        for task in judge(candidate).tasks:
+            splits.setdefault(candidate.work.answer, []).append(task.split)
+    assert sum(len(found) > 1 for found in splits.values()) > 10
+    assert all(len(set(found)) == 1 for found in splits.values())
+    assert {split for found in splits.values() for split in found} == {"train", "heldout"}
 
 
 def test_every_rejection_has_its_reason_and_detail(runs: dict[str, Path]) -> None:

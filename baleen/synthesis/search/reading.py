@@ -50,6 +50,16 @@ def pages_in(result: str) -> int:
     return int(head.group(4)) if head else 0
 
 
+def hits_called(result: str, name: str) -> list[str]:
+    """Ids of those hits that have this very title, or show it as another name."""
+    wanted = name.casefold()
+    return [
+        hit
+        for hit, shown in _HIT.findall(result)
+        if shown.casefold().startswith(f"{wanted}:") or f"{_ALSO}: {name}".casefold() in shown.casefold()
+    ]
+
+
 class Reader:
     """Reads pages of one corpus. shown: the names of its fact lines, as the corpus describes itself."""
 

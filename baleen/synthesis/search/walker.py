@@ -17,7 +17,7 @@ from baleen.chat import Message
 from baleen.environments import Task
 from baleen.environments.search import MOST_RESULTS
 from baleen.synthesis.search.form import Link, Unknown
-from baleen.synthesis.search.reading import Page, Reader, hits_naming, hits_of, pages_in
+from baleen.synthesis.search.reading import Page, Reader, hits_called, hits_naming, hits_of, pages_in
 
 Call = tuple[str, str]  # name, arguments as JSON
 Steps = Generator[list[Call], list[str], Any]
@@ -112,21 +112,26 @@ class _Walk:
                 ids |= dict.fromkeys(other.linked(listing))
             elif link.forward or not self._reader.is_told_in_prose(link):
                 # the other's name stands on the pages that are sought
-                beside = ["", *(f' "{value}"' for _, value in unknown.labels)]
-                queries = [(name, f'"{name}"{more}') for name in other.names for more in beside]
-                found = yield [_call("search", query=query, k=MOST_RESULTS) for _, query in queries]
-                for (name, _), result in zip(queries, found, strict=True):
+                found = yield [_call("search", query=f'"{name}"', k=MOST_RESULTS) for name in other.names]
+                for name, result in zip(other.names, found, strict=True):
                     ids |= dict.fromkeys(hits_naming(result, name))
+                # beside its kind, for names that more pages have than one search shows
+                beside = [f'"{name}" "{value}"' for name in other.names for _, value in unknown.labels]
+                found = yield [_call("search", query=query, k=_CLUE_HITS) for query in beside]
+                ids |= dict.fromkeys(hit for result in found for hit in hits_of(result))
             else:
                 # names in its description may be what is sought
                 names = _NAME.findall(other.description)
                 names += [
                     word for name in names for word in name.split() if " " in name and word[0].isupper()
                 ]
-                queries = [*(f'"{name}"' for name in names), *re.split(r"[.;:]\s", other.description)]
-                found = yield [_call("search", query=query, k=_NAME_HITS) for query in dict.fromkeys(queries)]
+                names = list(dict.fromkeys(names))
+                found = yield [_call("search", query=f'"{name}"', k=MOST_RESULTS) for name in names]
+                for name, result in zip(names, found, strict=True):
+                    ids |= dict.fromkeys(hits_called(result, name) or hits_of(result)[:_NAME_HITS])
+                parts = re.split(r"[.;:]\s", other.description)
+                found = yield [_call("search", query=part, k=_NAME_HITS) for part in parts]
                 ids |= dict.fromkeys(hit for result in found for hit in hits_of(result))
-            ids.pop(other.id, None)
         return list(ids)
 
     def _open(self, ids: Sequence[str]) -> Steps:
