@@ -83,6 +83,18 @@ def trial(model: Transformer, weights: str | None, seed: int, guesses: Counter |
     return [bits(engine.result(ids[number])) for number in range(len(ids))]
 
 
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_long_prompts_are_computed_block_by_block_to_the_same_bits(model, weights):
+    draw = random.Random(2)
+    prompts = [[draw.randrange(2, VOCAB) for _ in range(length)] for length in (1100, 200, 1300, 200, 200)]
+    params = SamplingParams(max_tokens=2, temperature=0, ignore_eos=True)
+    together, in_pieces = (
+        Engine(model, EngineConfig(weights=weights, max_num_batched_tokens=chunk)).generate(prompts, params)
+        for chunk in (4096, 96)
+    )
+    assert list(map(bits, together)) == list(map(bits, in_pieces))
+
+
 @pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
 def test_the_same_bits_in_any_company(model, weights):
     expected = alone(model, weights)

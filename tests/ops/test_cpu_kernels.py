@@ -13,20 +13,16 @@ from baleen.ops import (
     topk_positions,
 )
 from baleen.ops.cpu import (
-    Norms,
     PackedWeight,
     build,
     kernels,
     packed_experts,
-    packed_heads,
     packed_linear,
-    packed_route,
     rms_norm,
-    rotate_queries,
     select_slots,
     sparse_attention,
-    write_latents,
 )
+from tests.ops.layer_kernels import Norms, packed_heads, packed_route, rotate_queries, write_latents
 
 FORMS = ["float32", "bfloat16", "int8"]
 

@@ -5,25 +5,22 @@ from baleen.ops.cpu.kernels import (
     WeightFormat,
     available,
     packed_experts,
-    packed_heads,
     packed_linear,
     select_slots,
     sparse_attention,
 )
-from baleen.ops.cpu.mla import Norms, packed_route, rms_norm, rotate_queries, write_latents
+from baleen.ops.cpu.layer import LatentAttention, Mixture, Reading, rms_norm
 
 __all__ = [
-    "Norms",
+    "LatentAttention",
+    "Mixture",
     "PackedWeight",
+    "Reading",
     "WeightFormat",
     "available",
     "packed_experts",
-    "packed_heads",
     "packed_linear",
-    "packed_route",
     "rms_norm",
-    "rotate_queries",
     "select_slots",
     "sparse_attention",
-    "write_latents",
 ]

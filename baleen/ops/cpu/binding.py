@@ -26,6 +26,8 @@ _SIGNATURES = {
     "write_latents": (*[_P] * 10, _I, _P, *[_I] * 5, _F, _F),
     "rotate_queries": (*[_P] * 5, *[_I] * 7, _F),
     "route": (*[_P] * 4, *[_I] * 7, _F),
+    "latent_attention": (*[_P] * 9, _I, _I, _P, _P, _P, *[_I] * 5),
+    "mixture": (_P, _P, _P, _I, _P, _I, _I),
 }
 
 

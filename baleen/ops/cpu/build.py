@@ -11,8 +11,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-SOURCES = ("linear.cpp", "sparse.cpp", "tiles.cpp", "sparse_tiles.cpp", "mla.cpp")
-HEADERS = ("vectors.h", "tiles.h", "experts.h", "sparse.h")
+SOURCES = ("linear.cpp", "sparse.cpp", "tiles.cpp", "sparse_tiles.cpp", "mla.cpp", "layer.cpp")
+HEADERS = ("vectors.h", "tiles.h", "experts.h", "sparse.h", "kernels.h")
 COMPILERS = ("g++", "clang++", "c++")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-fvisibility=hidden")
 SECONDS = 300  # that a compilation may take

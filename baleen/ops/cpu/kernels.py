@@ -86,11 +86,11 @@ class PackedWeight:
         return self.data.shape[0]
 
     @cached_property
-    def _type(self) -> int:
+    def type(self) -> int:
         return (_PAIRED_TYPES if self.data.dim() == 5 else _TYPES)[self.data.dtype]
 
     @cached_property
-    def _pointers(self) -> tuple[int, int | None]:
+    def pointers(self) -> tuple[int, int | None]:
         return self.data.data_ptr(), None if self.scale is None else self.scale.data_ptr()
 
 
@@ -100,24 +100,13 @@ def packed_linear(x: Tensor, weight: PackedWeight) -> Tensor:
     x = x.contiguous()
     out = x.new_empty(*x.shape[:-1], outputs)
     rows = x.numel() // (inputs * groups)
-    data, scale = weight._pointers
+    data, scale = weight.pointers
     call(
         "linear",
-        *(x.data_ptr(), groups * inputs, inputs, data, scale, weight._type),
+        *(x.data_ptr(), groups * inputs, inputs, data, scale, weight.type),
         *(out.data_ptr(), groups * outputs, outputs, groups, rows, inputs, outputs),
     )
     return out
-
-
-def packed_heads(x: Tensor, weight: PackedWeight, out: Tensor) -> None:
-    """out_g = W_g x_g of every head g: `x` [M, G, K] and `out` [M, G, N] float32, any strides but for the last axis."""
-    assert x.stride(2) == out.stride(2) == 1
-    data, scale = weight._pointers
-    call(
-        "linear",
-        *(x.data_ptr(), x.stride(0), x.stride(1), data, scale, weight._type),
-        *(out.data_ptr(), out.stride(0), out.stride(1), x.shape[1], x.shape[0], x.shape[2], weight.outputs),
-    )
 
 
 def packed_experts(
@@ -134,10 +123,10 @@ def packed_experts(
     call(
         "experts",
         *(x.data_ptr(), experts.data_ptr(), gates.data_ptr()),
-        *gate_proj._pointers,
-        *up_proj._pointers,
-        *down_proj._pointers,
-        *(gate_proj._type, out.data_ptr(), *experts.shape, gate_proj.groups, x.shape[1]),
+        *gate_proj.pointers,
+        *up_proj.pointers,
+        *down_proj.pointers,
+        *(gate_proj.type, out.data_ptr(), *experts.shape, gate_proj.groups, x.shape[1]),
         gate_proj.outputs,
     )
     return out
@@ -160,7 +149,7 @@ def select_slots(
     counts = torch.empty(batch, queries, dtype=torch.int32)
     call(
         "select_slots",
-        *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), _pool_type(pool), context_slots.data_ptr()),
+        *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), pool_type(pool), context_slots.data_ptr()),
         *(positions.data_ptr(), chosen.data_ptr(), counts.data_ptr()),
         *(batch, queries, context_slots.shape[1], heads, dim, k),
     )
@@ -180,7 +169,7 @@ def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, va
         *(
             q.data_ptr(),
             pool.data_ptr(),
-            _pool_type(pool),
+            pool_type(pool),
             chosen.data_ptr(),
             counts.data_ptr(),
             out.data_ptr(),
@@ -190,5 +179,6 @@ def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, va
     return out
 
 
-def _pool_type(pool: Tensor) -> int:
+def pool_type(pool: Tensor) -> int:
+    """How the kernels know the type of a cache's tensor."""
     return (_PAIRED_TYPES if pool.dtype == torch.bfloat16 and pairs() else _TYPES)[pool.dtype]

@@ -1,6 +1,7 @@
 // Linear layers and experts: weights in panels of 64 output columns, [panels][K][64], in float32, bfloat16 or int8.
 
 #include "experts.h"
+#include "kernels.h"
 #include "tiles.h"
 
 namespace {

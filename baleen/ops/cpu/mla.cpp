@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "vectors.h"
+#include "kernels.h"
 
 namespace {
 

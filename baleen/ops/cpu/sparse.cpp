@@ -2,6 +2,8 @@
 
 #include "sparse.h"
 
+#include "kernels.h"
+
 #include <algorithm>
 #include <functional>
 

@@ -11,12 +11,14 @@
 
 namespace {
 
-constexpr int KEYS = 2 * T;  // that go through the tiles at once
+constexpr int KEYS = 2 * T;       // that go through the tiles at once
+constexpr int AHEAD = 16 * KEYS;  // index keys that are brought nearer meanwhile: memory answers late
 
 // Rows at `slots[t .. t + 32)`, [32][K]: where they lie, or gathered into `buffer`. Beyond n the last is repeated.
 const bf16* rows_at(const bf16* pool, const int64_t* slots, int t, int n, int D, int K, bf16* buffer) {
   bool together = D == K && t + KEYS <= n;
-  for (int r = 1; r < KEYS && together; ++r) together = slots[t + r] == slots[t] + r;
+  if (together)
+    for (int r = 1; r < KEYS; ++r) together &= slots[t + r] == slots[t] + r;
   if (together) return pool + slots[t] * D;
   for (int r = 0; r < KEYS; ++r) memcpy(buffer + r * K, pool + slots[std::min(t + r, n - 1)] * D, 2 * D);
   return buffer;
@@ -31,7 +33,7 @@ struct IndexQueries {
   // Many queries: a tile's columns are the queries of one head. One query: they are its heads.
   IndexQueries(const float* q, const float* w, int queries, int J, int D) : queries(queries), J(J), D(D) {
     K = (int)round_up(D, STEP);
-    columns = (int)round_up(queries > 1 ? J * T : J, KEYS);
+    columns = queries > 1 ? (int)round_up(J * T, KEYS) : (int)round_up(J, T);
     pairs.resize((int64_t)K * columns);
     weights.resize(J * (queries > 1 ? T : 1));
     std::vector<bf16> row(K);
@@ -44,28 +46,41 @@ struct IndexQueries {
       }
   }
 
-  // scores[g][t .. t + 32) for the keys at `rows`, as many as there are below n; heads are summed in their order.
-  void score(const bf16* rows, float* dots, int t, int n, float* scores) const {
-    for (int c = 0; c < columns; c += KEYS)
-      product_2x2(rows, K, pairs.data() + 2 * c, 2 * columns, K, dots + c, columns);
+  // dots[32 keys][columns] of the keys at `rows`.
+  void multiply(const bf16* rows, float* dots) const {
+    int c = 0;
+    for (; c + KEYS <= columns; c += KEYS) product_2x2(rows, K, pairs.data() + 2 * c, 2 * columns, K, dots + c, columns);
+    if (c < columns) product_2x1(rows, K, pairs.data() + 2 * c, 2 * columns, K, dots + c, columns);
+  }
+
+  // scores[g][t .. t + 32), as many as there are below n; heads are summed in their order.
+  void sum(const float* dots, int t, int n, float* scores) const {
     for (int half = 0; half < KEYS && t + half < n; half += T) {
-      vf sum[T] = {};
+      vf total[T] = {};
       float* out = scores + t + half;
       const int keys = std::min(T, n - t - half);
       const float* from = dots + half * columns;
       if (queries > 1) {
         for (int r = 0; r < T; ++r)
-          for (int j = 0; j < J; ++j) add(sum[r], load(weights.data() + j * T), load(from + r * columns + j * T));
-        transpose(sum);
-        for (int g = 0; g < queries; ++g) memcpy(out + (int64_t)g * n, &sum[g], 4 * keys);
+          for (int j = 0; j < J; ++j) add(total[r], load(weights.data() + j * T), load(from + r * columns + j * T));
+        transpose(total);
+        for (int g = 0; g < queries; ++g) memcpy(out + (int64_t)g * n, &total[g], 4 * keys);
+      } else if (J <= T / 2) {
+        vf head[T / 2];  // of 16 keys
+        for (int r = 0; r < T / 2; ++r)
+          head[r] = (vf)_mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(from + r * columns)),
+                                           _mm256_loadu_ps(from + (r + T / 2) * columns), 1);
+        transpose(head);
+        for (int j = 0; j < J; ++j) add(total[0], splat(weights[j]), head[j]);
+        memcpy(out, &total[0], 4 * keys);
       } else {
         for (int first = 0; first < J; first += T) {
           vf head[T];  // of 16 keys
           for (int r = 0; r < T; ++r) head[r] = load(from + r * columns + first);
           transpose(head);
-          for (int j = first; j < std::min(J, first + T); ++j) add(sum[0], splat(weights[j]), head[j - first]);
+          for (int j = first; j < std::min(J, first + T); ++j) add(total[0], splat(weights[j]), head[j - first]);
         }
-        memcpy(out, &sum[0], 4 * keys);
+        memcpy(out, &total[0], 4 * keys);
       }
     }
   }
@@ -78,17 +93,22 @@ struct IndexQueries {
 void score_tiles(const float* q, const float* weights, int queries, int J, int D, const uint16_t* pool,
                  const int64_t* slots, int n, float* scores, int threads) {
   const IndexQueries index(q, weights, queries, J, D);
+  const int64_t size = (int64_t)KEYS * index.columns;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     UseTiles here;
     std::vector<bf16> buffer((int64_t)KEYS * index.K, 0);  // columns of padding must be zero
-    float* dots = scratch<struct Dots, float>((int64_t)KEYS * index.columns);
+    float* dots = scratch<struct Dots, float>(2 * size);
+    int before = -1;  // whose heads are summed while the products of the next are on their way
 #pragma omp for schedule(static)
     for (int t = 0; t < n; t += KEYS) {
-      for (int r = 0; r < KEYS && t + 2 * KEYS + r < n; ++r)
-        for (int c = 0; c < D; c += 32) __builtin_prefetch(pool + slots[t + 2 * KEYS + r] * D + c);
-      index.score(rows_at(pool, slots, t, n, D, index.K, buffer.data()), dots, t, n, scores);
+      for (int r = 0; r < KEYS && t + AHEAD + r < n; r += T)  // neighbours are guessed to lie together
+        for (int c = 0; c < T * D; c += 32) __builtin_prefetch(pool + slots[t + AHEAD + r] * D + c, 0, 2);
+      index.multiply(rows_at(pool, slots, t, n, D, index.K, buffer.data()), dots + t / KEYS % 2 * size);
+      if (before >= 0) index.sum(dots + before / KEYS % 2 * size, before, n, scores);
+      before = t;
     }
+    if (before >= 0) index.sum(dots + before / KEYS % 2 * size, before, n, scores);
   }
 }
 
@@ -152,7 +172,7 @@ struct Attention {
     float sums[T];
     memcpy(sums, &total, sizeof sums);
     for (int c = 0; c < C; c += 4 * T) {
-      product_1x4(p, padded, &pairs[2 * c], 2 * columns, padded, out, 4 * T);
+      product_1x4(p, padded, &pairs[2 * c], 2 * columns, padded, out, 4 * T, &pairs[2 * c]);
       for (int r = 0; r < T && h + r < H; ++r) {
         float* row = &out[r * 4 * T];
         for (int v = 0; v < 4 * T; v += L) store(row + v, load(row + v) / splat(sums[r]));

@@ -27,22 +27,23 @@ struct Rows {
   bf16* at(int64_t row) const { return data + row * K; }
 };
 
-// Calls put(r, values[64]) for `count` rows of x times one panel. x is readable up to the next multiple of 16 rows.
+// Calls put(r, values[64]) for `count` rows of x times one panel, after which the panel `next` will be wanted. x is
+// readable up to the next multiple of 16 rows.
 template <class W, class F>
-void panel(const bf16* x, int count, int K, const W* w, F put) {
+void panel(const bf16* x, int count, int K, const W* w, const W* next, F put) {
   alignas(64) float out[2 * T][PANEL];
   const bf16* wide = nullptr;  // the panel in bfloat16, once there are rows enough to come back to it
   if (count > T)
-    wide = as_pairs(w, (int64_t)K * PANEL, sizeof(W) == 1 ? scratch<struct Panel, bf16>((int64_t)K * PANEL) : nullptr);
+    wide = as_pairs(w, (int64_t)K * PANEL, sizeof(W) == 1 ? scratch<struct Panel, bf16>((int64_t)K * PANEL) : nullptr, next);
   for (int r = 0; r < count; r += 2 * T) {
     const int rows = count - r < 2 * T ? count - r : 2 * T;
     if (rows > T) {
       product_2x2(x + (int64_t)r * K, K, wide, 2 * PANEL, K, out[0], PANEL);
       product_2x2(x + (int64_t)r * K, K, wide + PANEL, 2 * PANEL, K, out[0] + 2 * T, PANEL);
     } else if (wide) {
-      product_1x4(x + (int64_t)r * K, K, wide, 2 * PANEL, K, out[0], PANEL);
+      product_1x4(x + (int64_t)r * K, K, wide, 2 * PANEL, K, out[0], PANEL, wide);
     } else {
-      product_1x4(x + (int64_t)r * K, K, w, 2 * PANEL, K, out[0], PANEL);
+      product_1x4(x + (int64_t)r * K, K, w, 2 * PANEL, K, out[0], PANEL, next);
     }
     for (int i = 0; i < rows; ++i) put(r + i, out[i]);
   }
@@ -54,14 +55,16 @@ struct Weights {
 
   // put(r, values[64]) as above for the panel that begins at `offset` numbers and the output `column`
   template <class F>
-  void multiply(const bf16* x, int count, int K, int64_t offset, int64_t column, F put) const {
-    if (!scale) return panel(x, count, K, (const bf16*)data + offset, put);
+  void multiply(const bf16* x, int count, int K, int64_t offset, int64_t column, const void* next, F put) const {
+    if (!scale) return panel(x, count, K, (const bf16*)data + offset, (const bf16*)next, put);
     const float* s = scale + column;
-    panel(x, count, K, (const int8_t*)data + offset, [&](int r, float* values) {
+    panel(x, count, K, at(offset), (const int8_t*)next, [&](int r, float* values) {
       for (int c = 0; c < PANEL; c += L) store(values + c, load(values + c) * load(s + c));
       put(r, values);
     });
   }
+
+  const int8_t* at(int64_t offset) const { return (const int8_t*)data + offset * (scale ? 1 : 2); }
 };
 
 inline int panels_of(int n) { return (n + PANEL - 1) / PANEL; }
@@ -88,7 +91,8 @@ void linear_tiles(const float* x, int64_t ldx, int64_t xg, const void* w, const 
           const Weights weights{w, scale ? scale + (int64_t)g * panels * PANEL : nullptr};
           float* out = y + first * ldy + g * yg + p * PANEL;
           const int columns = columns_of(N, p);
-          weights.multiply(rows.at(g * padded + first), count, K, ((int64_t)g * panels + p) * K * PANEL, p * PANEL,
+          const int64_t offset = ((int64_t)g * panels + p) * K * PANEL;
+          weights.multiply(rows.at(g * padded + first), count, K, offset, p * PANEL, weights.at(offset + K * PANEL),
                            [&](int r, const float* values) { memcpy(out + r * ldy, values, 4 * columns); });
         }
   }
@@ -106,6 +110,7 @@ void experts_tiles(const float* x, const Routed& routed, const float* gates, con
   const Rows<struct Hidden> hidden(begin[n_active], inner);
   float* result = scratch<struct Result, float>((int64_t)routed.order.size() * D);
   const Weights gate{w_gate, s_gate}, up{w_up, s_up}, down{w_down, s_down};
+  const auto following = [&](int a) -> int64_t { return routed.active[a + 1 < n_active ? a + 1 : 0]; };
 
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
@@ -118,11 +123,12 @@ void experts_tiles(const float* x, const Routed& routed, const float* gates, con
     for (int a = 0; a < n_active; ++a)
       for (int p = 0; p < in_panels; ++p) {
         const int64_t e = routed.active[a], offset = (e * in_panels + p) * K * PANEL, column = (e * in_panels + p) * PANEL;
+        const int64_t next = p + 1 < in_panels ? offset + K * PANEL : following(a) * in_panels * K * PANEL;
         const int columns = inner - p * PANEL < PANEL ? inner - p * PANEL : PANEL;
         float* gated = scratch<struct Gated, float>((int64_t)routed.count(a) * PANEL);
-        gate.multiply(rows.at(begin[a]), routed.count(a), K, offset, column,
+        gate.multiply(rows.at(begin[a]), routed.count(a), K, offset, column, up.at(offset),
                       [&](int r, const float* values) { memcpy(&gated[(int64_t)r * PANEL], values, 4 * PANEL); });
-        up.multiply(rows.at(begin[a]), routed.count(a), K, offset, column, [&](int r, float* values) {
+        up.multiply(rows.at(begin[a]), routed.count(a), K, offset, column, gate.at(next), [&](int r, float* values) {
           for (int c = 0; c < PANEL; c += L) {
             const vf g = load(&gated[(int64_t)r * PANEL + c]);
             store(values + c, g / (1.0f + exp_(-g)) * load(values + c));
@@ -133,10 +139,11 @@ void experts_tiles(const float* x, const Routed& routed, const float* gates, con
 #pragma omp for collapse(2) schedule(dynamic)
     for (int a = 0; a < n_active; ++a)
       for (int p = 0; p < out_panels; ++p) {
-        const int64_t e = routed.active[a];
+        const int64_t e = routed.active[a], offset = (e * out_panels + p) * inner * PANEL;
+        const int64_t next = p + 1 < out_panels ? offset + inner * PANEL : following(a) * out_panels * inner * PANEL;
         const int columns = columns_of(D, p);
-        down.multiply(hidden.at(begin[a]), routed.count(a), inner, (e * out_panels + p) * inner * PANEL,
-                      (e * out_panels + p) * PANEL, [&](int r, const float* values) {
+        down.multiply(hidden.at(begin[a]), routed.count(a), inner, offset, (e * out_panels + p) * PANEL, down.at(next),
+                      [&](int r, const float* values) {
                         memcpy(&result[(int64_t)routed.choice(a, r) * D + p * PANEL], values, 4 * columns);
                       });
       }

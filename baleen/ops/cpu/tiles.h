@@ -87,9 +87,13 @@ struct Bytes {  // of 0 .. 127 in bfloat16
   }
 };
 
-// Weights as the tiles read them: bfloat16 as it is stored, int8 widened, a step of 32 at a time.
-inline const bf16* as_pairs(const bf16* w, int64_t, bf16*) { return w; }
-inline const bf16* as_pairs(const int8_t* w, int64_t n, bf16* out) {
+// Weights as the tiles read them: bfloat16 as it is stored, int8 widened. Meanwhile what is at `soon` is brought nearer,
+// a line after another: asked for all at once it would hold up what is computed.
+inline const bf16* as_pairs(const bf16* w, int64_t n, bf16*, const bf16* soon) {
+  for (int64_t i = 0; i < n; i += 32) __builtin_prefetch(soon + i);
+  return w;
+}
+inline const bf16* as_pairs(const int8_t* w, int64_t n, bf16* out, const int8_t* soon) {
 #ifdef __AVX512VBMI__
   // the two bytes of |v| in bfloat16 from tables of 128, the sign put on; 64 numbers in a handful of instructions
   static const Bytes bytes;
@@ -97,6 +101,7 @@ inline const bf16* as_pairs(const int8_t* w, int64_t n, bf16* out) {
   const __m512i high0 = _mm512_load_si512(bytes.high), high1 = _mm512_load_si512(bytes.high + 64);
   const __m512i order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0), sign = _mm512_set1_epi8((char)0x80);
   for (int64_t i = 0; i < n; i += 64) {
+    __builtin_prefetch(soon + i, 0, 2);
     const __m512i v = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(w + i)), size = _mm512_abs_epi8(v);
     const __m512i low = _mm512_permutex2var_epi8(low0, size, low1);
     const __m512i high = _mm512_or_si512(_mm512_permutex2var_epi8(high0, size, high1), _mm512_and_si512(v, sign));
@@ -112,18 +117,18 @@ inline const bf16* as_pairs(const int8_t* w, int64_t n, bf16* out) {
   return out;
 }
 
-// out[16][64] = a[16][K] b[K][64]; `lda`, `ldb` (of a pair of rows), `ldo` in numbers.
+// out[16][64] = a[16][K] b[K][64]; `lda`, `ldb` (of a pair of rows), `ldo` in numbers. `next`: what is read after b.
 template <class W>
-inline void product_1x4(const bf16* a, int64_t lda, const W* b, int64_t ldb, int K, float* out, int64_t ldo) {
+inline void product_1x4(const bf16* a, int64_t lda, const W* b, int64_t ldb, int K, float* out, int64_t ldo, const W* next) {
   // int8 is widened a step ahead: a tile load right behind the stores would wait for them
   alignas(64) bf16 widened[2][sizeof(W) == 1 ? STEP / 2 * 8 * T : 1];
-  const bf16* next = as_pairs(b, STEP / 2 * ldb, widened[0]);
+  const int64_t step = STEP / 2 * ldb;
+  const auto at = [&](int k) { return k < K ? b + k / STEP * step : next + (k - K) / STEP * step; };
+  const bf16* soon = as_pairs(b, step, widened[0], at(2 * STEP));
   zero_tiles();
-  for (int k = 0; k < K; k += STEP, b += STEP / 2 * ldb) {
-    for (int64_t i = 0; i < STEP / 2; ++i)
-      for (int64_t c = 0; c < 8 * T; c += 64 / sizeof(W)) __builtin_prefetch(b + (STEP + i) * ldb + c);
-    const bf16* w = next;
-    if (k + STEP < K) next = as_pairs(b + STEP / 2 * ldb, STEP / 2 * ldb, widened[(k / STEP + 1) % 2]);
+  for (int k = 0; k < K; k += STEP) {
+    const bf16* w = soon;
+    if (k + STEP < K) soon = as_pairs(at(k + STEP), step, widened[(k / STEP + 1) % 2], at(k + 3 * STEP));
     settle();
     _tile_loadd(4, a + k, 2 * lda);
     _tile_loadd(5, w, 2 * ldb);
@@ -174,13 +179,14 @@ inline void product_2x1(const bf16* a, int64_t lda, const bf16* b, int64_t ldb, 
   _tile_stored(1, out + T * ldo, 4 * ldo);
 }
 
-// The transpose of 16 x 16 numbers of 32 bits, in place.
-inline void transpose(vf (&m)[T]) {
+// The transpose of N x N numbers of 32 bits, in place, of each N columns that stand side by side.
+template <int N>
+inline void transpose(vf (&m)[N]) {
   const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  for (int half = T / 2; half; half /= 2) {
+  for (int half = N / 2; half; half /= 2) {
     // rows i and i + half exchange the lanes whose index has that bit
     const vi upper = (lane & half) != 0, first = upper ? lane - half + L : lane, second = upper ? lane + L : lane + half;
-    for (int i = 0; i < T; ++i)
+    for (int i = 0; i < N; ++i)
       if (!(i & half)) {
         const vf a = m[i], b = m[i + half];
         m[i] = __builtin_shuffle(a, b, first);

@@ -1,14 +1,12 @@
-"""What stands between the projections of a layer, one call each: norms, rotations, cache writes, routing (mla.cpp).
-
-Each is the twin of several plain operations; each row's result depends on that row alone, to the bit.
-"""
+"""The kernels that only a layer's call puts together (layer.cpp), as functions of tensors."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from baleen.ops.cpu.binding import kernel
+from baleen.ops.cpu import PackedWeight
+from baleen.ops.cpu.binding import call, kernel
 
 # M tokens, H heads, C kv_lora_rank, R qk_rope_head_dim, J index heads, D index_head_dim, Q q_lora_rank
 
@@ -22,15 +20,6 @@ class Norms(NamedTuple):
     key_bias: Tensor
     eps: float
     key_eps: float
-
-
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """`x` [..., n] float32 over its root mean square, times `weight` [n]."""
-    x = x.contiguous()
-    out = torch.empty_like(x)
-    size = x.shape[-1]
-    kernel("rms_norm")(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.numel() // size, size, eps)
-    return out
 
 
 def write_latents(
@@ -89,3 +78,13 @@ def packed_route(
         *(*logits.shape, k, n_group, topk_group, int(given is not None), int(normalise), factor),
     )
     return experts, gates
+
+
+def packed_heads(x: Tensor, weight: PackedWeight, out: Tensor) -> None:
+    """out_g = W_g x_g of every head g: `x` [M, G, K] and `out` [M, G, N] float32, any strides but for the last axis."""
+    assert x.stride(2) == out.stride(2) == 1
+    call(
+        "linear",
+        *(x.data_ptr(), x.stride(0), x.stride(1), *weight.pointers, weight.type),
+        *(out.data_ptr(), out.stride(0), out.stride(1), x.shape[1], x.shape[0], x.shape[2], weight.outputs),
+    )
