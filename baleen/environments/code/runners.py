@@ -6,6 +6,7 @@ which tests that passed must fail (see `grading`).
 
 import ast
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -45,6 +46,17 @@ class Runner(Protocol):
         ...
 
     def name_of(self, case: Case) -> str: ...
+
+    def files_of(self, tree: Tree, names: Collection[str]) -> list[str]:
+        """The test files of the tree that these tests may be in."""
+        ...
+
+    def steady(self, files: Sequence[str]) -> str:
+        """A shell command that tells how the tests of these files fare, or of all where the runner cannot choose.
+
+        It prints the same whenever they fare the same: no times, no addresses.
+        """
+        ...
 
     def control(self, tree: Tree, names: Collection[str]) -> tuple[Tree, list[str]]:
         """The tree with the tests of these names broken so that they must fail, and the files to run for them."""
@@ -91,8 +103,16 @@ class Pytest:
             broken = _broken(text, functions) if text is not None else None
             if broken is not None:
                 tree = with_text(tree, path, broken)
+        return tree, self.files_of(tree, names)
+
+    def files_of(self, tree: Tree, names: Collection[str]) -> list[str]:
         files = {file for name in names if (file := _module_file(tree, name.partition("::")[0]))}
-        return tree, sorted(files)
+        return sorted(files)
+
+    def steady(self, files: Sequence[str]) -> str:
+        # At -qq pytest does not tell how long it took.
+        command = f"{self.hint} -qq --tb=line --disable-warnings --color=no {shlex.join(files)}".rstrip()
+        return f"set -o pipefail; {command} 2>&1 | sed -E 's/0x[0-9a-f]{{6,}}/0x.../g' | tail -n 40"
 
 
 def _module_file(tree: Tree, classname: str) -> str | None:
@@ -143,6 +163,14 @@ class Node:
     def control(self, tree: Tree, names: Collection[str]) -> tuple[Tree, list[str]]:
         return with_text(tree, f"{_CONTROL}/assert.cjs", _resource("assert.cjs")), []
 
+    def files_of(self, tree: Tree, names: Collection[str]) -> list[str]:
+        titles = {name.split(" > ")[-1] for name in names}
+        return _mentioning(self, tree, (".js", ".mjs", ".cjs"), titles)
+
+    def steady(self, files: Sequence[str]) -> str:
+        command = f"node --test --test-reporter=tap {shlex.join(files)}".rstrip()
+        return f"set -o pipefail; {command} 2>&1 | grep -E '^ *(not )?ok '"
+
 
 @dataclass(frozen=True)
 class CTest:
@@ -181,6 +209,21 @@ class CTest:
 
     def control(self, tree: Tree, names: Collection[str]) -> tuple[Tree, list[str]]:
         return tree, []
+
+    def files_of(self, tree: Tree, names: Collection[str]) -> list[str]:
+        return _mentioning(self, tree, ("CMakeLists.txt",), names)
+
+    def steady(self, files: Sequence[str]) -> str:
+        build = (
+            "(cmake -S . -B /tmp/build && cmake --build /tmp/build) > /tmp/log 2>&1 || grep error /tmp/log"
+        )
+        return f"{build}; set -o pipefail; ctest --test-dir /tmp/build 2>&1 | sed -nE 's/(Passed|Failed) .*/\\1/p'"
+
+
+def _mentioning(runner: Runner, tree: Tree, endings: tuple[str, ...], words: Collection[str]) -> list[str]:
+    """Files of these endings, sources not among them, that have one of the words."""
+    files = [path for path in sorted(tree) if path.endswith(endings) and not runner.is_source(path)]
+    return [path for path in files if any(word in (text_of(tree, path) or "") for word in words)]
 
 
 RUNNERS: dict[str, Runner] = {runner.name: runner for runner in (Pytest(), Node(), CTest())}
