@@ -6,7 +6,7 @@ sampled is encoded again; with messages, a server does the encoding, and what th
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from baleen.chat import (
 from baleen.chat.tokens import THINK_END
 from baleen.config.engine import SamplingParams
 
-_BYTES_PER_TOKEN = 4  # of prompts that only a server can count
+_BYTES_PER_TOKEN = 4  # where no server counts them
 _QUESTION: Message = {"role": "user", "content": ""}
 
 
@@ -227,10 +227,7 @@ class _ChatDialogue:
         if said.message is not None:
             self._messages.append(said.message)
             usage = said.completion.usage
-            if usage.prompt_tokens:
-                self._counted, self._uncounted = usage.prompt_tokens + usage.completion_tokens, []
-            else:
-                self._uncounted.append(said.message)
+            self._counted, self._uncounted = usage.prompt_tokens + usage.completion_tokens, []
             self._starts_chain = False
         return said
 
@@ -246,9 +243,14 @@ class _ChatDialogue:
 
     async def _reply(self, messages: Sequence[Message]) -> Reply:
         try:
-            return await self._worker.run(self._complete, tuple(messages))
+            reply = await self._worker.run(self._complete, tuple(messages))
         except ModelFailure as failure:
             raise PolicyFailure(str(failure)) from failure
+        if reply.prompt_tokens or reply.finish_reason in _FAULTS:
+            return reply
+        # A script, or a server that does not tell.
+        counts = self.size(messages), self.size([reply.message])
+        return replace(reply, prompt_tokens=counts[0], completion_tokens=counts[1])
 
     def _said(self, reply: Reply, starts_chain: bool) -> Said:
         usage = Usage(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens, reply.dollars)

@@ -18,7 +18,6 @@ from baleen.environments.task import answer_message, call_message
 _QUESTION = re.compile(r"Which key from (\d+) to (\d+) points to (\d+)\?")
 _TRIED = re.compile(r"Tried in vain: ([\d ]*)")
 _FOUND = re.compile(r"Found: (\d+)")
-_BYTES_PER_TOKEN = 4
 
 
 class Searcher:
@@ -38,13 +37,10 @@ class Searcher:
         temperature: float | None = None,
         seed: int | None = None,
     ) -> Reply:
-        """The next look-up, the answer once a result shows it, or the summary that is asked for.
-
-        Tokens are bytes / 4, as `ChatPlayer` counts where no server does.
-        """
+        """The next look-up, the answer once a result shows it, or the summary that is asked for."""
         message = self._message(messages)
         reason = "tool_calls" if message.get("tool_calls") else "stop"
-        return Reply(message, reason, _tokens(messages), completion_tokens=_tokens([message]))
+        return Reply(message, reason)
 
     def _message(self, messages: Sequence[Message]) -> Message:
         shown = "\n".join(str(m["content"]) for m in messages if m["role"] == "user")
@@ -77,7 +73,3 @@ def _look_ups(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
             yield asked.pop(0), str(message["content"])
         for call in message.get("tool_calls") or ():
             asked.append(str(json.loads(call["function"]["arguments"])["key"]))
-
-
-def _tokens(messages: Sequence[Message]) -> int:
-    return len(json.dumps(list(messages), ensure_ascii=False).encode()) // _BYTES_PER_TOKEN

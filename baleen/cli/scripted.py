@@ -14,12 +14,15 @@ _SOLVERS: dict[str, tuple[str, str]] = {
 }
 
 
-def scripted_model(task: Task, assets: Path | None) -> ChatModel:
-    """A model that solves `task` in one conversation. Raises UserError where there is none."""
+def scripted_model(task: Task, assets: Path | None, seed: int) -> ChatModel:
+    """A model that solves `task` in one conversation. seed: of what it leaves to chance.
+
+    Raises UserError where there is none.
+    """
     if task.domain in _SOLVERS:
         module, name = _SOLVERS[task.domain]
         solver: Any = getattr(importlib.import_module(module), name)
-        return solver(task)
+        return solver(task, seed)
     try:
         return ScriptedModel(scripted_solution(task, assets))
     except TaskError as error:

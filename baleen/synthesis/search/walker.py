@@ -24,21 +24,25 @@ Steps = Generator[list[Call], list[str], Any]
 _AT_ONCE = 8  # calls of one message
 _CLUE_HITS = 20
 _NAME_HITS = 10
-_SETTLED = re.compile(r"settled (\w+): (.*)$", re.MULTILINE)
+_NOTE = re.compile(r"^(settled|perhaps|not) (\w+): ?(.*)$", re.MULTILINE)
 _NAME = re.compile(
     r"[A-Z][^\W_]*(?:['’.-][^\W_]+)*(?:\s+(?:(?:of|the|de|la|and)\s+)*[A-Z][^\W_]*(?:['’.-][^\W_]+)*)*"
 )
 
 
 class Walker:
-    """A chat model that solves one search task. seed: in which order it looks at what it finds; None: as found."""
+    """A chat model that solves one search task. seed: of the order in which it looks at what is listed without a rank.
+
+    First it follows the first page that fits at every link of the question: whoever fits at the end is the answer, for
+    questions have one. Where that comes to nothing it looks for all that fit.
+    """
 
     name = "walker"
 
-    def __init__(self, task: Task, seed: int | None = None) -> None:
+    def __init__(self, task: Task, seed: int = 0) -> None:
         self._form = Unknown.from_json(task.data["form"])
         self._reader = Reader(task.data["shown"])
-        self._seed = seed
+        self._rng = random.Random(seed)
 
     def complete(
         self,
@@ -50,69 +54,109 @@ class Walker:
         seed: int | None = None,
     ) -> Reply:
         """The next calls, or the answer."""
-        settled = _settled(messages)
+        notes = _Notes(messages)
         if messages and messages[-1].get("content") == SUMMARY_REQUEST:
-            return _reply(
-                "\n".join(_line(path, ids) for path, ids in settled.items()) or "nothing settled yet"
-            )
+            return _reply("\n".join(notes.lines()) or "nothing settled yet")
         results = _results(messages)
-        walk = _Walk(self._reader, settled, self._seed if seed is None else seed)
-        steps = walk.solve(self._form, "q")
-        pages: list[Page] = []
+        steps = _Walk(self._reader, notes, results, self._rng).answer(self._form)
         try:
             wanted = next(steps)
             while True:
                 missing = [call for call in wanted if call not in results]
                 if missing:
-                    return _calls(missing[:_AT_ONCE], walk.news)
+                    return _calls(missing[:_AT_ONCE], notes.news)
                 wanted = steps.send([results[call] for call in wanted])
         except StopIteration as end:
-            pages = end.value
-        return _reply(pages[0].title if pages else "I could not find it.", walk.news)
+            return _reply(end.value[0].title if end.value else "I could not find it.", notes.news)
+
+
+class _Notes:
+    """What thinking and notes on the question say: per place in the form the pages that fit, might, or do not."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.news: list[str] = []
+        self._known: dict[tuple[str, str], list[str]] = {}
+        for message in messages:
+            for text in (message.get("reasoning_content"), message.get("content")):
+                if message.get("role") != "tool" and isinstance(text, str):
+                    for kind, path, ids in _NOTE.findall(text):
+                        self._known.setdefault((kind, path), []).extend(ids.split())
+
+    def get(self, kind: str, path: str) -> list[str] | None:
+        """Ids, or None where nothing was noted."""
+        return self._known.get((kind, path))
+
+    def add(self, kind: str, path: str, ids: Sequence[str]) -> None:
+        self._known.setdefault((kind, path), []).extend(ids)
+        self.news.append(_line(kind, path, ids))
+
+    def lines(self) -> list[str]:
+        return [_line(kind, path, list(dict.fromkeys(ids))) for (kind, path), ids in self._known.items()]
 
 
 class _Walk:
     """One walk from the clues to the answer; a coroutine of batches of calls and their results."""
 
-    def __init__(self, reader: Reader, settled: Mapping[str, list[str]], seed: int | None) -> None:
-        self.news: list[str] = []
+    def __init__(
+        self, reader: Reader, notes: _Notes, results: Mapping[Call, str], rng: random.Random
+    ) -> None:
         self._reader = reader
-        self._settled = settled
-        self._rng = None if seed is None else random.Random(seed)
+        self._notes = notes
+        self._results = results
+        self._rng = rng
 
-    def solve(self, unknown: Unknown, path: str) -> Steps:
-        """All pages that fit `unknown`, as far as they were found. path names its place in the form."""
-        if path in self._settled:
-            return (yield from self._open(self._settled[path]))
+    def answer(self, form: Unknown) -> Steps:
+        """The pages that fit the whole form."""
+        found = yield from self._solve(form, "q", "perhaps")
+        return found or (yield from self._solve(form, "q", "settled"))
+
+    def _solve(self, unknown: Unknown, path: str, how: str) -> Steps:
+        """Pages that fit `unknown`: how "settled": all, as far as they are found; "perhaps": some.
+
+        path names its place in the form.
+        """
+        known = self._notes.get("settled", path) or self._notes.get(how, path)
+        if known is not None:
+            return (yield from self._open(known))
         others: list[list[Page]] = []
         if unknown.says:
             (found,) = yield [_call("search", query=" ".join(unknown.says), k=_CLUE_HITS)]
             candidates = hits_of(found)
         else:
-            first = yield from self.solve(unknown.links[0].to, f"{path}0")
-            others.append(first)
-            candidates = yield from self._linked(unknown, unknown.links[0], first)
-        if self._rng is not None:
+            others.append((yield from self._solve(unknown.links[0].to, f"{path}0", how)))
+            candidates = yield from self._linked(unknown, unknown.links[0], others[0], how)
             self._rng.shuffle(candidates)
-        pages = yield from self._open(candidates)
-        fitting = [page for page in pages if not self._reader.missing(unknown, page)]
-        for i, link in enumerate(unknown.links):
-            if i >= len(others):
-                others.append((yield from self.solve(link.to, f"{path}{i}")))
-            fitting = [p for p in fitting if any(self._reader.shows(link, p, other) for other in others[i])]
-        self.news.append(_line(path, [page.id for page in fitting]))
+            # what can be seen first: the order is another one at every call
+            candidates.sort(key=lambda i: _call("open", id=i) not in self._results)
+        out = set(self._notes.get("not", path) or ())
+        candidates = [i for i in candidates if i not in out]
+        fitting: list[Page] = []
+        for start in range(0, len(candidates), _AT_ONCE):
+            pages = yield from self._open(candidates[start : start + _AT_ONCE])
+            good = [page for page in pages if not self._reader.missing(unknown, page)]
+            if len(good) < len(pages):
+                self._notes.add("not", path, [page.id for page in pages if page not in good])
+            for i, link in enumerate(unknown.links if good else ()):
+                if i >= len(others):
+                    others.append((yield from self._solve(link.to, f"{path}{i}", how)))
+                good = [p for p in good if any(self._reader.shows(link, p, other) for other in others[i])]
+            fitting += good
+            if fitting and how == "perhaps":
+                break
+        self._notes.add(how, path, [page.id for page in fitting])
         return fitting
 
-    def _linked(self, unknown: Unknown, link: Link, others: Sequence[Page]) -> Steps:
+    def _linked(self, unknown: Unknown, link: Link, others: Sequence[Page], how: str) -> Steps:
         """Ids of what may be linked to one of `others`: listed on its page, or found by its name."""
         listing = self._reader.line_towards(link)
+        most = MOST_RESULTS if how == "settled" else _NAME_HITS
         ids: dict[str, None] = {}
         for other in others:
             if listing:
                 ids |= dict.fromkeys(other.linked(listing))
             elif link.forward or not self._reader.is_told_in_prose(link):
                 # the other's name stands on the pages that are sought
-                found = yield [_call("search", query=f'"{name}"', k=MOST_RESULTS) for name in other.names]
+                found = yield [_call("search", query=f'"{name}"', k=most) for name in other.names]
                 for name, result in zip(other.names, found, strict=True):
                     ids |= dict.fromkeys(hits_naming(result, name))
                 # beside its kind, for names that more pages have than one search shows
@@ -126,7 +170,7 @@ class _Walk:
                     word for name in names for word in name.split() if " " in name and word[0].isupper()
                 ]
                 names = list(dict.fromkeys(names))
-                found = yield [_call("search", query=f'"{name}"', k=MOST_RESULTS) for name in names]
+                found = yield [_call("search", query=f'"{name}"', k=most) for name in names]
                 for name, result in zip(names, found, strict=True):
                     ids |= dict.fromkeys(hits_called(result, name) or hits_of(result)[:_NAME_HITS])
                 parts = re.split(r"[.;:]\s", other.description)
@@ -162,18 +206,8 @@ def _results(messages: Sequence[Message]) -> dict[Call, str]:
     return results
 
 
-def _settled(messages: Sequence[Message]) -> dict[str, list[str]]:
-    """What is noted as settled, in thinking and in notes on the question."""
-    found: dict[str, list[str]] = {}
-    for message in messages:
-        for text in (message.get("reasoning_content"), message.get("content")):
-            if message.get("role") != "tool" and isinstance(text, str):
-                found |= {path: ids.split(" ") if ids else [] for path, ids in _SETTLED.findall(text)}
-    return found
-
-
-def _line(path: str, ids: Sequence[str]) -> str:
-    return f"settled {path}: {' '.join(ids)}"
+def _line(kind: str, path: str, ids: Sequence[str]) -> str:
+    return f"{kind} {path}: {' '.join(ids)}"
 
 
 def _reply(content: str, news: Sequence[str] = ()) -> Reply:
