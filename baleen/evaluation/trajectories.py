@@ -260,8 +260,13 @@ def _arguments(text: str) -> str:
         return _cut(text)
     if not isinstance(values, dict):
         return _cut(text)
-    shown = (v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values.values())
-    return _cut("\n".join(f"{name}: {value}" for name, value in zip(values, shown, strict=True)))
+    return _cut("\n".join(_argument(name, value) for name, value in values.items()))
+
+
+def _argument(name: str, value: object) -> str:
+    """A text of several lines stands below its name, so that its lines are seen as they are indented."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"{name}:\n{text}" if "\n" in text else f"{name}: {text}"
 
 
 def _cut(text: object) -> str:

@@ -58,7 +58,11 @@ def _contents(folder: Path, settings: Mapping[str, Any], verdicts: Sequence[Verd
         "title": _TITLES.get(kind, f"Tasks: {kind}"),
         "kind": kind,
         "name": folder.name,
-        "settings": {name: _setting(value) for name, value in settings.items() if name != "kind"},
+        "settings": {
+            name: _setting(value)
+            for name, value in settings.items()
+            if name != "kind" and value not in (None, "", [])
+        },
         "tasks": len(tasks),
         "candidates": len(verdicts),
         "kept": sum(bool(verdict.tasks) for verdict in verdicts),
@@ -156,6 +160,8 @@ def _text(text: str, limit: int = _LONGEST_TEXT) -> str:
 
 
 def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

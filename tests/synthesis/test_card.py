@@ -49,7 +49,7 @@ def test_counts_yields_reasons_and_costs_are_those_of_the_journal(tmp_path: Path
     assert "banks 7 0 0 % 0 1.00 7 no solution" in text
     assert "shops 5 5 100 % 10 2.00" in text
     assert "why 3" in text and "why 4" not in text  # a few details of each reason
-    assert "tables 2 in the middle, 0 to 4" in text
+    assert "tables median 2, from 0 to 4" in text
     assert page.count('<article class="card">') == 6
     assert "look()" in text and "answer 100" in text
 

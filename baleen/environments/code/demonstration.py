@@ -74,10 +74,12 @@ def replacements(old: str, new: str) -> Iterator[tuple[str, str]]:
     # From the end, so that what stands before a change is as it was; what stands behind it is as it will be.
     for start, end, new_start, new_end in reversed(hunks):
         now = "".join(before[:end]) + "".join(after[new_end:])
-        above, below = start, new_end
-        while not (found := "".join(before[above:end] + after[new_end:below])) or now.count(found) != 1:
+        above, below, found = start, new_end, "".join(before[start:end])
+        # Overlapping places count once, and then the first is taken: so it has to be the one that is meant.
+        while not found or now.count(found) != 1 or now.index(found) != len("".join(before[:above])):
             assert above > 0 or below < len(after), "a whole file stands in itself once"
             above, below = max(0, above - 1), min(len(after), below + 1)
+            found = "".join(before[above:end] + after[new_end:below])
         yield found, "".join(before[above:start] + after[new_start:below])
 
 
