@@ -1,6 +1,7 @@
 """The loop with policies of messages: thinking, limits, outcomes as values, and a world that is always closed."""
 
 import asyncio
+import json
 import random
 import threading
 import time
@@ -54,6 +55,19 @@ def test_a_script_solves_every_family(family: str) -> None:
     done = asyncio.run(play(player, environment_for(task), LIMITS))
     assert (done.stop_reason, done.reward) == (StopReason.FINISHED, 1.0)
     assert done.messages[len(task.messages) :] == tuple(scripted_solution(task))
+
+
+def test_tokens_that_no_server_counts_are_bytes_by_four() -> None:
+    task = sample_task("lookup", 3, random.Random(5), "train")
+    player = ChatPlayer(ScriptedModel(scripted_solution(task)))
+    done = asyncio.run(play(player, environment_for(task), LIMITS))
+    for turn in done.turns:
+        assert turn.message is not None
+        said = len(json.dumps([turn.message], ensure_ascii=False).encode())
+        assert turn.completion.usage.completion_tokens == said // 4 > 0
+    prompts = [turn.completion.usage.prompt_tokens for turn in done.turns]
+    assert prompts[0] == len(json.dumps(list(task.messages), ensure_ascii=False).encode()) // 4
+    assert prompts == sorted(set(prompts))
 
 
 def test_an_endpoint_sees_its_thinking_and_all_results_of_parallel_calls() -> None:

@@ -45,6 +45,11 @@ def write_run(folder: Path) -> Path:
     return folder
 
 
+def test_a_text_of_several_lines_stands_below_its_name() -> None:
+    shown = trajectories._arguments(json.dumps({"path": "a.py", "old": "    if x:\n        y", "first": 3}))
+    assert shown == "path: a.py\nold:\n    if x:\n        y\nfirst: 3"
+
+
 def test_all_of_an_episode_is_on_the_page(tmp_path: Path) -> None:
     text = write_page(write_run(tmp_path / "run")).read_text(encoding="utf-8")
     for outcome in ("solved", "wrong", "out of tokens", "out of turns", "tool failed", "policy failed"):

@@ -54,6 +54,13 @@ def test_counts_yields_reasons_and_costs_are_those_of_the_journal(tmp_path: Path
     assert "look()" in text and "answer 100" in text
 
 
+def test_settings_that_were_not_given_are_left_out(tmp_path: Path) -> None:
+    settings = {"kind": "code", "model": "", "repo": [], "base_url": None, "seed": 0, "model_issues": False}
+    page = write_card(tmp_path, settings, []).read_text()
+    assert "<dt>seed</dt><dd>0</dd>" in page and "<dt>model issues</dt><dd>no</dd>" in page
+    assert not any(f"<dt>{name}</dt>" in page for name in ("model", "repo", "base url"))
+
+
 def test_the_histogram_has_a_bar_for_each_difficulty() -> None:
     found = bars({3: 1, 1: 4})
     assert [(bar.label, bar.count, bar.share) for bar in found] == [("1", 4, 1.0), ("3", 1, 0.25)]

@@ -1,5 +1,6 @@
 """Search tasks: built from small corpora, recounted by a twin that shares no code, solved by the walker only."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -12,10 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from baleen.agent import ChatPlayer, ContextManagement, Limits, StopReason, play
+from baleen.agent.context import Strategy
 from baleen.agent.model import ModelFailure, Reply
 from baleen.chat import Message
 from baleen.cli import synth
@@ -297,6 +300,35 @@ def test_the_walker_goes_on_from_what_it_settled(runs: dict[str, Path]) -> None:
                 messages = [opening[0], {**opening[1], "content": opening[1]["content"] + notes}]
         assert world.score(messages[-1]) == 1.0
         world.close()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reasoning", "remembers"),
+    [("discard-all", "keep", True), ("summary", "discard", True), ("discard-all", "discard", False)],
+)
+def test_the_walker_knows_what_its_window_shows_and_nothing_else(
+    runs: dict[str, Path], strategy: Strategy, reasoning: Literal["discard", "keep"], remembers: bool
+) -> None:
+    """In a small window none ends; with its notes it goes on to the answer; without any it begins again and again."""
+    tasks = [t for t in read_tasks(runs["wordnet"] / "tasks.jsonl") if t.difficulty >= 3]
+    solved = {}
+    for management in (None, ContextManagement(strategy, 4_000, reasoning=reasoning)):
+        played = [
+            asyncio.run(
+                play(
+                    ChatPlayer(Walker(task, seed=1)),
+                    environment_for(task, runs["wordnet"] / "assets"),
+                    Limits(100, 4_000),
+                    management,
+                )
+            )
+            for task in tasks
+        ]
+        solved[management is not None] = sum(done.reward or 0.0 for done in played) / len(tasks)
+        wrong = [done for done in played if done.stop_reason is StopReason.FINISHED and not done.reward]
+        assert not wrong, "what it finds with every condition met is the answer"
+    assert solved[False] < 0.3
+    assert (solved[True] > 0.6) == remembers
 
 
 def test_killed_at_any_moment_it_resumes_without_loss_or_duplicates(tmp_path: Path) -> None:
