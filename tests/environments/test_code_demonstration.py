@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,7 @@ def test_a_mutant_is_mended_step_by_step(assets: Path) -> None:
     assert "def test_rectangle" in test or "def test_square" in test
     assert "     4\t    return width + height" in place
     assert passing.endswith("[exit code 0]")
+    assert not re.search(r"\d\.\d+ ?s\b", failing + passing), "times differ from run to run"
     assert world.tree == world.solution
     assert world.score({"role": "assistant", "content": ""}) == 1.0
     assert play(task, assets)[0] == replies
