@@ -166,7 +166,8 @@ def test_kernels_agree_and_leave_nothing_behind() -> None:
             shown.add(one.run("import random\nrandom.random(), hash('a'), set('abcdef')", 10).text)
         one.close()
         counts.append(left())
-    grown = [after > before for after, before in zip(counts[2][:2], counts[1][:2], strict=True)]
+    # above both before it: a descriptor of the process may come or go meanwhile, a leak grows each time
+    grown = [last > max(earlier) for *earlier, last in zip(*(count[:2] for count in counts), strict=True)]
     assert not any(grown), f"(descriptors, threads, children): {counts}"
     assert counts[1][2] == counts[2][2]
     assert len(shown) == 1 and "{" in shown.pop()

@@ -96,7 +96,7 @@ def test_suites_that_are_empty_hang_flicker_or_fail(tmp_path: Path, monkeypatch:
         made = Package("tiny", version, package(**files).tree)
         return set_up(made, tmp_path, ScriptedAgent()).reason
 
-    coin = "import os, pytest\n@pytest.mark.parametrize('n', range(40))\ndef test_c(n): assert os.urandom(1)[0] < 140"
+    coin = "import os, pytest\n@pytest.mark.parametrize('n', range(40))\ndef test_c(n): assert os.urandom(1)[0] < 200"
     assert reason("1", a="def no_test(): pass") == "empty suite"
     assert reason("2", a="import time\ndef test_a(): time.sleep(60)") == "hanging suite"
     assert reason("3", a=coin) == "flaky suite"
