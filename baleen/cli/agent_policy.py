@@ -121,7 +121,7 @@ class Policy:
         if options.policy == SEARCHER:
             return ChatPlayer(Searcher(seed))
         if self._loaded is None:
-            return ChatPlayer(scripted_model(attempt.task, self._assets, seed))
+            return ChatPlayer(scripted_model(attempt, self._assets, seed))
         from baleen.agent import EnginePolicy
 
         temperature = 1.0 if options.temperature is None else options.temperature

@@ -1,28 +1,22 @@
 """The scripted policy of `baleen agent run`: for each task a chat model that needs none."""
 
-import importlib
 from pathlib import Path
-from typing import Any
 
 from baleen.agent import ChatModel, ScriptedModel
+from baleen.agent.runner import Attempt
 from baleen.config import UserError
-from baleen.environments import Task, TaskError, scripted_solution
-
-# domain -> (module, name) of its chat model, made of one task; tasks of other domains have demonstrations
-_SOLVERS: dict[str, tuple[str, str]] = {
-    "search": ("baleen.synthesis.search.walker", "Walker"),
-}
+from baleen.environments import TaskError, scripted_solution
+from baleen.synthesis.search.walker import Walker
 
 
-def scripted_model(task: Task, assets: Path | None, seed: int) -> ChatModel:
-    """A model that solves `task` in one conversation. seed: of what it leaves to chance.
+def scripted_model(attempt: Attempt, assets: Path | None, seed: int) -> ChatModel:
+    """A model that solves the attempt's task in one conversation. seed: of what it leaves to chance.
 
     Raises UserError where there is none.
     """
-    if task.domain in _SOLVERS:
-        module, name = _SOLVERS[task.domain]
-        solver: Any = getattr(importlib.import_module(module), name)
-        return solver(task, seed)
+    task = attempt.task
+    if task.domain == "search":
+        return Walker(task, seed, in_order=attempt.number == 0)
     try:
         return ScriptedModel(scripted_solution(task, assets))
     except TaskError as error:

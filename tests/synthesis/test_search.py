@@ -312,13 +312,13 @@ def test_the_walker_knows_what_its_window_shows_and_nothing_else(
     """In a small window none ends; with its notes it goes on to the answer; without any it begins again and again."""
     tasks = [t for t in read_tasks(runs["wordnet"] / "tasks.jsonl") if t.difficulty >= 3]
     solved = {}
-    for management in (None, ContextManagement(strategy, 4_000, reasoning=reasoning)):
+    for management in (None, ContextManagement(strategy, 3_000, reasoning=reasoning)):
         played = [
             asyncio.run(
                 play(
                     ChatPlayer(Walker(task, seed=1)),
                     environment_for(task, runs["wordnet"] / "assets"),
-                    Limits(100, 4_000),
+                    Limits(100, 3_000),
                     management,
                 )
             )
@@ -329,6 +329,26 @@ def test_the_walker_knows_what_its_window_shows_and_nothing_else(
         assert not wrong, "what it finds with every condition met is the answer"
     assert solved[False] < 0.3
     assert (solved[True] > 0.6) == remembers
+
+
+def test_a_walker_whose_window_was_cleared_begins_in_another_order(runs: dict[str, Path]) -> None:
+    """In order it repeats itself to the letter; without its notes it must not, or it would fail as before for ever."""
+    task = next(t for t in read_tasks(runs["wordnet"] / "tasks.jsonl") if t.difficulty >= 3)
+    world = environment_for(task, runs["wordnet"] / "assets")
+    opening = world.reset()
+
+    def begins(walker: Walker) -> list[Message]:
+        messages = list(opening)
+        for _ in range(3):
+            messages.append(walker.complete(messages).message)
+            messages += world.step(messages[-1])
+        return messages
+
+    walker = Walker(task, seed=3)
+    first, again = begins(walker), begins(walker)
+    assert begins(Walker(task, seed=4)) == first and again != first
+    assert begins(Walker(task, seed=4, in_order=False)) != first
+    world.close()
 
 
 def test_killed_at_any_moment_it_resumes_without_loss_or_duplicates(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """A scripted searcher: it knows what a question asks for in structure, and takes every fact from tool results.
 
-It goes from the clue to the answer: finds entities by the words of their description, then those linked to them, and
-opens each to check what is asked of it. It works from the messages alone: what it can still see it does not ask for
-again. What it has settled it writes into its thinking, so that notes or a summary carry it over a cleared context.
+It goes from the clue to the answer, depth first: finds entities by the words of their description, then those linked
+to them, opens each to check what is asked of it, goes on from the first that fits, and comes back when that leads
+nowhere. It works from the messages alone: what it can still see it does not ask for again. What it settles and rules
+out it writes into its thinking, so that notes or a summary carry it over a cleared context; else it starts again.
 """
 
 import json
 import random
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from baleen.agent.context import SUMMARY_REQUEST
@@ -21,28 +23,33 @@ from baleen.synthesis.search.reading import Page, Reader, hits_called, hits_nami
 
 Call = tuple[str, str]  # name, arguments as JSON
 Steps = Generator[list[Call], list[str], Any]
+Then = Callable[[Page], Steps]
+Look = tuple[Call, Callable[[str], list[str]]]  # a call, and which ids its result brings
 _AT_ONCE = 8  # calls of one message
 _CLUE_HITS = 20
 _NAME_HITS = 10
-_NOTE = re.compile(r"^(settled|perhaps|not) (\w+): ?(.*)$", re.MULTILINE)
+_SETTLED = re.compile(r"^settled (\w+): (\S+)$", re.MULTILINE)
+_OUT = re.compile(r"^not (\w+): (.*)$", re.MULTILINE)
 _NAME = re.compile(
     r"[A-Z][^\W_]*(?:['’.-][^\W_]+)*(?:\s+(?:(?:of|the|de|la|and)\s+)*[A-Z][^\W_]*(?:['’.-][^\W_]+)*)*"
 )
 
 
 class Walker:
-    """A chat model that solves one search task. seed: of the order in which it looks at what is listed without a rank.
+    """A chat model that solves one search task.
 
-    First it follows the first page that fits at every link of the question: whoever fits at the end is the answer, for
-    questions have one. Where that comes to nothing it looks for all that fit.
+    It looks at what it finds in the order found, or in a random one; in a random one, too, after its context was
+    cleared: the order before led nowhere. seed: of those orders, and with what it saw last all that it keeps.
     """
 
     name = "walker"
 
-    def __init__(self, task: Task, seed: int = 0) -> None:
+    def __init__(self, task: Task, seed: int = 0, in_order: bool = True) -> None:
         self._form = Unknown.from_json(task.data["form"])
         self._reader = Reader(task.data["shown"])
         self._rng = random.Random(seed)
+        self._order = None if in_order else self._rng.random()
+        self._seen: list[Message] = []
 
     def complete(
         self,
@@ -53,12 +60,15 @@ class Walker:
         temperature: float | None = None,
         seed: int | None = None,
     ) -> Reply:
-        """The next calls, or the answer."""
+        """The next calls, the answer, or the summary that is asked for."""
         notes = _Notes(messages)
         if messages and messages[-1].get("content") == SUMMARY_REQUEST:
             return _reply("\n".join(notes.lines()) or "nothing settled yet")
+        if list(messages[: len(self._seen)]) != self._seen:
+            self._order = self._rng.random()
+        self._seen = list(messages)
         results = _results(messages)
-        steps = _Walk(self._reader, notes, results, self._rng).answer(self._form)
+        steps = _Walk(self._reader, notes, self._order).find(self._form)
         try:
             wanted = next(steps)
             while True:
@@ -67,116 +77,155 @@ class Walker:
                     return _calls(missing[:_AT_ONCE], notes.news)
                 wanted = steps.send([results[call] for call in wanted])
         except StopIteration as end:
-            return _reply(end.value[0].title if end.value else "I could not find it.", notes.news)
+            return _reply(end.value.title if end.value else "I could not find it.", notes.news)
 
 
 class _Notes:
-    """What thinking and notes on the question say: per place in the form the pages that fit, might, or do not."""
+    """What thinking and notes on the question say: for places in the form, a page that fits and those that do not.
+
+    news: what this message adds to them.
+    """
 
     def __init__(self, messages: Sequence[Message]) -> None:
         self.news: list[str] = []
-        self._known: dict[tuple[str, str], list[str]] = {}
+        self.settled: dict[str, str] = {}
+        self._out: dict[str, dict[str, None]] = {}
         for message in messages:
             for text in (message.get("reasoning_content"), message.get("content")):
                 if message.get("role") != "tool" and isinstance(text, str):
-                    for kind, path, ids in _NOTE.findall(text):
-                        self._known.setdefault((kind, path), []).extend(ids.split())
+                    self.settled |= dict(_SETTLED.findall(text))
+                    for path, ids in _OUT.findall(text):
+                        self._out.setdefault(path, {}).update(dict.fromkeys(ids.split()))
 
-    def get(self, kind: str, path: str) -> list[str] | None:
-        """Ids, or None where nothing was noted."""
-        return self._known.get((kind, path))
+    def settle(self, path: str, page: Page) -> None:
+        if self.settled.get(path) != page.id:
+            self.settled[path] = page.id
+            self.news.append(f"settled {path}: {page.id}")
 
-    def add(self, kind: str, path: str, ids: Sequence[str]) -> None:
-        self._known.setdefault((kind, path), []).extend(ids)
-        self.news.append(_line(kind, path, ids))
+    def rule_out(self, path: str, pages: Sequence[Page]) -> None:
+        ids = [page.id for page in pages if not self.is_out(path, page.id)]
+        if ids:
+            self._out.setdefault(path, {}).update(dict.fromkeys(ids))
+            self.news.append(f"not {path}: {' '.join(ids)}")
+
+    def is_out(self, path: str, page_id: str) -> bool:
+        return page_id in self._out.get(path, ())
 
     def lines(self) -> list[str]:
-        return [_line(kind, path, list(dict.fromkeys(ids))) for (kind, path), ids in self._known.items()]
+        """All of them, for a summary."""
+        settled = [f"settled {path}: {page_id}" for path, page_id in self.settled.items()]
+        return settled + [f"not {path}: {' '.join(ids)}" for path, ids in self._out.items()]
 
 
 class _Walk:
-    """One walk from the clues to the answer; a coroutine of batches of calls and their results."""
+    """One walk from the clues to the answer, depth first; a coroutine of batches of calls and their results.
 
-    def __init__(
-        self, reader: Reader, notes: _Notes, results: Mapping[Call, str], rng: random.Random
-    ) -> None:
+    order: a number that draws the order in which candidates are looked at; None: as found.
+    """
+
+    def __init__(self, reader: Reader, notes: _Notes, order: float | None) -> None:
         self._reader = reader
         self._notes = notes
-        self._results = results
-        self._rng = rng
+        self._rng = None if order is None else random.Random(order)
 
-    def answer(self, form: Unknown) -> Steps:
-        """The pages that fit the whole form."""
-        found = yield from self._solve(form, "q", "perhaps")
-        return found or (yield from self._solve(form, "q", "settled"))
+    def find(self, unknown: Unknown) -> Steps:
+        """The first page found that fits `unknown`, or None."""
+        return (yield from self._solve(unknown, "q", _at_once))
 
-    def _solve(self, unknown: Unknown, path: str, how: str) -> Steps:
-        """Pages that fit `unknown`: how "settled": all, as far as they are found; "perhaps": some.
+    def _solve(self, unknown: Unknown, path: str, then: Then) -> Steps:
+        """Goes on with `then` from one page after another that fits `unknown`, until it finds what it looks for.
 
-        path names its place in the form.
+        path names the place of `unknown` in the form. Returns what `then` found, or None.
         """
-        known = self._notes.get("settled", path) or self._notes.get(how, path)
-        if known is not None:
-            return (yield from self._open(known))
-        others: list[list[Page]] = []
+        settled = self._notes.settled.get(path)
+        if settled is not None and not self._notes.is_out(path, settled):
+            for page in (yield from self._open([settled])):
+                if (found := (yield from then(page))) is not None:
+                    return found
         if unknown.says:
-            (found,) = yield [_call("search", query=" ".join(unknown.says), k=_CLUE_HITS)]
-            candidates = hits_of(found)
-        else:
-            others.append((yield from self._solve(unknown.links[0].to, f"{path}0", how)))
-            candidates = yield from self._linked(unknown, unknown.links[0], others[0], how)
-            self._rng.shuffle(candidates)
-            # what can be seen first: the order is another one at every call
-            candidates.sort(key=lambda i: _call("open", id=i) not in self._results)
-        out = set(self._notes.get("not", path) or ())
-        candidates = [i for i in candidates if i not in out]
-        fitting: list[Page] = []
-        for start in range(0, len(candidates), _AT_ONCE):
-            pages = yield from self._open(candidates[start : start + _AT_ONCE])
-            good = [page for page in pages if not self._reader.missing(unknown, page)]
-            if len(good) < len(pages):
-                self._notes.add("not", path, [page.id for page in pages if page not in good])
-            for i, link in enumerate(unknown.links if good else ()):
-                if i >= len(others):
-                    others.append((yield from self._solve(link.to, f"{path}{i}", how)))
-                good = [p for p in good if any(self._reader.shows(link, p, other) for other in others[i])]
-            fitting += good
-            if fitting and how == "perhaps":
-                break
-        self._notes.add(how, path, [page.id for page in fitting])
-        return fitting
+            look: list[Look] = [(_call("search", query=" ".join(unknown.says), k=_CLUE_HITS), hits_of)]
+            return (yield from self._try(unknown, path, [look], unknown.links, then))
+        link, place = unknown.links[0], f"{path}0"
 
-    def _linked(self, unknown: Unknown, link: Link, others: Sequence[Page], how: str) -> Steps:
-        """Ids of what may be linked to one of `others`: listed on its page, or found by its name."""
-        listing = self._reader.line_towards(link)
-        most = MOST_RESULTS if how == "settled" else _NAME_HITS
-        ids: dict[str, None] = {}
-        for other in others:
-            if listing:
-                ids |= dict.fromkeys(other.linked(listing))
-            elif link.forward or not self._reader.is_told_in_prose(link):
-                # the other's name stands on the pages that are sought
-                found = yield [_call("search", query=f'"{name}"', k=most) for name in other.names]
-                for name, result in zip(other.names, found, strict=True):
-                    ids |= dict.fromkeys(hits_naming(result, name))
-                # beside its kind, for names that more pages have than one search shows
-                beside = [f'"{name}" "{value}"' for name in other.names for _, value in unknown.labels]
-                found = yield [_call("search", query=query, k=_CLUE_HITS) for query in beside]
-                ids |= dict.fromkeys(hit for result in found for hit in hits_of(result))
-            else:
-                # names in its description may be what is sought
-                names = _NAME.findall(other.description)
-                names += [
-                    word for name in names for word in name.split() if " " in name and word[0].isupper()
+        def from_first(first: Page) -> Steps:
+            looks = self._looks(unknown, link, first)
+            others = unknown.links[1:]
+            fits = partial(self._reader.shows, link, other=first)
+            if (found := (yield from self._try(unknown, path, looks, others, then, fits))) is None:
+                self._notes.rule_out(place, [first])
+            return found
+
+        return (yield from self._solve(link.to, place, from_first))
+
+    def _try(
+        self,
+        unknown: Unknown,
+        path: str,
+        looks: Iterable[list[Look]],
+        links: Sequence[Link],
+        then: Then,
+        fits: Callable[[Page], bool] = lambda page: True,
+    ) -> Steps:
+        """Goes on from those of the pages that `looks` brings that fit. links: those that `fits` does not tell of."""
+        tried: set[str] = set()
+        for look in looks:
+            results = yield [call for call, _ in look]
+            ids = dict.fromkeys(i for (_, read), text in zip(look, results, strict=True) for i in read(text))
+            candidates = [i for i in ids if i not in tried and not self._notes.is_out(path, i)]
+            tried.update(candidates)
+            if self._rng is not None:  # what ranks high still comes early
+                ranks = {i: rank * self._rng.random() for rank, i in enumerate(candidates, 1)}
+                candidates.sort(key=ranks.__getitem__)
+            for k in range(0, len(candidates), _AT_ONCE):
+                pages = yield from self._open(candidates[k : k + _AT_ONCE])
+                lacking = [page for page in pages if self._reader.missing(unknown, page)]
+                self._notes.rule_out(path, lacking)
+                for page in pages:
+                    if page in lacking or not fits(page):
+                        continue
+                    if not (yield from self._is_linked(unknown, links, page, path)):
+                        continue
+                    self._notes.settle(path, page)
+                    if (found := (yield from then(page))) is not None:
+                        return found
+        return None
+
+    def _is_linked(self, unknown: Unknown, links: Sequence[Link], page: Page, path: str) -> Steps:
+        for link in links:
+
+            def shown(other: Page, link: Link = link) -> Steps:
+                return _at_once(other if self._reader.shows(link, page, other) else None)
+
+            place = f"{path}{unknown.links.index(link)}"
+            if (yield from self._solve(link.to, place, shown)) is None:
+                return False
+        return True
+
+    def _looks(self, unknown: Unknown, link: Link, other: Page) -> Iterator[list[Look]]:
+        """Ways to what may be linked to `other`, the narrow ones first: listed on its page, or found by its name."""
+        if listing := self._reader.line_towards(link):
+            yield [(_call("open", id=other.id), lambda _: other.linked(listing))]
+        elif link.forward or not self._reader.is_told_in_prose(link):
+            # the other's name stands on the pages that are sought, perhaps beside their kind
+            beside = [f'"{name}" "{value}"' for name in other.names for _, value in unknown.labels]
+            yield [(_call("search", query=query, k=_CLUE_HITS), hits_of) for query in beside]
+            for k in (_NAME_HITS, MOST_RESULTS):
+                yield [
+                    (_call("search", query=f'"{name}"', k=k), partial(hits_naming, name=name))
+                    for name in other.names
                 ]
-                names = list(dict.fromkeys(names))
-                found = yield [_call("search", query=f'"{name}"', k=most) for name in names]
-                for name, result in zip(names, found, strict=True):
-                    ids |= dict.fromkeys(hits_called(result, name) or hits_of(result)[:_NAME_HITS])
-                parts = re.split(r"[.;:]\s", other.description)
-                found = yield [_call("search", query=part, k=_NAME_HITS) for part in parts]
-                ids |= dict.fromkeys(hit for result in found for hit in hits_of(result))
-        return list(ids)
+        else:
+            # names in its description may be what is sought
+            names = _NAME.findall(other.description)
+            names += [word for name in names for word in name.split() if " " in name and word[0].isupper()]
+            names = list(dict.fromkeys(names))
+            for k in (_NAME_HITS, MOST_RESULTS):
+                yield [
+                    (_call("search", query=f'"{name}"', k=k), partial(_called_or_first, name=name))
+                    for name in names
+                ]
+            parts = re.split(r"[.;:]\s", other.description)
+            yield [(_call("search", query=part, k=_NAME_HITS), hits_of) for part in parts]
 
     def _open(self, ids: Sequence[str]) -> Steps:
         firsts = yield [_call("open", id=i) for i in ids]
@@ -206,8 +255,16 @@ def _results(messages: Sequence[Message]) -> dict[Call, str]:
     return results
 
 
-def _line(kind: str, path: str, ids: Sequence[str]) -> str:
-    return f"{kind} {path}: {' '.join(ids)}"
+def _at_once(page: Page | None) -> Steps:
+    """`page`, found without any call."""
+    calls: list[list[Call]] = []
+    while calls:  # never; what it says is that this is a coroutine as its callers want one
+        yield calls.pop()
+    return page
+
+
+def _called_or_first(result: str, name: str) -> list[str]:
+    return hits_called(result, name) or hits_of(result)[:_NAME_HITS]
 
 
 def _reply(content: str, news: Sequence[str] = ()) -> Reply:
