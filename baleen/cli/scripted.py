@@ -6,7 +6,6 @@ from baleen.agent import ChatModel, ScriptedModel
 from baleen.agent.runner import Attempt
 from baleen.config import UserError
 from baleen.environments import TaskError, scripted_solution
-from baleen.synthesis.search.walker import Walker
 
 
 def scripted_model(attempt: Attempt, assets: Path | None, seed: int) -> ChatModel:
@@ -16,6 +15,8 @@ def scripted_model(attempt: Attempt, assets: Path | None, seed: int) -> ChatMode
     """
     task = attempt.task
     if task.domain == "search":
+        from baleen.synthesis.search import Walker
+
         return Walker(task, seed, in_order=attempt.number == 0)
     try:
         return ScriptedModel(scripted_solution(task, assets))

@@ -133,9 +133,9 @@ def demonstrate(task: Task, style: Style) -> list[Message]:
 def scripted_solution(task: Task, assets: Path | None = None) -> list[Message]:
     """The messages of an episode that solves `task`, assistant and tool messages after its question.
 
-    Of the suite's families it is their full demonstration. Tool messages are left out where only running the tools
-    tells them. Another kind has one where its module offers
-    `demonstrate(task, assets)`. Raises TaskError for one that does not.
+    Of the suite's families it is their full demonstration. Another kind has one where its module offers
+    `demonstrate(task, assets)`; tool messages are left out where only running the tools tells them. Raises TaskError
+    for one that does not.
     """
     if task.domain not in _WORLDS:
         return demonstrate(task, "full")

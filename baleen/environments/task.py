@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol, Self
 
@@ -143,8 +143,14 @@ def answer_message(content: str, thought: str | None = None) -> Message:
 
 def call_message(name: str, arguments: Mapping[str, str], thought: str | None = None) -> Message:
     """An assistant message with one tool call and no other text."""
-    call = {"type": "function", "function": {"name": name, "arguments": json.dumps(dict(arguments))}}
-    return answer_message("", thought) | {"tool_calls": [call]}
+    return calls_message([(name, arguments)], thought)
+
+
+def calls_message(calls: Iterable[tuple[str, Mapping[str, Any]]], thought: str | None = None) -> Message:
+    """An assistant message with tool calls, each (name, arguments), and no other text."""
+    functions = ({"name": name, "arguments": json.dumps(dict(arguments))} for name, arguments in calls)
+    made = [{"type": "function", "function": function} for function in functions]
+    return answer_message("", thought) | {"tool_calls": made}
 
 
 def result_message(content: str) -> Message:

@@ -16,25 +16,15 @@ from baleen.environments.code.demonstration import replacements
 from baleen.environments.code.tree import to_bytes
 from tests.synthesis.code_repos import (
     CMAKE,
-    NEGATIVE,
+    FAULT,
     NODE,
+    PASSING,
     PYTHON,
     RECTANGLE,
     SQUARE,
-    put_runtime,
     put_task,
     tree_of,
 )
-
-PASSING = [*SQUARE, *RECTANGLE, *NEGATIVE]
-FAULT = ("shapes/area.py", 4, "    return width * height", "    return width + height")
-
-
-@pytest.fixture(scope="module")
-def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("assets")
-    put_runtime(folder)
-    return folder
 
 
 def play(task: Task, assets: Path) -> tuple[list[str], CodeWorld]:

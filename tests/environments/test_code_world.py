@@ -11,24 +11,14 @@ from baleen.environments.code import CodeWorld
 from baleen.environments.code.launcher import FrameError, pack, unpack
 from tests.synthesis.code_repos import (
     CMAKE,
-    NEGATIVE,
+    FAULT,
     NODE,
+    PASSING,
     PYTHON,
     RECTANGLE,
     SQUARE,
-    put_runtime,
     put_task,
 )
-
-FAULT = ("shapes/area.py", 4, "    return width * height", "    return width + height")
-PASSING = [*SQUARE, *RECTANGLE, *NEGATIVE]
-
-
-@pytest.fixture(scope="module")
-def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("assets")
-    put_runtime(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from baleen.ops.cpu import PackedWeight
 from baleen.ops.cpu.binding import call, kernel
+from baleen.ops.cpu.kernels import pool_type
 
 # M tokens, H heads, C kv_lora_rank, R qk_rope_head_dim, J index heads, D index_head_dim, Q q_lora_rank
 
@@ -88,3 +89,49 @@ def packed_heads(x: Tensor, weight: PackedWeight, out: Tensor) -> None:
         *(x.data_ptr(), x.stride(0), x.stride(1), *weight.pointers, weight.type),
         *(out.data_ptr(), out.stride(0), out.stride(1), x.shape[1], x.shape[0], x.shape[2], weight.outputs),
     )
+
+
+def select_slots(
+    q: Tensor, weights: Tensor, pool: Tensor, context_slots: Tensor, positions: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """The twin of `index_scores` and `topk_positions` over the paged index keys.
+
+    `q` [B, S, J, D] and `weights` [B, S, J] float32, J at most 64; `pool` [slots, D] float32 or bfloat16;
+    `context_slots` [B, T] slot of each position; `positions` [B, S] of the queries. Returns the slots that each
+    query reads, by position, int32 [B, S, k], and how many there are, int32 [B, S].
+    """
+    batch, queries, heads, dim = q.shape
+    q, weights, positions = q.contiguous(), weights.contiguous(), positions.contiguous()
+    context_slots = context_slots.contiguous()
+    chosen = torch.empty(batch, queries, k, dtype=torch.int32)
+    counts = torch.empty(batch, queries, dtype=torch.int32)
+    call(
+        "select_slots",
+        *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), pool_type(pool), context_slots.data_ptr()),
+        *(positions.data_ptr(), chosen.data_ptr(), counts.data_ptr()),
+        *(batch, queries, context_slots.shape[1], heads, dim, k),
+    )
+    return chosen, counts
+
+
+def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, value_dim: int) -> Tensor:
+    """The twin of `gathered_attention`: `q` [B, S, H, C+R] float32 with the softmax scale folded in.
+
+    `pool` [slots, C+R] float32 or bfloat16, `chosen` and `counts` as `select_slots` gives them. Returns [B, S, H, C].
+    """
+    q = q.contiguous()
+    *rows, heads, width = q.shape
+    out = q.new_empty(*rows, heads, value_dim)
+    call(
+        "sparse_attention",
+        *(
+            q.data_ptr(),
+            pool.data_ptr(),
+            pool_type(pool),
+            chosen.data_ptr(),
+            counts.data_ptr(),
+            out.data_ptr(),
+        ),
+        *(counts.numel(), heads, value_dim, width, chosen.shape[-1]),
+    )
+    return out

@@ -19,10 +19,16 @@ from baleen.ops.cpu import (
     packed_experts,
     packed_linear,
     rms_norm,
+)
+from tests.ops.layer_kernels import (
+    Norms,
+    packed_heads,
+    packed_route,
+    rotate_queries,
     select_slots,
     sparse_attention,
+    write_latents,
 )
-from tests.ops.layer_kernels import Norms, packed_heads, packed_route, rotate_queries, write_latents
 
 FORMS = ["float32", "bfloat16", "int8"]
 

@@ -46,6 +46,8 @@ SQUARE, RECTANGLE, NEGATIVE = (
     ["tests.test_area::test_rectangle"],
     ["tests.test_area.TestErrors::test_negative"],
 )
+PASSING = [*SQUARE, *RECTANGLE, *NEGATIVE]
+FAULT = ("shapes/area.py", 4, "    return width * height", "    return width + height")
 
 NODE = {
     "package.json": '{"name": "sums", "version": "1.0.0", "type": "commonjs"}\n',

@@ -1,7 +1,6 @@
 """The scripted solution of a code task: what an engineer does who happens to know the patch."""
 
 import difflib
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from baleen.chat import Message
 from baleen.environments.code.runners import RUNNERS, Runner
 from baleen.environments.code.tree import Tree, text_of
 from baleen.environments.code.world import CodeWorld
-from baleen.environments.task import Task, TaskError, answer_message
+from baleen.environments.task import Task, TaskError, answer_message, calls_message
 
 _CALLS = 12  # of one message: a release may change many places, and an episode has a limit of answers
 _AROUND = 6  # lines shown before and after a place
@@ -60,7 +59,7 @@ def demonstrate(task: Task, assets: Path | None = None) -> list[Message]:
     shown = _test_shown(world.tree, runner, failing)
     steps = [tests, shown, *_batches(looks), *_batches(edits), tests]
     answer = answer_message(f"Mended in {', '.join(changed)}.")
-    return [*(_calls(step) for step in steps if step), answer]
+    return [*(calls_message(step) for step in steps if step), answer]
 
 
 def replacements(old: str, new: str) -> Iterator[tuple[str, str]]:
@@ -105,11 +104,3 @@ def _test_shown(tree: Tree, runner: Runner, failing: Sequence[str]) -> list[Call
 
 def _batches(calls: Sequence[Call]) -> list[Sequence[Call]]:
     return [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)]
-
-
-def _calls(calls: Sequence[Call]) -> Message:
-    made = [
-        {"type": "function", "function": {"name": name, "arguments": json.dumps(dict(arguments))}}
-        for name, arguments in calls
-    ]
-    return answer_message("") | {"tool_calls": made}

@@ -6,8 +6,6 @@ from baleen.ops.cpu.kernels import (
     available,
     packed_experts,
     packed_linear,
-    select_slots,
-    sparse_attention,
 )
 from baleen.ops.cpu.layer import LatentAttention, Mixture, Reading, rms_norm
 
@@ -21,6 +19,4 @@ __all__ = [
     "packed_experts",
     "packed_linear",
     "rms_norm",
-    "select_slots",
-    "sparse_attention",
 ]

@@ -11,7 +11,6 @@ from baleen.ops.cpu.binding import call, kernel
 from baleen.ops.cpu.build import library
 
 PANEL = 64  # output columns that are stored together
-MAX_INDEX_HEADS = 64
 WeightFormat = Literal["float32", "bfloat16", "int8"]
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 _PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4}
@@ -128,53 +127,6 @@ def packed_experts(
         *down_proj.pointers,
         *(gate_proj.type, out.data_ptr(), *experts.shape, gate_proj.groups, x.shape[1]),
         gate_proj.outputs,
-    )
-    return out
-
-
-def select_slots(
-    q: Tensor, weights: Tensor, pool: Tensor, context_slots: Tensor, positions: Tensor, k: int
-) -> tuple[Tensor, Tensor]:
-    """The twin of `index_scores` and `topk_positions` over the paged index keys.
-
-    `q` [B, S, J, D] and `weights` [B, S, J] float32, J at most 64; `pool` [slots, D] float32 or bfloat16;
-    `context_slots` [B, T] slot of each position; `positions` [B, S] of the queries. Returns the slots that each
-    query reads, by position, int32 [B, S, k], and how many there are, int32 [B, S].
-    """
-    batch, queries, heads, dim = q.shape
-    assert heads <= MAX_INDEX_HEADS, f"{heads} index heads; the kernel takes at most {MAX_INDEX_HEADS}"
-    q, weights, positions = q.contiguous(), weights.contiguous(), positions.contiguous()
-    context_slots = context_slots.contiguous()
-    chosen = torch.empty(batch, queries, k, dtype=torch.int32)
-    counts = torch.empty(batch, queries, dtype=torch.int32)
-    call(
-        "select_slots",
-        *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), pool_type(pool), context_slots.data_ptr()),
-        *(positions.data_ptr(), chosen.data_ptr(), counts.data_ptr()),
-        *(batch, queries, context_slots.shape[1], heads, dim, k),
-    )
-    return chosen, counts
-
-
-def sparse_attention(q: Tensor, pool: Tensor, chosen: Tensor, counts: Tensor, value_dim: int) -> Tensor:
-    """The twin of `gathered_attention`: `q` [B, S, H, C+R] float32 with the softmax scale folded in.
-
-    `pool` [slots, C+R] float32 or bfloat16, `chosen` and `counts` as `select_slots` gives them. Returns [B, S, H, C].
-    """
-    q = q.contiguous()
-    *rows, heads, width = q.shape
-    out = q.new_empty(*rows, heads, value_dim)
-    call(
-        "sparse_attention",
-        *(
-            q.data_ptr(),
-            pool.data_ptr(),
-            pool_type(pool),
-            chosen.data_ptr(),
-            counts.data_ptr(),
-            out.data_ptr(),
-        ),
-        *(counts.numel(), heads, value_dim, width, chosen.shape[-1]),
     )
     return out
 

@@ -99,7 +99,8 @@ API void latent_attention(const Attention* a, const float* x, const float* cos, 
     }
 }
 
-// A mixture of experts (moe.py) of the normed x [M][hidden], the shared one added. experts [M][k]: chosen here unless `given`.
+// A mixture of experts (moe.py) of the normed x [M][hidden], the shared one added. ids [M][k]: the experts, chosen here
+// unless they are `given`.
 API void mixture(const Mixture* mix, const float* x, int64_t* ids, int given, float* out, int M, int threads) {
   const int hidden = mix->gate.inputs, E = mix->gate.outputs, most = std::min(M, MIXING);
   const auto logits = floats((int64_t)most * E), gates = floats((int64_t)most * mix->k);

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from baleen.ops.cpu.binding import call, kernel
-from baleen.ops.cpu.kernels import MAX_INDEX_HEADS, PackedWeight, pool_type
+from baleen.ops.cpu.kernels import PackedWeight, pool_type
 
 # B sequences, S tokens of each, T context positions, K read ones, D hidden_size, C kv_lora_rank, R qk_rope_head_dim
 
+MAX_INDEX_HEADS = 64
 Reading = Literal["everything", "indexed", "given"]
 _READINGS: tuple[Reading, ...] = ("everything", "indexed", "given")
 
