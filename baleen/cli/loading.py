@@ -3,6 +3,7 @@
 torch is imported inside the functions, so that `--help` and mistakes in the options are answered at once.
 """
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,7 @@ def load(path: Path, max_running: int, max_model_len: int | None, compute: Compu
         speculative=compute.speculative,
     )
     engine = Engine.from_pretrained(folder, config)
+    gc.freeze()  # what is loaded stays: the collector need not walk it in the middle of a step
     return LoadedModel(model_name(folder), engine, tokenizer, length)
 
 

@@ -41,7 +41,19 @@ def rounded(request, monkeypatch):
     """Every test with the processor's tile registers, where it has them, and without; what tiles make of a factor."""
     if request.param == "vectors":
         monkeypatch.setattr(kernels, "pairs", lambda: False)
-    return lambda x, form: x.bfloat16().float() if form != "float32" and kernels.pairs() else x
+
+    def factor(x, form):
+        if form == "float32" or not kernels.pairs():
+            return x
+        if form == "bfloat16":
+            return x.bfloat16().float()
+        largest = x.abs().amax(-1, keepdim=True)
+        inverse = (
+            torch.full_like(largest, 32512) / largest
+        )  # PyTorch divides a number by a tensor in two roundings
+        return (x * inverse).round() * (largest / 32512)
+
+    return factor
 
 
 @pytest.fixture
@@ -75,6 +87,17 @@ def test_packing_rounds_as_its_format_does(random):
     error = (PackedWeight.pack(matrix, "int8").unpack() - matrix).abs()
     assert (error <= matrix.abs().amax(-1, keepdim=True) / 127 * 0.5001).all()
     assert not PackedWeight.pack(torch.zeros(1, 4, 4), "int8").unpack().any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_no_number_stays_in_its_row(random, form):
+    weight, x = PackedWeight.pack(random(1, 20, 100), form), random(12, 100)
+    clean = packed_linear(x, weight)
+    x[2, 5], x[9, 99], x[11] = float("nan"), float("inf"), 0.0
+    y = packed_linear(x, weight)
+    assert not y[2].isfinite().any() and not y[9].isfinite().any() and not y[11].any()
+    kept = [row for row in range(11) if row not in (2, 9)]
+    assert torch.equal(y[kept], clean[kept])
 
 
 @pytest.mark.parametrize("form", FORMS)

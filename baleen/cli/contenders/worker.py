@@ -5,6 +5,7 @@
 Whatever a library prints goes to stderr: the real stdout carries replies alone.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -33,6 +34,7 @@ def main() -> int:
             if operation == "load":
                 module, name = ENGINES[sys.argv[1]]
                 contender, answer = getattr(importlib.import_module(module), name)(**request), {}
+                gc.freeze()  # as `baleen serve` does, and for every engine
             else:
                 answer = getattr(contender, operation)(**request)
         except Exception as error:

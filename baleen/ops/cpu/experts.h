@@ -27,10 +27,14 @@ struct Routed {
   void combine(const float* results, const float* gates, float* out, int D, int threads) const {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int t = 0; t < tokens; ++t)
-      for (int c = 0; c < D; ++c) {
-        float sum = 0;
-        for (int j = 0; j < k; ++j) sum += gates[t * k + j] * results[(int64_t)(t * k + j) * D + c];
-        out[(int64_t)t * D + c] = sum;
+      for (int c = 0; c < D; c += L) {
+        const int bytes = 4 * (D - c < L ? D - c : L);
+        vf sum = {}, result = {};
+        for (int j = 0; j < k; ++j) {
+          memcpy(&result, results + (int64_t)(t * k + j) * D + c, bytes);
+          sum += splat(gates[t * k + j]) * result;
+        }
+        memcpy(out + (int64_t)t * D + c, &sum, bytes);
       }
   }
 };

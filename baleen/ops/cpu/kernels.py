@@ -14,7 +14,7 @@ PANEL = 64  # output columns that are stored together
 WeightFormat = Literal["float32", "bfloat16", "int8"]
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 _PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4}
-_STEP = 32  # inputs that a tile takes at once
+_TOGETHER = {torch.bfloat16: 2, torch.int8: 4}  # inputs of an output that lie side by side for tiles
 
 # M rows, K inputs, N outputs, G matrices of one shape (heads, experts)
 
@@ -26,7 +26,7 @@ def available() -> bool:
 
 @cache
 def pairs() -> bool:
-    """Whether this processor has tile registers for bfloat16 (Intel AMX) and this process may use them."""
+    """Whether this processor has tile registers (Intel AMX) and this process may use them."""
     return bool(kernel("wants_pairs")())
 
 
@@ -34,8 +34,9 @@ def pairs() -> bool:
 class PackedWeight:
     """G matrices [N, K] as the kernels read them: `data` [G, ceil(N/64), K, 64], `scale` [G, ceil(N/64) * 64] or None.
 
-    Where the processor multiplies bfloat16 tiles (`pairs`), bfloat16 and int8 are stored as they want them:
-    [G, ceil(N/64), K/2, 64, 2] with K padded to 32; what they are multiplied with is then rounded to bfloat16.
+    Where the processor has tiles (`pairs`), bfloat16 and int8 are stored as these want: [G, ceil(N/64), K/2, 64, 2]
+    with K padded to 32, what is multiplied with it being rounded to bfloat16; [G, ceil(N/64), K/4, 64, 4] with K padded
+    to 64, each row being rounded to whole numbers of 16 bits, its largest becoming 32,512.
     int8 values are round(w / scale), with a scale for each output: its largest weight over 127.
     """
 
@@ -51,10 +52,12 @@ class PackedWeight:
         padded = -(-outputs // PANEL) * PANEL
         kind = torch.int8 if form == "int8" else getattr(torch, form)
         paired = form != "float32" and pairs()
-        depth = -(-inputs // _STEP) * _STEP if paired else inputs
+        together = _TOGETHER[kind] if paired else 1
+        step = 16 * together if paired else 1  # inputs that a tile takes at once
+        depth = -(-inputs // step) * step
         data = torch.zeros(groups, padded // PANEL, depth, PANEL, dtype=kind)
         if paired:
-            data = data.view(groups, padded // PANEL, depth // 2, PANEL, 2)
+            data = data.view(groups, padded // PANEL, depth // together, PANEL, together)
         scale = torch.zeros(groups, padded) if form == "int8" else None
         for group in range(groups):  # one at a time: no second copy of all experts
             values = matrices[group].detach().float()
@@ -64,7 +67,7 @@ class PackedWeight:
             values = torch.nn.functional.pad(values, (0, depth - inputs, 0, padded - outputs))
             panels = values.view(-1, PANEL, depth)
             if paired:
-                data[group] = panels.unflatten(2, (-1, 2)).transpose(1, 2).to(kind)
+                data[group] = panels.unflatten(2, (-1, together)).transpose(1, 2).to(kind)
             else:
                 data[group] = panels.transpose(1, 2).to(kind)
         return cls(data, scale, outputs, inputs)

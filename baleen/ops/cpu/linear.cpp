@@ -133,7 +133,7 @@ API void experts(const float* x, const int64_t* ids, const float* gates, const v
   routed.combine(result.data(), gates, out, D, threads);
 }
 
-// Whether bfloat16 and int8 weights are to be packed in pairs, for the tiles.
+// Whether bfloat16 and int8 weights are to be packed for the tiles, in pairs and in fours.
 API int wants_pairs() {
 #ifdef TILES
   return tiles_granted();

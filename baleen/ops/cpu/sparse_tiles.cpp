@@ -172,7 +172,7 @@ struct Attention {
     float sums[T];
     memcpy(sums, &total, sizeof sums);
     for (int c = 0; c < C; c += 4 * T) {
-      product_1x4(p, padded, &pairs[2 * c], 2 * columns, padded, out, 4 * T, &pairs[2 * c]);
+      product_1x4(p, padded, &pairs[2 * c], 2 * columns, padded, out, 4 * T);
       for (int r = 0; r < T && h + r < H; ++r) {
         float* row = &out[r * 4 * T];
         for (int v = 0; v < 4 * T; v += L) store(row + v, load(row + v) / splat(sums[r]));

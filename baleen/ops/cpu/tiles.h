@@ -1,19 +1,21 @@
-// Products of bfloat16 matrices in the processor's tile registers (Intel AMX), where it has them.
+// Products of bfloat16 or int8 matrices in the processor's tile registers (Intel AMX), where it has them.
 //
 // A tile is 16 rows of 64 bytes. C[m][n] += sum of A[m][2k] B[k][2n] + A[m][2k + 1] B[k][2n + 1]: each output is again
 // one chain in the order of k, whatever stands in the other rows, so the rule of vectors.h holds. Right-hand matrices
-// are stored in pairs: rows 2k and 2k + 1 interleaved, [K / 2][columns][2].
+// are stored in pairs: rows 2k and 2k + 1 interleaved, [K / 2][columns][2]; of int8, summed in int32, four rows are.
 #pragma once
 
 #include "vectors.h"
 
 constexpr int T = 16;      // rows of a tile, and its columns of 32 bits
-constexpr int STEP = 32;   // bfloat16 numbers in a tile's row: K is a multiple of it
 typedef uint16_t bf16;
+template <class W>
+constexpr int WIDTH = 64 / sizeof(W);  // numbers in a tile's row: K is a multiple of it
+constexpr int STEP = WIDTH<bf16>;
 
 inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
-#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
+#if defined(__AMX_BF16__) && defined(__AMX_INT8__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
 #define TILES 1
 #include <immintrin.h>
 
@@ -75,95 +77,57 @@ inline void interleave(const bf16* a, const bf16* b, bf16* out) {
   _mm512_storeu_si512(out + STEP, _mm512_permutex2var_epi16(va, high, vb));
 }
 
-struct Bytes {  // of 0 .. 127 in bfloat16
-  alignas(64) uint8_t low[128], high[128];
-  Bytes() {
-    for (int i = 0; i < 128; ++i) {
-      const float x = (float)i;
-      uint32_t bits;
-      memcpy(&bits, &x, 4);
-      low[i] = bits >> 16, high[i] = bits >> 24;
-    }
-  }
-};
+// c += a b; the instructions want their tiles by number.
+#define MULTIPLY(c, a, b) \
+  if constexpr (sizeof(W) == 1) _tile_dpbssd(c, a, b); else _tile_dpbf16ps(c, a, b)
 
-// Weights as the tiles read them: bfloat16 as it is stored, int8 widened. Meanwhile what is at `soon` is brought nearer,
-// a line after another: asked for all at once it would hold up what is computed.
-inline const bf16* as_pairs(const bf16* w, int64_t n, bf16*, const bf16* soon) {
-  for (int64_t i = 0; i < n; i += 32) __builtin_prefetch(soon + i);
-  return w;
-}
-inline const bf16* as_pairs(const int8_t* w, int64_t n, bf16* out, const int8_t* soon) {
-#ifdef __AVX512VBMI__
-  // the two bytes of |v| in bfloat16 from tables of 128, the sign put on; 64 numbers in a handful of instructions
-  static const Bytes bytes;
-  const __m512i low0 = _mm512_load_si512(bytes.low), low1 = _mm512_load_si512(bytes.low + 64);
-  const __m512i high0 = _mm512_load_si512(bytes.high), high1 = _mm512_load_si512(bytes.high + 64);
-  const __m512i order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0), sign = _mm512_set1_epi8((char)0x80);
-  for (int64_t i = 0; i < n; i += 64) {
-    __builtin_prefetch(soon + i, 0, 2);
-    const __m512i v = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(w + i)), size = _mm512_abs_epi8(v);
-    const __m512i low = _mm512_permutex2var_epi8(low0, size, low1);
-    const __m512i high = _mm512_or_si512(_mm512_permutex2var_epi8(high0, size, high1), _mm512_and_si512(v, sign));
-    _mm512_storeu_si512(out + i, _mm512_unpacklo_epi8(low, high));
-    _mm512_storeu_si512(out + i + 32, _mm512_unpackhi_epi8(low, high));
-  }
-#else
-  for (int64_t i = 0; i < n; ++i) {
-    const float x = w[i];
-    memcpy(out + i, (const char*)&x + 2, 2);  // a small whole number has nothing in the lower half
-  }
-#endif
-  return out;
-}
-
-// out[16][64] = a[16][K] b[K][64]; `lda`, `ldb` (of a pair of rows), `ldo` in numbers. `next`: what is read after b.
+// out[16][64] = a[16][K] b[K][64] in 32 bits; `lda`, `ldb` (of what is interleaved), `ldo` in numbers.
 template <class W>
-inline void product_1x4(const bf16* a, int64_t lda, const W* b, int64_t ldb, int K, float* out, int64_t ldo, const W* next) {
-  // int8 is widened a step ahead: a tile load right behind the stores would wait for them
-  alignas(64) bf16 widened[2][sizeof(W) == 1 ? STEP / 2 * 8 * T : 1];
-  const int64_t step = STEP / 2 * ldb;
-  const auto at = [&](int k) { return k < K ? b + k / STEP * step : next + (k - K) / STEP * step; };
-  const bf16* soon = as_pairs(b, step, widened[0], at(2 * STEP));
+inline void product_1x4(const W* a, int64_t lda, const W* b, int64_t ldb, int K, void* out, int64_t ldo) {
+  constexpr int WIDE = WIDTH<W>;
+  const int64_t size = sizeof(W);
   zero_tiles();
-  for (int k = 0; k < K; k += STEP) {
-    const bf16* w = soon;
-    if (k + STEP < K) soon = as_pairs(at(k + STEP), step, widened[(k / STEP + 1) % 2], at(k + 3 * STEP));
-    settle();
-    _tile_loadd(4, a + k, 2 * lda);
-    _tile_loadd(5, w, 2 * ldb);
-    _tile_dpbf16ps(0, 4, 5);
-    _tile_loadd(6, w + 2 * T, 2 * ldb);
-    _tile_dpbf16ps(1, 4, 6);
-    _tile_loadd(7, w + 4 * T, 2 * ldb);
-    _tile_dpbf16ps(2, 4, 7);
-    _tile_loadd(5, w + 6 * T, 2 * ldb);
-    _tile_dpbf16ps(3, 4, 5);
+  for (int k = 0; k < K; k += WIDE, b += T * ldb) {
+    _tile_loadd(4, a + k, size * lda);
+    _tile_loadd(5, b, size * ldb);
+    MULTIPLY(0, 4, 5);
+    _tile_loadd(6, b + WIDE, size * ldb);
+    MULTIPLY(1, 4, 6);
+    _tile_loadd(7, b + 2 * WIDE, size * ldb);
+    MULTIPLY(2, 4, 7);
+    _tile_loadd(5, b + 3 * WIDE, size * ldb);
+    MULTIPLY(3, 4, 5);
   }
-  _tile_stored(0, out, 4 * ldo);
-  _tile_stored(1, out + T, 4 * ldo);
-  _tile_stored(2, out + 2 * T, 4 * ldo);
-  _tile_stored(3, out + 3 * T, 4 * ldo);
+  float* to = (float*)out;
+  _tile_stored(0, to, 4 * ldo);
+  _tile_stored(1, to + T, 4 * ldo);
+  _tile_stored(2, to + 2 * T, 4 * ldo);
+  _tile_stored(3, to + 3 * T, 4 * ldo);
 }
 
 // out[32][32] = a[32][K] b[K][32].
-inline void product_2x2(const bf16* a, int64_t lda, const bf16* b, int64_t ldb, int K, float* out, int64_t ldo) {
+template <class W>
+inline void product_2x2(const W* a, int64_t lda, const W* b, int64_t ldb, int K, void* out, int64_t ldo) {
+  constexpr int WIDE = WIDTH<W>;
+  const int64_t size = sizeof(W);
   zero_tiles();
-  for (int k = 0; k < K; k += STEP, b += STEP / 2 * ldb) {
-    _tile_loadd(4, a + k, 2 * lda);
-    _tile_loadd(6, b, 2 * ldb);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + 2 * T, 2 * ldb);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + T * lda + k, 2 * lda);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+  for (int k = 0; k < K; k += WIDE, b += T * ldb) {
+    _tile_loadd(4, a + k, size * lda);
+    _tile_loadd(6, b, size * ldb);
+    MULTIPLY(0, 4, 6);
+    _tile_loadd(7, b + WIDE, size * ldb);
+    MULTIPLY(1, 4, 7);
+    _tile_loadd(5, a + T * lda + k, size * lda);
+    MULTIPLY(2, 5, 6);
+    MULTIPLY(3, 5, 7);
   }
-  _tile_stored(0, out, 4 * ldo);
-  _tile_stored(1, out + T, 4 * ldo);
-  _tile_stored(2, out + T * ldo, 4 * ldo);
-  _tile_stored(3, out + T * ldo + T, 4 * ldo);
+  float* to = (float*)out;
+  _tile_stored(0, to, 4 * ldo);
+  _tile_stored(1, to + T, 4 * ldo);
+  _tile_stored(2, to + T * ldo, 4 * ldo);
+  _tile_stored(3, to + T * ldo + T, 4 * ldo);
 }
+#undef MULTIPLY
 
 // out[32][16] = a[32][K] b[K][16].
 inline void product_2x1(const bf16* a, int64_t lda, const bf16* b, int64_t ldb, int K, float* out, int64_t ldo) {
