@@ -167,6 +167,10 @@ class Pipeline:
             extended_rows = max(1, stage.rows * stage.length // stage.extension_length)
 
             def batch(step: int) -> Packed:
+                if step < stage.copy_steps:
+                    draw = stage_data.first_copies(self.tokenizer, step / stage.copy_steps)
+                    copies = Mixture(self.text, 0.0, draw, self.recipe.seed)
+                    return copies.batch(name, step, stage.rows, stage.length)
                 if step < stage.steps - stage.extension_steps:
                     return short.batch(name, step, stage.rows, stage.length)
                 return long.batch(name, step, extended_rows, stage.extension_length)

@@ -1,17 +1,20 @@
 """What the quickstart's stages learn from: its tokenizer, its documents, the tasks of its rollouts."""
 
+import json
 import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from baleen.agent import Trajectory
-from baleen.chat import Tokenizer, encode_messages, train_tokenizer
+from baleen.chat import Message, Tokenizer, encode_messages, train_tokenizer
 from baleen.config import UsageError
 from baleen.config.stages import DataMix, Recipe, RLStage, TaskShare
 from baleen.data import Document, conversation_document, plain_document
 from baleen.environments import Split, Style, Task, TaskError, demonstrate, plain_text, sample_task
 
+_PIECE, _PIECES = (3, 8), 3  # tokens of a copied piece, and how many there are
+_EASY = 12  # tokens to copy from, at most, while copying is new
 Draw = Callable[[random.Random], Document]
 
 
@@ -56,17 +59,70 @@ def tokenizer_of(folder: Path, recipe: Recipe, texts: Sequence[str]) -> Tokenize
 
 def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -> Draw:
     """Solved tasks, plain or as conversations: style "direct" in chat mode, the others in thinking mode."""
+    copy = copies(tokenizer)
 
     def draw(rng: random.Random) -> Document:
+        if mix.copies and rng.random() < mix.copies:
+            return copy(rng)
         task, style = _drawn(mix, rng, split)
         if rng.random() >= mix.conversations:
             question, solution = plain_text(task, style).split("\n", 1)
             return plain_document(tokenizer, question, "\n" + solution)
-        asked = [m for m in task.messages if mix.tool_prompts or m["role"] != "system"]
+        asked = task.messages if mix.tool_prompts else _briefly(task)
         mode = "chat" if style == "direct" else "thinking"
         return conversation_document(tokenizer, [*asked, *demonstrate(task, style)], mode)
 
     return draw
+
+
+def _briefly(task: Task) -> list[Message]:
+    """The question without the tools' long description; before one of a general task, a line that names its tools."""
+    system, *asked = task.messages
+    if task.domain != "general":
+        return [message for message in task.messages if message["role"] != "system"]
+    tools = [tool["function"] for tool in system["tools"]]
+    # in quotes, as in the long description: a word after a space is other tokens
+    names = [" ".join(map(json.dumps, (t["name"], *t["parameters"]["properties"]))) for t in tools]
+    offered = "; ".join(f"{name}: {t['description']}" for name, t in zip(names, tools, strict=True))
+    return [{"role": "user", "content": f"Tools: {offered}. {task.question}"}]
+
+
+def copies(tokenizer: Tokenizer, longest: int = 160, whole: float = 0.0) -> Draw:
+    """Random tokens, at most `longest`, and after them three pieces of the same, all but whose first tokens are learnt.
+
+    Nothing in them can be known by heart. From a few million tokens of tasks a small model learns the names in them
+    instead; some hundred steps of this, easy ones first, teach it to copy names that it never saw.
+
+    whole: share of documents where all is copied at once, which is easier.
+    """
+    separator = tokenizer.encode_text("\n")
+    kept_out = {*separator, *tokenizer.control_ids.values()}
+    known = [token for token in range(tokenizer.vocab_size) if token not in kept_out]
+
+    def draw(rng: random.Random) -> Document:
+        ids = rng.choices(known, k=rng.randint(_PIECE[0], longest))
+        token_ids = [tokenizer.bos_token_id, *ids, *separator]
+        loss_mask = [False] * len(token_ids)
+        if rng.random() < whole:
+            return Document(token_ids + ids, loss_mask + [True] * len(ids))
+        for _ in range(_PIECES):
+            size = rng.randint(_PIECE[0], min(_PIECE[1], len(ids)))
+            at = rng.randint(0, len(ids) - size)
+            token_ids += ids[at : at + size]
+            loss_mask += [False, *[True] * (size - 1)]
+        return Document(token_ids, loss_mask)
+
+    return draw
+
+
+def first_copies(tokenizer: Tokenizer, done: float) -> Draw:
+    """What a base learns to copy from when a share `done` of the steps for it is over: easy copies first.
+
+    To find the piece that goes on is learnt from a mixture: after whole copies alone it is not found at all.
+    """
+    if done < 0.45:
+        return copies(tokenizer, _EASY, whole=1.0)
+    return copies(tokenizer, _EASY, whole=0.5) if done < 0.75 else copies(tokenizer)
 
 
 def documents_of(trajectories: Sequence[Trajectory]) -> list[Document]:

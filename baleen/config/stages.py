@@ -1,8 +1,8 @@
 """Configs of the training stages and of a whole run from base model to Speciale (V3.2 report, sec. 2 and 3)."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Strict(BaseModel):
@@ -69,8 +69,18 @@ class RLStage(Strict):
 class PretrainStage(SupervisedStage):
     """Pre-training whose last steps extend the context, as many tokens a step in longer rows of `long_data`."""
 
+    copy_steps: int = Field(default=0, ge=0)  # the first: copies of random tokens alone, easy ones first
     extension_steps: int = Field(default=0, ge=0)
     extension_length: int = Field(default=512, gt=1)
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> Self:
+        phases = self.copy_steps + self.extension_steps
+        if phases > self.steps:
+            raise ValueError(
+                f"copy_steps + extension_steps is {phases}; it can be at most steps, {self.steps}"
+            )
+        return self
 
 
 class DistillStage(SupervisedStage):
@@ -92,6 +102,7 @@ class DataMix(Strict):
         ge=0, le=1
     )  # share of the demonstrations in the chat encoding, the rest is plain
     tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
+    copies: float = Field(default=0.0, ge=0, lt=1)  # share of documents that copy random tokens
     tasks: dict[str, TaskShare]
     styles: dict[Literal["full", "short", "direct"], float]  # of the demonstrations, by weight
 

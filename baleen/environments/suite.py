@@ -40,6 +40,7 @@ FAMILIES: dict[str, Family] = {
 
 
 GENERAL = "general"  # the family whose tasks come from many domains
+REWORDED = 0.75  # share of its tasks to train on that are in made-up words
 
 # domain -> (module, class) of the worlds that synthesised tasks are played in
 _WORLDS: dict[str, tuple[str, str]] = {
@@ -65,7 +66,8 @@ def sample_task(family: str, difficulty: int, rng: random.Random, split: Split) 
     """A random task; the same state of `rng` gives the same task. Raises TaskError.
 
     Instances are drawn until one falls in the wanted split: about one draw for "train", eight for "heldout". The
-    family "general" draws from the scripted environments: held out are whole domains.
+    family "general" draws from the scripted environments: held out are whole domains, and most
+    tasks to train on are in made-up words, so that what a tool does must be read.
     """
     if family == GENERAL:
         _require("split", split, SPLITS)
@@ -84,7 +86,8 @@ def sample_task(family: str, difficulty: int, rng: random.Random, split: Split) 
 def _general_task(difficulty: int, rng: random.Random, split: Split) -> Task:
     general = importlib.import_module(_WORLDS[GENERAL][0])
     domains = general.TRAIN_DOMAINS if split == "train" else general.HELDOUT_DOMAINS
-    return general.sample_general_task(rng.choice(domains), difficulty, rng)
+    task = general.sample_general_task(rng.choice(domains), difficulty, rng)
+    return general.reword(task, rng) if split == "train" and rng.random() < REWORDED else task
 
 
 def _task(kind: Family, difficulty: int, split: Split, data: dict[str, Any]) -> Task:

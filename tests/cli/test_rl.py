@@ -2,17 +2,21 @@
 
 import json
 import random
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from baleen.chat import train_tokenizer
+from baleen.chat import Tokenizer, train_tokenizer
 from baleen.cli.main import main
-from baleen.config import ModelConfig
+from baleen.cli.stage_data import check_tasks, demonstrations, drawn_tasks, first_copies, held_out_tasks
+from baleen.config import ModelConfig, UsageError
 from baleen.config.recipe import load_toml
 from baleen.config.stages import Recipe, RLRun
 from baleen.environments import sample_task
+from baleen.environments.general import HELDOUT_DOMAINS, TRAIN_DOMAINS
 from baleen.model import Transformer, load_model, save_model
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -84,7 +88,66 @@ def test_what_cannot_be_trained_is_one_line(folder, capsys):
 
 
 def test_the_recipes_beside_the_package_can_be_read():
-    assert load_toml(RECIPES / "rl_general.toml", RLRun).stage.tasks["general"].difficulties == (1, 2)
-    general = load_toml(RECIPES / "general.toml", Recipe)
-    assert general.base_data.text_share == load_toml(RECIPES / "tiny.toml", Recipe).base_data.text_share
-    assert set(general.chat_data.styles) == {"full", "direct"}
+    assert load_toml(RECIPES / "rl_general.toml", RLRun).stage.tasks["general"].difficulties == (1,)
+    recipe = load_toml(RECIPES / "general.toml", Recipe)
+    check_tasks(recipe)
+    assert recipe.text_bytes == load_toml(RECIPES / "tiny.toml", Recipe).text_bytes
+    # without tools in front, made-up names in a demonstration are noise
+    assert (
+        recipe.base_data.conversations == recipe.long_data.conversations == 1
+        and recipe.long_data.tool_prompts
+    )
+
+
+@pytest.mark.parametrize("mix", ["base_data", "long_data", "chat_data"])
+def test_the_general_recipe_shows_no_domain_that_it_asks_in(mix):
+    data = getattr(load_toml(RECIPES / "general.toml", Recipe), mix)
+    drawn = drawn_tasks(data.tasks, 120, ("general", mix))
+    families = {task.family for task in drawn if task.domain == "general"}
+    assert families == set(TRAIN_DOMAINS)
+    asked = held_out_tasks({"general": [1, 2]}, 40, 0)
+    assert {task.family for task in asked} == set(HELDOUT_DOMAINS) and not families & set(HELDOUT_DOMAINS)
+
+
+@pytest.mark.parametrize(("done", "longest"), [(0.0, 12), (0.5, 12), (0.9, 160)])
+def test_copies_are_pieces_of_random_tokens_without_control_tokens(folder, done, longest):
+    tokenizer = Tokenizer.from_pretrained(folder / "model")
+    draw, rng = first_copies(tokenizer, done), random.Random(0)
+    (separator,) = tokenizer.encode_text("\n")
+    lengths, whole = set(), 0
+    for _ in range(300):
+        ids, learnt = (document := draw(rng)).token_ids, document.loss_mask
+        assert not set(ids[1:]) & set(tokenizer.control_ids.values())
+        source, copied = ids[1 : ids.index(separator)], ids[ids.index(separator) + 1 :]
+        lengths.add(len(source))
+        assert not any(learnt[: len(source) + 2])
+        if all(learnt[len(source) + 2 :]):
+            assert copied == source
+            whole += 1
+        else:
+            assert copied[:3] in [source[at : at + 3] for at in range(len(source))]
+            assert learnt.count(False) == len(source) + 2 + 3  # the first token of a piece cannot be known
+    assert min(lengths) >= 3 and 0.7 * longest < max(lengths) <= longest
+    assert whole == {0.0: 300, 0.9: 0}.get(done, whole) and (done != 0.5 or 100 < whole < 200)
+
+
+def test_a_short_conversation_names_the_tools_before_the_question(folder):
+    tokenizer = Tokenizer.from_pretrained(folder / "model")
+    mix = load_toml(RECIPES / "general.toml", Recipe).base_data.model_copy(
+        update={"copies": 0.0, "tool_prompts": False}
+    )
+    draw, rng = demonstrations(tokenizer, mix), random.Random(0)
+    for _ in range(20):
+        asked, solved = tokenizer.decode(draw(rng).token_ids).split("<think>", 1)
+        name = re.search(r'invoke name="(\w+)"', solved)
+        assert name is not None and f'"{name[1]}"' in asked and "Tools: " in asked and len(asked) < 600
+
+
+def test_phases_of_pretraining_that_do_not_fit_are_refused(tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    shutil.copy(RECIPES / "tiny.toml", tmp_path)
+    recipe.write_text(
+        'extends = "tiny.toml"\n[pretrain]\nsteps = 100\ncopy_steps = 60\nextension_steps = 50\n'
+    )
+    with pytest.raises(UsageError, match=r"copy_steps \+ extension_steps is 110.*at most steps, 100"):
+        load_toml(recipe, Recipe)

@@ -1,7 +1,7 @@
 """General agent tasks: a database, tools on it, a question; many domains, and any that an author model invents."""
 
 from baleen.environments.general.domains import DOMAINS, HELDOUT_DOMAINS, TRAIN_DOMAINS
-from baleen.environments.general.renaming import rename_tools
+from baleen.environments.general.renaming import reword
 from baleen.environments.general.sampling import demonstrate, difficulties, sample_general_task
 from baleen.environments.general.world import GeneralWorld, open_tools
 
@@ -13,6 +13,6 @@ __all__ = [
     "demonstrate",
     "difficulties",
     "open_tools",
-    "rename_tools",
+    "reword",
     "sample_general_task",
 ]

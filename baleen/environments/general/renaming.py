@@ -1,43 +1,143 @@
-"""Tasks whose tools have made-up names: only descriptions tell what they do, as in a domain never seen before."""
+"""Tasks in other words, as in a domain never seen before: what a tool is for must be read, it cannot be known."""
 
+import ast
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from baleen.environments.general.sampling import general_task
 from baleen.environments.task import Task
 
-_CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
+_SYLLABLE = (  # its beginnings, its vowels, its ends
+    "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr qu r s sh sl sp st str t th tr v w z",
+    "a e i o u ai ea ee oa oo ou",
+    "b ck d f g l ll m mp n nd ng nt p r rd rk rt s sh ss st t x",
+)
+_ENDINGS = ("", "", "", "", "er", "et", "le", "on", "y")
+_FUNCTION_WORDS = {
+    "all",
+    "and",
+    "are",
+    "between",
+    "for",
+    "from",
+    "has",
+    "its",
+    "left",
+    "out",
+    "that",
+    "the",
+    "take",
+}
+_FUNCTION_WORDS |= {"was", "where", "who", "with"}
 
 
-def rename_tools(task: Task, rng: random.Random) -> Task:
-    """The same task with made-up names for its tools, consistent in offer, environment, solution and calls.
+def reword(task: Task, rng: random.Random) -> Task:
+    """The same task with made-up words for its kinds of things, properties and deeds, and for its tools.
 
-    For training that must carry over to unseen domains: a policy cannot learn names by heart. Only for tools that are
-    data.
+    A tool's name is made of words of its description. Question, offer, environment, solution and calls agree; names
+    and values of the database stay. For training that must carry over to unseen domains: a policy cannot learn what
+    tools do, or are called, by heart. Only for tools that are data.
     """
     environment: Mapping[str, Any] = task.data["environment"]
     assert not environment["code"], "tools written in Python keep their names"
-    schemas = [tool["function"] for tool in task.messages[0]["tools"]]
+    values = [value for _, arguments, result in task.data["calls"] for value in (*arguments.values(), result)]
+    said = set(re.findall(r"[a-z]+", f"{values} {task.answer}".lower()))
+    told = {word for tool in environment["tools"] for word in _words(tool["description"])}
+    parameters = {name for tool in environment["tools"] for name in tool["types"]}
+    words = _made_up(sorted((told | parameters) - said), rng)
     names: dict[str, str] = {}
     for tool in environment["tools"]:
-        names[tool["name"]] = _new_name(rng, {*names, *names.values()})
-    tools = [{**tool, "name": names[tool["name"]]} for tool in environment["tools"]]
+        described = _words(_reworded(tool["description"], words))
+        names[tool["name"]] = _tool_name(described, {*names.values(), *words.values()}, rng)
+    schemas = [_schema(tool["function"], names, words) for tool in task.messages[0]["tools"]]
     data = {
         **task.data,
-        "environment": {**environment, "tools": tools},
-        "solution": re.sub(
-            r"\btools\.(\w+)", lambda match: f"tools.{names[match[1]]}", task.data["solution"]
-        ),
-        "calls": [[names[name], arguments, result] for name, arguments, result in task.data["calls"]],
+        "environment": {**environment, "tools": [_tool(tool, names, words) for tool in environment["tools"]]},
+        "solution": _solution(task.data["solution"], names, words),
+        "calls": [[names[name], _keys(given, words), result] for name, given, result in task.data["calls"]],
     }
-    offered = [{**schema, "name": names[schema["name"]]} for schema in schemas]
-    return general_task(task.family, task.difficulty, task.split, offered, task.question, task.answer, data)
+    question = _reworded(task.question, words)
+    return general_task(task.family, task.difficulty, task.split, schemas, question, task.answer, data)
 
 
-def _new_name(rng: random.Random, taken: set[str]) -> str:
-    while True:
-        name = "".join(rng.choice(_CONSONANTS) + rng.choice(_VOWELS) for _ in range(3))
-        if name not in taken:
-            return name
+def _schema(schema: Mapping[str, Any], names: Mapping[str, str], words: Mapping[str, str]) -> dict[str, Any]:
+    parameters = schema["parameters"]
+    return {
+        **schema,
+        "name": names[schema["name"]],
+        "description": _reworded(schema["description"], words),
+        "parameters": {
+            **parameters,
+            "properties": _keys(parameters["properties"], words),
+            "required": [words.get(name, name) for name in parameters["required"]],
+        },
+    }
+
+
+def _tool(tool: Mapping[str, Any], names: Mapping[str, str], words: Mapping[str, str]) -> dict[str, Any]:
+    def query(sql: str) -> str:
+        return re.sub(r":([a-z_]\w*)", lambda match: ":" + words.get(match[1], match[1]), sql)
+
+    def error(text: str) -> str:
+        return re.sub(r"\{(\w+)\}", lambda match: "{" + words.get(match[1], match[1]) + "}", text)
+
+    return {
+        **tool,
+        "name": names[tool["name"]],
+        "description": _reworded(tool["description"], words),
+        "types": _keys(tool["types"], words),
+        "returns": query(tool["returns"]),
+        "missing": error(tool["missing"]),
+        "checks": [[query(sql), error(text)] for sql, text in tool["checks"]],
+        "writes": [query(sql) for sql in tool["writes"]],
+    }
+
+
+def _solution(source: str, names: Mapping[str, str], words: Mapping[str, str]) -> str:
+    """The solution with its calls and their keywords renamed; its own parameters keep their names."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            node.func.attr = names.get(node.func.attr, node.func.attr)
+            for keyword in node.keywords:
+                keyword.arg = words.get(keyword.arg or "", keyword.arg)
+    return ast.unparse(tree) + "\n"
+
+
+def _keys(mapping: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
+    return {words.get(name, name): value for name, value in mapping.items()}
+
+
+def _words(text: str) -> list[str]:
+    """Words of a description that name a kind of thing, a property or a deed."""
+    return [word for word in re.findall(r"[a-z]{3,}", text) if word not in _FUNCTION_WORDS]
+
+
+def _reworded(text: str, words: Mapping[str, str]) -> str:
+    def new(match: re.Match[str]) -> str:
+        word = words.get(match[0].lower(), match[0])
+        return word.capitalize() if match[0][0].isupper() and word != match[0] else word
+
+    return re.sub(r"[A-Za-z]+", new, text)
+
+
+def _tool_name(described: list[str], taken: Iterable[str], rng: random.Random) -> str:
+    name = "_".join(rng.sample(described, min(len(described), rng.choice((1, 2, 2, 3)))))
+    while name in taken:
+        name += f"_{_word(rng)}"
+    return name
+
+
+def _made_up(old: list[str], rng: random.Random) -> dict[str, str]:
+    words: dict[str, str] = {}
+    for one in old:
+        while (new := _word(rng)) in {*old, *words.values()} or len(new) < 3:
+            pass
+        words[one] = new
+    return words
+
+
+def _word(rng: random.Random) -> str:
+    return "".join(rng.choice(part.split()) for part in _SYLLABLE) + rng.choice(_ENDINGS)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from baleen.environments.general import (
     demonstrate,
     difficulties,
     open_tools,
-    rename_tools,
+    reword,
     sample_general_task,
 )
 from baleen.environments.general.gate import check_solution
@@ -102,17 +103,38 @@ def test_what_does_not_exist_is_named(domain: str, level: int) -> None:
         sample_general_task(domain, level, random.Random(0))
 
 
-@pytest.mark.parametrize("level", [1, 3, 5])
-def test_renamed_tools_play_alike(level: int) -> None:
-    task = sample_general_task("tracker", level, random.Random(level))
-    renamed = rename_tools(task, random.Random(0))
-    old, new = (open_tools(t.data["environment"]) for t in (task, renamed))
-    names = {schema["name"] for schema in new.schemas}
-    assert not names & {schema["name"] for schema in old.schemas}
-    assert [s["description"] for s in new.schemas] == [s["description"] for s in old.schemas]
-    check_solution(renamed.data["solution"], names)
-    assert played(renamed) == 1.0
-    assert renamed.question == task.question and renamed.id != task.id
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("compact", [True, False])
+def test_tasks_in_made_up_words_play_alike(domain: str, compact: bool) -> None:
+    rng = random.Random(2)
+    for level in difficulties(domain):
+        task = sample_general_task(domain, level, rng, compact)
+        reworded = reword(task, rng)
+        assert played(reworded) == 1.0
+        assert reworded.id != task.id and reworded.answer == task.answer
+        old, new = (open_tools(t.data["environment"]) for t in (task, reworded))
+        names = {schema["name"] for schema in new.schemas}
+        assert len(names) == len(old.schemas) and names != {schema["name"] for schema in old.schemas}
+        check_solution(reworded.data["solution"], names)
+
+
+def test_what_question_offer_and_names_share_is_still_shared() -> None:
+    drawn = (sample_general_task("bank", 1, random.Random(seed)) for seed in range(100))
+    task = next(task for task in drawn if task.question.startswith("Balance of account"))
+    reworded = reword(task, random.Random(0))
+    offered = [tool["function"] for tool in reworded.messages[0]["tools"]]
+    said = f"{reworded.question} {offered}".lower()
+    assert "account" not in said and "balance" not in said
+    (used,) = (tool for tool in offered if tool["name"] == reworded.data["calls"][0][0])
+    of = re.fullmatch(r"(\w+) of an (\w+)", used["description"])
+    assert of is not None and reworded.question.startswith(f"{of[1].capitalize()} of {of[2]} ")
+    assert list(used["parameters"]["properties"]) == [of[2]]
+    assert set(used["name"].split("_")) & set(of.groups())
+
+
+def test_each_rewording_is_another() -> None:
+    task = sample_general_task("hotel", 2, random.Random(1))
+    assert len({reword(task, random.Random(seed)).question for seed in range(20)}) == 20
 
 
 # (domain, level, words of the question): the answer by one query over the initial database
