@@ -118,11 +118,9 @@ def copies(tokenizer: Tokenizer, longest: int = 160, whole: float = 0.0) -> Draw
 def first_copies(tokenizer: Tokenizer, done: float) -> Draw:
     """What a base learns to copy from when a share `done` of the steps for it is over: easy copies first.
 
-    To find the piece that goes on is learnt from a mixture: after whole copies alone it is not found at all.
+    To find the piece that goes on is learnt from a mixture that changes slowly: after whole copies alone it is not.
     """
-    if done < 0.45:
-        return copies(tokenizer, _EASY, whole=1.0)
-    return copies(tokenizer, _EASY, whole=0.5) if done < 0.75 else copies(tokenizer)
+    return copies(tokenizer, _EASY, whole=1.4 - 1.6 * done) if done < 0.8 else copies(tokenizer)
 
 
 def documents_of(trajectories: Sequence[Trajectory]) -> list[Document]:

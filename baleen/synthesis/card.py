@@ -140,11 +140,18 @@ def _facts(verdicts: Sequence[Verdict]) -> list[tuple[str, float, float, float]]
 
 
 def _examples(tasks: Sequence[Task]) -> list[Task]:
-    """A few tasks, families and difficulties taken in turn, the same ones for the same tasks."""
+    """A few tasks, another family and another difficulty each time, the same ones for the same tasks."""
     groups: dict[tuple[str, int], list[Task]] = {}
     for task in sorted(tasks, key=lambda task: task.id):
         groups.setdefault((task.family, task.difficulty), []).append(task)
-    spread = zip_longest(*(groups[key] for key in sorted(groups)))
+    families = sorted({family for family, _ in groups})
+    difficulties = sorted({difficulty for _, difficulty in groups})
+
+    def turn(key: tuple[str, int]) -> tuple[int, str]:
+        family, difficulty = key
+        return (difficulties.index(difficulty) - families.index(family)) % len(difficulties), family
+
+    spread = zip_longest(*(groups[key] for key in sorted(groups, key=turn)))
     return [task for turn in spread for task in turn if task is not None][:_EXAMPLES]
 
 

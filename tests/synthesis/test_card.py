@@ -1,6 +1,7 @@
 """The dataset card: its numbers are the journal's, and nothing in a task can break or leave the page."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,18 @@ def test_counts_yields_reasons_and_costs_are_those_of_the_journal(tmp_path: Path
     assert "tables median 2, from 0 to 4" in text
     assert page.count('<article class="card">') == 6
     assert "look()" in text and "answer 100" in text
+
+
+def test_examples_are_of_many_families_and_difficulties(tmp_path: Path) -> None:
+    tasks = [
+        replace(task(100 * (f + 1) + d, d), family=f"family{f}")
+        for f in range(7)
+        for d in (1, 2, 3)
+        for _ in range(2)
+    ]
+    page = write(tmp_path, [Verdict("k", "all", tuple(tasks))])
+    shown = re.findall(r"answer (\d)0(\d)", page)
+    assert len({family for family, _ in shown}) == 6 and {level for _, level in shown} == {"1", "2", "3"}
 
 
 def test_settings_that_were_not_given_are_left_out(tmp_path: Path) -> None:
