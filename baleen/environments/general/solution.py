@@ -6,6 +6,7 @@ that carries a tool's name and arguments one way and a result the other.
 
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from baleen.environments.general.gate import check_solution
@@ -54,7 +55,8 @@ def _serve(program: Program, source: ToolSource, check: Toolbox) -> str:
         line = program.receive(ends - time.monotonic())
         if "tool" not in line:
             break
-        program.send(_reply(line, source, check))
+        with suppress(ProcessEnded):  # a program that has ended may have said why: it is still in the pipe
+            program.send(_reply(line, source, check))
     else:
         raise SolutionError(f"the solution makes more than {MAX_CALLS} calls")
     if "answer" not in line:

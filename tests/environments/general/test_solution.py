@@ -4,6 +4,10 @@ The database holds a secret that no tool tells. Each attack looks for it where a
 what it found.
 """
 
+import time
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from baleen.environments.general.database import build
@@ -25,9 +29,9 @@ def source() -> SqlTools:
     return SqlTools([READ, PEEK, ADD], build(SCRIPT))
 
 
-def run(body: str, gate: bool = False) -> str:
+def run(body: str, gate: bool = False, tools: SqlTools | None = None) -> str:
     text = "def solution(tools):\n" + "".join(f"    {line}\n" for line in body.strip().splitlines())
-    return run_solution(text, source(), offered=["read", "add"], gate=gate)
+    return run_solution(text, tools or source(), offered=["read", "add"], gate=gate)
 
 
 def test_a_solution_calls_tools_and_computes() -> None:
@@ -140,7 +144,13 @@ def test_a_tool_that_is_not_offered_cannot_be_called() -> None:
         run("return tools.peek()")
 
 
-def test_lines_written_past_the_proxy_are_calls_like_others() -> None:
+@pytest.mark.parametrize("slow", [False, True])
+def test_lines_written_past_the_proxy_are_calls_like_others(slow: bool) -> None:
+    class Slow(SqlTools):
+        def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+            time.sleep(0.5)  # long after the program met the refusal and ended
+            return super().call(name, arguments)
+
     body = """
 import json, os
 for fd in os.listdir('/proc/self/fd'):
@@ -150,8 +160,9 @@ for fd in os.listdir('/proc/self/fd'):
         pass
 return tools.read(id=1)
 """
+    tools = Slow([READ, PEEK, ADD], build(SCRIPT)) if slow else source()
     with pytest.raises(SolutionError, match="no tool 'peek'"):
-        run(body)
+        run(body, tools=tools)
 
 
 def test_the_folder_holds_the_solution_and_nothing_else() -> None:
