@@ -68,7 +68,10 @@ def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -
         if rng.random() >= mix.conversations:
             question, solution = plain_text(task, style).split("\n", 1)
             return plain_document(tokenizer, question, "\n" + solution)
-        asked = task.messages if mix.tool_prompts else _briefly(task)
+        long = mix.tool_prompts
+        if 0 < long < 1:
+            long = rng.random() < long
+        asked = task.messages if long else _briefly(task)
         mode = "chat" if style == "direct" else "thinking"
         return conversation_document(tokenizer, [*asked, *demonstrate(task, style)], mode)
 

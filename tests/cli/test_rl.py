@@ -134,13 +134,21 @@ def test_copies_are_pieces_of_random_tokens_without_control_tokens(folder, done,
 def test_a_short_conversation_names_the_tools_before_the_question(folder):
     tokenizer = Tokenizer.from_pretrained(folder / "model")
     mix = load_toml(RECIPES / "general.toml", Recipe).base_data.model_copy(
-        update={"copies": 0.0, "tool_prompts": False}
+        update={"copies": 0.0, "tool_prompts": 0.0}
     )
     draw, rng = demonstrations(tokenizer, mix), random.Random(0)
     for _ in range(20):
         asked, solved = tokenizer.decode(draw(rng).token_ids).split("<think>", 1)
         name = re.search(r'invoke name="(\w+)"', solved)
         assert name is not None and f'"{name[1]}"' in asked and "Tools: " in asked and len(asked) < 600
+
+
+def test_long_data_has_short_conversations_among_the_long(folder):
+    tokenizer = Tokenizer.from_pretrained(folder / "model")
+    mix = load_toml(RECIPES / "general.toml", Recipe).long_data.model_copy(update={"copies": 0.0})
+    draw, rng = demonstrations(tokenizer, mix), random.Random(0)
+    texts = [tokenizer.decode(draw(rng).token_ids) for _ in range(100)]
+    assert 50 < sum("## Tools" in text for text in texts) < 80
 
 
 def test_phases_of_pretraining_that_do_not_fit_are_refused(tmp_path):
