@@ -68,10 +68,8 @@ def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -
         if rng.random() >= mix.conversations:
             question, solution = plain_text(task, style).split("\n", 1)
             return plain_document(tokenizer, question, "\n" + solution)
-        long = mix.tool_prompts
-        if 0 < long < 1:
-            long = rng.random() < long
-        asked = task.messages if long else _briefly(task)
+        at_length = mix.tool_prompts == 1 or (mix.tool_prompts > 0 and rng.random() < mix.tool_prompts)
+        asked = task.messages if at_length else _briefly(task)
         mode = "chat" if style == "direct" else "thinking"
         return conversation_document(tokenizer, [*asked, *demonstrate(task, style)], mode)
 
@@ -80,10 +78,9 @@ def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -
 
 def _briefly(task: Task) -> list[Message]:
     """The question without the tools' long description; before one of a general task, a line that names its tools."""
-    system, *asked = task.messages
     if task.domain != "general":
         return [message for message in task.messages if message["role"] != "system"]
-    tools = [tool["function"] for tool in system["tools"]]
+    tools = [tool["function"] for tool in task.messages[0]["tools"]]
     # in quotes, as in the long description: a word after a space is other tokens
     names = [" ".join(map(json.dumps, (t["name"], *t["parameters"]["properties"]))) for t in tools]
     offered = "; ".join(f"{name}: {t['description']}" for name, t in zip(names, tools, strict=True))

@@ -48,9 +48,8 @@ def rounded(request, monkeypatch):
         if form == "bfloat16":
             return x.bfloat16().float()
         largest = x.abs().amax(-1, keepdim=True)
-        inverse = (
-            torch.full_like(largest, 32512) / largest
-        )  # PyTorch divides a number by a tensor in two roundings
+        # a number over a tensor is rounded twice by PyTorch
+        inverse = torch.full_like(largest, 32512) / largest
         return (x * inverse).round() * (largest / 32512)
 
     return factor

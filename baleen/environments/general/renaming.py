@@ -15,22 +15,10 @@ _SYLLABLE = (  # its beginnings, its vowels, its ends
     "b ck d f g l ll m mp n nd ng nt p r rd rk rt s sh ss st t x",
 )
 _ENDINGS = ("", "", "", "", "er", "et", "le", "on", "y")
-_FUNCTION_WORDS = {
-    "all",
-    "and",
-    "are",
-    "between",
-    "for",
-    "from",
-    "has",
-    "its",
-    "left",
-    "out",
-    "that",
-    "the",
-    "take",
-}
-_FUNCTION_WORDS |= {"was", "where", "who", "with"}
+_FUNCTION_WORDS = frozenset(
+    ("all", "and", "are", "between", "for", "from", "has", "its", "left", "out", "that", "the", "take", "was")
+    + ("where", "who", "with")
+)
 
 
 def reword(task: Task, rng: random.Random) -> Task:
@@ -133,7 +121,7 @@ def _tool_name(described: list[str], taken: Iterable[str], rng: random.Random) -
 def _made_up(old: list[str], rng: random.Random) -> dict[str, str]:
     words: dict[str, str] = {}
     for one in old:
-        while (new := _word(rng)) in {*old, *words.values()} or len(new) < 3:
+        while (new := _word(rng)) in {*old, *words.values()}:
             pass
         words[one] = new
     return words

@@ -89,7 +89,7 @@ struct Rows<int8_t, Name> {
 // Calls put(r, values[64]) for `count` of the rows times one panel of columns with these scales (int8 only).
 template <class W, class Name, class F>
 void panel(const Rows<W, Name>& rows, int64_t first, int count, const W* w, const float* scale, F put) {
-  constexpr int HALF = Rows<W, Name>::IN_TILE, WIDE = WIDTH<W>, LINE = T * 4 / sizeof(W) * 4;
+  constexpr int HALF = Rows<W, Name>::IN_TILE, WIDE = WIDTH<W>, LINE = 4 * WIDE;
   const int K = rows.K;
   alignas(64) float sums[2 * T][PANEL];
   for (int r = 0; r < count; r += 2 * HALF) {
@@ -118,10 +118,20 @@ inline void copy(const float* values, int columns, float* to) {
 }
 
 template <class W>
+struct Matrices {  // of heads or experts, one after another, `panels` of K inputs each
+  const W* data;
+  const float* scale;
+  int panels, K;
+  const W* at(int64_t g, int p) const { return data + (g * panels + p) * K * PANEL; }
+  const float* scale_at(int64_t g, int p) const { return scale ? scale + (g * panels + p) * PANEL : nullptr; }
+};
+
+template <class W>
 void linear_of(const float* x, int64_t ldx, int64_t xg, const W* w, const float* scale, float* y, int64_t ldy, int64_t yg,
                int groups, int M, int inputs, int N, int threads) {
   const int K = (int)round_up(inputs, WIDTH<W>), panels = panels_of(N), block = 128, blocks = (M + block - 1) / block;
   const int64_t padded = round_up(M, T);
+  const Matrices<W> weights{w, scale, panels, K};
   const Rows<W, struct Inputs> rows(padded * groups, K);
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
@@ -134,23 +144,13 @@ void linear_of(const float* x, int64_t ldx, int64_t xg, const W* w, const float*
       for (int g = 0; g < groups; ++g)
         for (int p = 0; p < panels; ++p) {
           const int first = b * block, count = M - first < block ? M - first : block;
-          const int64_t at = (int64_t)g * panels + p;
           float* out = y + first * ldy + g * yg + p * PANEL;
           const int columns = columns_of(N, p);
-          panel(rows, g * padded + first, count, w + at * K * PANEL, scale ? scale + at * PANEL : nullptr,
+          panel(rows, g * padded + first, count, weights.at(g, p), weights.scale_at(g, p),
                 [&](int r, const float* values) { copy(values, columns, out + r * ldy); });
         }
   }
 }
-
-template <class W>
-struct Matrices {  // an expert's after another's, `panels` of K inputs each
-  const W* data;
-  const float* scale;
-  int panels, K;
-  const W* at(int64_t e, int p) const { return data + (e * panels + p) * K * PANEL; }
-  const float* scale_at(int64_t e, int p) const { return scale ? scale + (e * panels + p) * PANEL : nullptr; }
-};
 
 template <class W>
 void experts_of(const float* x, const Routed& routed, const float* gates, const void* w_gate, const float* s_gate,

@@ -34,11 +34,9 @@ struct UseTiles {
   ~UseTiles() { _tile_release(); }
 };
 
-// GCC's tile loads do not say that they read memory: what was written before must be there.
-inline __attribute__((always_inline)) void settle() { asm volatile("" ::: "memory"); }
-
 inline __attribute__((always_inline)) void zero_tiles() {
-  settle();
+  // GCC's tile loads do not say that they read memory: what was written before must be there
+  asm volatile("" ::: "memory");
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -77,6 +75,15 @@ inline void interleave(const bf16* a, const bf16* b, bf16* out) {
   _mm512_storeu_si512(out + STEP, _mm512_permutex2var_epi16(va, high, vb));
 }
 
+// Tiles 0 to 3 at `out`, the later three this many numbers behind it.
+inline __attribute__((always_inline)) void store_tiles(void* out, int64_t ldo, int64_t one, int64_t two, int64_t three) {
+  float* to = (float*)out;
+  _tile_stored(0, to, 4 * ldo);
+  _tile_stored(1, to + one, 4 * ldo);
+  _tile_stored(2, to + two, 4 * ldo);
+  _tile_stored(3, to + three, 4 * ldo);
+}
+
 // c += a b; the instructions want their tiles by number.
 #define MULTIPLY(c, a, b) \
   if constexpr (sizeof(W) == 1) _tile_dpbssd(c, a, b); else _tile_dpbf16ps(c, a, b)
@@ -98,11 +105,7 @@ inline void product_1x4(const W* a, int64_t lda, const W* b, int64_t ldb, int K,
     _tile_loadd(5, b + 3 * WIDE, size * ldb);
     MULTIPLY(3, 4, 5);
   }
-  float* to = (float*)out;
-  _tile_stored(0, to, 4 * ldo);
-  _tile_stored(1, to + T, 4 * ldo);
-  _tile_stored(2, to + 2 * T, 4 * ldo);
-  _tile_stored(3, to + 3 * T, 4 * ldo);
+  store_tiles(out, ldo, T, 2 * T, 3 * T);
 }
 
 // out[32][32] = a[32][K] b[K][32].
@@ -121,11 +124,7 @@ inline void product_2x2(const W* a, int64_t lda, const W* b, int64_t ldb, int K,
     MULTIPLY(2, 5, 6);
     MULTIPLY(3, 5, 7);
   }
-  float* to = (float*)out;
-  _tile_stored(0, to, 4 * ldo);
-  _tile_stored(1, to + T, 4 * ldo);
-  _tile_stored(2, to + T * ldo, 4 * ldo);
-  _tile_stored(3, to + T * ldo + T, 4 * ldo);
+  store_tiles(out, ldo, T, T * ldo, T * ldo + T);
 }
 #undef MULTIPLY
 
