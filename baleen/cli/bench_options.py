@@ -35,7 +35,7 @@ class Options:
     """A model with random weights in its place, named for its number of parameters."""
 
     weights: WeightFormat = "float32"
-    """Type of the weights, the same for every engine (q8_0 in llama.cpp for int8)."""
+    """Type of the weights, the same for every engine; for int8 q8_0 in llama.cpp and bfloat16 in transformers."""
 
     plain: bool = False
     """Our engine in plain PyTorch, without the CPU kernels."""
@@ -105,9 +105,8 @@ def asked_peers(options: Options) -> list[str]:
                 f"--peers {peer} needs {' and '.join(missing)}, not installed here; "
                 "install what it needs with: pip install -e '.[bench]'"
             )
-    if options.weights == "int8" and (options.plain or "transformers" in peers):
-        who = "--plain" if options.plain else "--peers transformers"
-        raise UsageError(f"{who} has no int8 weights; choose --weights float32 or bfloat16, or leave it out")
+    if options.weights == "int8" and options.plain:
+        raise UsageError("--plain has no int8 weights; choose --weights float32 or bfloat16, or leave it out")
     return list(dict.fromkeys(peers))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from baleen.cli.bench_options import LOAD_PROMPT, LOAD_TOKENS, OURS, Options
-from baleen.cli.contenders.process import Contender, ContenderError
+from baleen.cli.contenders.process import Contender, ContenderError, weights_of
 from baleen.config import ModelConfig
 from baleen.evaluation.roofline import Roofline, Work, decode_work, prefill_work
 from baleen.evaluation.timing import Sample, ratio
@@ -83,7 +83,6 @@ class Rounds:
         self.failures: list[str] = []
         self._contenders = contenders
         self._tell = tell
-        self._weight_bytes, self._cache_bytes = NUMBER_BYTES[options.weights]
 
     def run(self) -> None:
         """All measurements. Raises ContenderError when ours fails."""
@@ -102,25 +101,24 @@ class Rounds:
             self._decode(context)
 
     def _prefill(self, length: int) -> None:
-        work = prefill_work(self.config, length, self._weight_bytes)
         for engine, answer in self._turns("prefill", everybody=True, length=length, seed=self.options.seed):
+            work = prefill_work(self.config, length, self._bytes(engine)[0])
             self._record("prefill", length, engine, length, answer["seconds"], [(work, 1)])
         self._report("prefill", length)
 
     def _decode(self, context: int) -> None:
         tokens = self.options.tokens
-        work = decode_work(self.config, context + tokens // 2, self._weight_bytes, self._cache_bytes)
         arguments = {"context": context, "tokens": tokens, "seed": self.options.seed}
         for engine, answer in self._turns("decode", everybody=True, **arguments):
+            work = decode_work(self.config, context + tokens // 2, *self._bytes(engine))
             self._record("decode", context, engine, tokens, answer["seconds"], [(work, tokens)])
         self._report("decode", context)
 
     def _streams(self, count: int) -> None:
         tokens = LOAD_TOKENS
-        prompts = prefill_work(self.config, LOAD_PROMPT, self._weight_bytes, prompts=count)
-        step = decode_work(
-            self.config, LOAD_PROMPT + tokens // 2, self._weight_bytes, self._cache_bytes, streams=count
-        )
+        weight_bytes, cache_bytes = self._bytes(OURS)
+        prompts = prefill_work(self.config, LOAD_PROMPT, weight_bytes, prompts=count)
+        step = decode_work(self.config, LOAD_PROMPT + tokens // 2, weight_bytes, cache_bytes, streams=count)
         arguments = {"count": count, "length": LOAD_PROMPT, "tokens": tokens, "seed": self.options.seed}
         for engine, answer in self._turns("streams", everybody=False, **arguments):
             works = [(prompts, 1), (step, tokens - 1)]
@@ -128,15 +126,19 @@ class Rounds:
         self._report("streams", count)
 
     def _first_token(self, length: int) -> None:
-        cold = prefill_work(self.config, length, self._weight_bytes)
+        weight_bytes, _ = self._bytes(OURS)
+        cold = prefill_work(self.config, length, weight_bytes)
         arguments = {"length": length, "seed": self.options.seed}
         for engine, answer in self._turns("first_token", everybody=False, **arguments):
             cached = answer["cached"]
-            warm = prefill_work(self.config, length - cached, self._weight_bytes, start=cached)
+            warm = prefill_work(self.config, length - cached, weight_bytes, start=cached)
             self._record("first token", length, engine, 0, answer["cold"], [(cold, 1)])
             self._record("first token, cached", length, engine, 0, answer["warm"], [(warm, 1)])
         self._report("first token", length)
         self._report("first token, cached", length)
+
+    def _bytes(self, engine: str) -> tuple[int, int]:
+        return NUMBER_BYTES[weights_of(engine, self.options.weights)]
 
     def _turns(
         self, operation: str, everybody: bool, **arguments: Any

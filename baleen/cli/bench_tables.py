@@ -20,7 +20,7 @@ NOTES = (
     "median of the rounds ± half their range; roofline: the share of what this machine could do at best with the "
     "bytes and FLOPs that the model's shapes ask for, and what bounds it",
     "llama.cpp runs with its own choice of cache type and attention kernel; for the agreement with float32 caches and "
-    "without flash attention",
+    "without flash attention; transformers has no int8 and computes in bfloat16 there",
 )
 
 

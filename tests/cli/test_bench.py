@@ -12,7 +12,7 @@ from baleen.cli.bench_agreement import compared
 from baleen.cli.bench_options import Options, fitted
 from baleen.cli.bench_rounds import Rounds, Row, comparisons
 from baleen.cli.bench_shapes import SHAPES, shape
-from baleen.cli.contenders.process import ContenderError
+from baleen.cli.contenders.process import ContenderError, weights_of
 from baleen.cli.main import main
 from baleen.evaluation.roofline import Roofline
 from baleen.ops import cpu
@@ -197,10 +197,10 @@ def test_bad_input(words: str, code: int, text: str, capsys: pytest.CaptureFixtu
     assert text in capsys.readouterr().err
 
 
-def test_transformers_has_no_int8(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("transformers")
-    assert main(["bench", "--shape", "tiny", "--weights", "int8", "--peers", "transformers"]) == 2
-    assert "--peers transformers has no int8 weights" in capsys.readouterr().err
+def test_beside_int8_transformers_computes_in_bfloat16() -> None:
+    kinds = ("float32", "bfloat16", "int8")
+    assert [weights_of("transformers", kind) for kind in kinds] == ["float32", "bfloat16", "bfloat16"]
+    assert [weights_of("baleen", kind) for kind in kinds] == list(kinds)
 
 
 def test_a_peer_that_is_not_installed(

@@ -39,6 +39,11 @@ def pinned(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads)) | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_DYNAMIC": "FALSE"}
 
 
+def weights_of(engine: str, weights: WeightFormat) -> WeightFormat:
+    """The type of an engine's weights where `weights` are asked for: transformers has no int8."""
+    return "bfloat16" if engine == "transformers" and weights == "int8" else weights
+
+
 class Contender:
     """A running `baleen.cli.contenders.worker`; a context manager that leaves no process behind."""
 
@@ -148,7 +153,7 @@ def start(stack: ExitStack, engine: str, served: Served, threads: int, seconds: 
         arguments |= {"file": str(served.gguf), "max_model_len": served.limits["max_model_len"]}
         arguments |= {"vocab_size": served.vocab_size, "precise": served.precise}
     elif engine == "transformers":
-        arguments |= {"folder": str(served.folder), "dtype": served.weights}
+        arguments |= {"folder": str(served.folder), "dtype": weights_of(engine, served.weights)}
     else:
         packed = None if served.plain else served.weights
         arguments |= {"folder": str(served.folder), "limits": served.limits | {"weights": packed}}
