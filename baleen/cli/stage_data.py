@@ -83,7 +83,7 @@ def _briefly(task: Task) -> list[Message]:
     tools = [tool["function"] for tool in task.messages[0]["tools"]]
     # in quotes, as in the long description: a word after a space is other tokens
     names = [" ".join(map(json.dumps, (t["name"], *t["parameters"]["properties"]))) for t in tools]
-    offered = "; ".join(f"{name}: {t['description']}" for name, t in zip(names, tools, strict=True))
+    offered = "; ".join(f"{t['description'].strip()}: {name}" for name, t in zip(names, tools, strict=True))
     return [{"role": "user", "content": f"Tools: {offered}. {task.question}"}]
 
 

@@ -40,7 +40,7 @@ FAMILIES: dict[str, Family] = {
 
 
 GENERAL = "general"  # the family whose tasks come from many domains
-REWORDED = 0.75  # share of its tasks to train on that are in made-up words
+REWORDED = 0.75  # share of its tasks to train on that are in other words, about other things
 
 # domain -> (module, class) of the worlds that synthesised tasks are played in
 _WORLDS: dict[str, tuple[str, str]] = {
@@ -67,7 +67,7 @@ def sample_task(family: str, difficulty: int, rng: random.Random, split: Split) 
 
     Instances are drawn until one falls in the wanted split: about one draw for "train", eight for "heldout". The
     family "general" draws from the scripted environments: held out are whole domains, and most
-    tasks to train on are in made-up words, so that what a tool does must be read.
+    tasks to train on are in other words, so that what a tool does must be read.
     """
     if family == GENERAL:
         _require("split", split, SPLITS)

@@ -6,15 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from baleen.environments.general.revaluing import revalue
 from baleen.environments.general.sampling import general_task
+from baleen.environments.general.words import COMMON
 from baleen.environments.task import Task
 
-_SYLLABLE = (  # its beginnings, its vowels, its ends
-    "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr qu r s sh sl sp st str t th tr v w z",
-    "a e i o u ai ea ee oa oo ou",
-    "b ck d f g l ll m mp n nd ng nt p r rd rk rt s sh ss st t x",
-)
-_ENDINGS = ("", "", "", "", "er", "et", "le", "on", "y")
 _FUNCTION_WORDS = frozenset(
     ("all", "and", "are", "between", "for", "from", "has", "its", "left", "out", "that", "the", "take", "was")
     + ("where", "who", "with")
@@ -22,19 +18,20 @@ _FUNCTION_WORDS = frozenset(
 
 
 def reword(task: Task, rng: random.Random) -> Task:
-    """The same task with made-up words for its kinds of things, properties and deeds, and for its tools.
+    """The same task with words drawn at random for its kinds of things, properties and deeds, and for its tools.
 
-    A tool's name is made of words of its description. Question, offer, environment, solution and calls agree; names
-    and values of the database stay. For training that must carry over to unseen domains: a policy cannot learn what
-    tools do, or are called, by heart. Only for tools that are data.
+    A tool's name is made of words of its description; things in the database have other names (`revalue`). Question,
+    offer, environment, solution and calls agree. For training that must carry over to unseen domains: a policy cannot
+    learn what tools do, or are called, by heart. Only for tools that are data.
     """
+    task = revalue(task, rng)
     environment: Mapping[str, Any] = task.data["environment"]
     assert not environment["code"], "tools written in Python keep their names"
     values = [value for _, arguments, result in task.data["calls"] for value in (*arguments.values(), result)]
     said = set(re.findall(r"[a-z]+", f"{values} {task.answer}".lower()))
     told = {word for tool in environment["tools"] for word in _words(tool["description"])}
     parameters = {name for tool in environment["tools"] for name in tool["types"]}
-    words = _made_up(sorted((told | parameters) - said), rng)
+    words = _others(told | parameters, said, rng)
     names: dict[str, str] = {}
     for tool in environment["tools"]:
         described = _words(_reworded(tool["description"], words))
@@ -114,18 +111,12 @@ def _reworded(text: str, words: Mapping[str, str]) -> str:
 def _tool_name(described: list[str], taken: Iterable[str], rng: random.Random) -> str:
     name = "_".join(rng.sample(described, min(len(described), rng.choice((1, 2, 2, 3)))))
     while name in taken:
-        name += f"_{_word(rng)}"
+        name += f"_{rng.choice(COMMON)}"
     return name
 
 
-def _made_up(old: list[str], rng: random.Random) -> dict[str, str]:
-    words: dict[str, str] = {}
-    for one in old:
-        while (new := _word(rng)) in {*old, *words.values()}:
-            pass
-        words[one] = new
-    return words
-
-
-def _word(rng: random.Random) -> str:
-    return "".join(rng.choice(part.split()) for part in _SYLLABLE) + rng.choice(_ENDINGS)
+def _others(old: set[str], kept: set[str], rng: random.Random) -> dict[str, str]:
+    """For each word of `old` that is not `kept` a word that is in neither."""
+    old = old - kept
+    free = [word for word in COMMON if word not in old and word not in kept]
+    return dict(zip(sorted(old), rng.sample(free, len(old)), strict=True))

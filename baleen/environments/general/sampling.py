@@ -26,6 +26,7 @@ from baleen.environments.task import Split, Task, TaskError, answer_message, cal
 from baleen.environments.toolbox import ToolError
 
 COMPACT_SIZE = 5  # things of the main kind in a compact database
+COMPACT_ASK = "Tell me: "
 ANSWER_WITH = " Answer with the "
 _SIZES = range(8, 15)
 _COMPACT_EXACT = 3  # up to this level a compact task asks for no arithmetic
@@ -54,8 +55,9 @@ def sample_general_task(
 ) -> Task:
     """A random task of a domain. Raises TaskError for a domain or difficulty that does not exist.
 
-    compact: for small models: a small database, only the tools needed, all their parameters strings, and up to
-    difficulty 3 an answer that stands in some call or result (nothing to compute). distractors: tools that are
+    compact: for small models: a small database, only the tools needed, all their parameters strings, up to difficulty
+    3 an answer that stands in some call or result (nothing to compute), and texts in which a word is the same token
+    wherever it stands: in lower case, after a space. distractors: tools that are
     offered and not needed.
     """
     spec = domain_of(domain)
@@ -184,13 +186,15 @@ def general_task(
 
 
 def demonstrate(task: Task, assets: Path | None = None, thoughts: bool = True) -> list[Message]:
-    """The solution as an episode: each call after a thought of what it is about, then the answer.
+    """The solution as an episode: each call after a thought of what its tool is for and about what, then the answer.
 
     assets: not needed; the calls are in the task.
     """
     messages: list[Message] = []
+    offered = (tool["function"] for tool in task.messages[0]["tools"])
+    described = {tool["name"]: tool["description"].strip() for tool in offered}
     for name, arguments, result in task.data["calls"]:
-        thought = f"= {' '.join(str(value) for value in arguments.values())}".strip()
+        thought = f"= {described[name]}: {' '.join(str(value) for value in arguments.values())}".strip()
         messages.append(call_message(name, arguments, thought if thoughts else None))
         messages.append(result_message(result))
     messages.append(answer_message(task.answer, f"= {task.answer}" if thoughts else None))
@@ -226,7 +230,11 @@ def _schema(schema: Mapping[str, Any], compact: bool) -> Mapping[str, Any]:
     if not compact:
         return schema
     strings = {name: {"type": "string"} for name in schema["parameters"]["properties"]}
-    return {**schema, "parameters": {**schema["parameters"], "properties": strings}}
+    return {
+        "description": f" {schema['description']}",
+        **{key: schema[key] for key in schema if key != "description"},
+        "parameters": {**schema["parameters"], "properties": strings},
+    }
 
 
 def _arguments(arguments: Mapping[str, Any], compact: bool) -> dict[str, Any]:
@@ -245,7 +253,8 @@ def _offered(draft: Draft, rng: random.Random, compact: bool, distractors: int) 
 
 def _asked(draft: Draft, compact: bool) -> str:
     if compact:
-        return draft.question
+        named = re.split(r"\W", draft.question)[0] in map(str, draft.parameters.values())
+        return COMPACT_ASK + (draft.question if named else draft.question[0].lower() + draft.question[1:])
     kind = (
         "number" if draft.answer.lstrip("-").isdigit() else "name" if draft.answer[:1].isupper() else "word"
     )
