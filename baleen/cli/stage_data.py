@@ -1,13 +1,12 @@
 """What the quickstart's stages learn from: its tokenizer, its documents, the tasks of its rollouts."""
 
-import json
 import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from baleen.agent import Trajectory
-from baleen.chat import Message, Tokenizer, encode_messages, train_tokenizer
+from baleen.chat import Tokenizer, encode_messages, train_tokenizer
 from baleen.config import UsageError
 from baleen.config.stages import DataMix, Recipe, RLStage, TaskShare
 from baleen.data import Document, conversation_document, plain_document
@@ -68,23 +67,11 @@ def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -
         if rng.random() >= mix.conversations:
             question, solution = plain_text(task, style).split("\n", 1)
             return plain_document(tokenizer, question, "\n" + solution)
-        at_length = mix.tool_prompts == 1 or (mix.tool_prompts > 0 and rng.random() < mix.tool_prompts)
-        asked = task.messages if at_length else _briefly(task)
+        asked = [message for message in task.messages if mix.tool_prompts or message["role"] != "system"]
         mode = "chat" if style == "direct" else "thinking"
         return conversation_document(tokenizer, [*asked, *demonstrate(task, style)], mode)
 
     return draw
-
-
-def _briefly(task: Task) -> list[Message]:
-    """The question without the tools' long description; before one of a general task, a line that names its tools."""
-    if task.domain != "general":
-        return [message for message in task.messages if message["role"] != "system"]
-    tools = [tool["function"] for tool in task.messages[0]["tools"]]
-    # in quotes, as in the long description: a word after a space is other tokens
-    names = [" ".join(map(json.dumps, (t["name"], *t["parameters"]["properties"]))) for t in tools]
-    offered = "; ".join(f"{t['description'].strip()}: {name}" for name, t in zip(names, tools, strict=True))
-    return [{"role": "user", "content": f"Tools: {offered}. {task.question}"}]
 
 
 def copies(tokenizer: Tokenizer, longest: int = 160, whole: float = 0.0) -> Draw:

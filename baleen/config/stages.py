@@ -101,8 +101,7 @@ class DataMix(Strict):
     conversations: float = Field(
         ge=0, le=1
     )  # share of the demonstrations in the chat encoding, the rest is plain
-    # share of the conversations with tool calls that begin with the tools' long description; the others are short
-    tool_prompts: float = Field(default=1.0, ge=0, le=1)
+    tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
     copies: float = Field(default=0.0, ge=0, lt=1)  # share of documents that copy random tokens
     tasks: dict[str, TaskShare]
     styles: dict[Literal["full", "short", "direct"], float]  # of the demonstrations, by weight

@@ -87,7 +87,9 @@ def _general_task(difficulty: int, rng: random.Random, split: Split) -> Task:
     general = importlib.import_module(_WORLDS[GENERAL][0])
     domains = general.TRAIN_DOMAINS if split == "train" else general.HELDOUT_DOMAINS
     task = general.sample_general_task(rng.choice(domains), difficulty, rng)
-    return general.reword(task, rng) if split == "train" and rng.random() < REWORDED else task
+    if split == "train" and rng.random() < REWORDED:
+        task = general.reword(task, rng)
+    return general.briefly(task)
 
 
 def _task(kind: Family, difficulty: int, split: Split, data: dict[str, Any]) -> Task:

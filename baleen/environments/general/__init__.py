@@ -2,7 +2,8 @@
 
 from baleen.environments.general.domains import DOMAINS, HELDOUT_DOMAINS, TRAIN_DOMAINS
 from baleen.environments.general.renaming import reword
-from baleen.environments.general.sampling import demonstrate, difficulties, sample_general_task
+from baleen.environments.general.sampling import difficulties, sample_general_task
+from baleen.environments.general.showing import briefly, demonstrate
 from baleen.environments.general.world import GeneralWorld, open_tools
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "HELDOUT_DOMAINS",
     "TRAIN_DOMAINS",
     "GeneralWorld",
+    "briefly",
     "demonstrate",
     "difficulties",
     "open_tools",

@@ -1,4 +1,4 @@
-"""Tasks of the scripted author: drawn from a domain, solved by its own solution, shown as an episode.
+"""Tasks of the scripted author: drawn from a domain, solved by its own solution.
 
 The same state of the random generator gives the same task; no file and no process is needed.
 """
@@ -13,7 +13,6 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from baleen.chat import Message
@@ -22,7 +21,7 @@ from baleen.environments.general.domain import DomainSpec, TaskShape
 from baleen.environments.general.domains import DOMAINS, HELDOUT_DOMAINS
 from baleen.environments.general.solution import answer_text
 from baleen.environments.general.tools import SqlTools, as_text
-from baleen.environments.task import Split, Task, TaskError, answer_message, call_message, result_message
+from baleen.environments.task import Split, Task, TaskError
 from baleen.environments.toolbox import ToolError
 
 COMPACT_SIZE = 5  # things of the main kind in a compact database
@@ -183,22 +182,6 @@ def general_task(
     user: Message = {"role": "user", "content": question}
     name = f"general-{family}-{difficulty}-{digest}"
     return Task(name, "general", family, difficulty, split, (system, user), answer, data)
-
-
-def demonstrate(task: Task, assets: Path | None = None, thoughts: bool = True) -> list[Message]:
-    """The solution as an episode: each call after a thought of what its tool is for and about what, then the answer.
-
-    assets: not needed; the calls are in the task.
-    """
-    messages: list[Message] = []
-    offered = (tool["function"] for tool in task.messages[0]["tools"])
-    described = {tool["name"]: tool["description"].strip() for tool in offered}
-    for name, arguments, result in task.data["calls"]:
-        thought = f"= {described[name]}: {' '.join(str(value) for value in arguments.values())}".strip()
-        messages.append(call_message(name, arguments, thought if thoughts else None))
-        messages.append(result_message(result))
-    messages.append(answer_message(task.answer, f"= {task.answer}" if thoughts else None))
-    return messages
 
 
 @cache
