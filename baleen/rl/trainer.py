@@ -4,7 +4,7 @@ import copy
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -85,7 +85,8 @@ def play_groups(
     ]
     config = EngineConfig(max_num_seqs=256, weights="float32", record_selection=stage.keep_selection)
     engine = Engine(model, config, tokenizer.eos_token_id)
-    played = collect(engine, tokenizer, repeated, params, stage.mode, LIMITS, world)
+    limits = replace(LIMITS, max_turns=stage.max_turns)
+    played = collect(engine, tokenizer, repeated, params, stage.mode, limits, world)
     return [played[i : i + stage.group] for i in range(0, len(played), stage.group)]
 
 

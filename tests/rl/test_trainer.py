@@ -104,3 +104,16 @@ def test_groups_that_did_equally_well_change_nothing(model, tokenizer, tmp_path)
     lines = run(model, tokenizer, tmp_path)
     assert all(line["zero_advantage_groups"] == 1.0 for line in lines)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_rollout_ends_after_the_turns_of_its_stage(model, tokenizer, monkeypatch, tmp_path):
+    turns: list[int] = []
+    collect = trainer.collect
+
+    def watched(*arguments):
+        turns.append(arguments[5].max_turns)
+        return collect(*arguments)
+
+    monkeypatch.setattr(trainer, "collect", watched)
+    run(model, tokenizer, tmp_path, steps=1, max_turns=3)
+    assert turns == [3]

@@ -16,9 +16,14 @@ def briefly(task: Task) -> Task:
     For small models: the usual description of how tools are called takes four hundred tokens, this some forty. The
     environment is the same.
     """
-    system, user = task.messages
-    offered = "; ".join(_line(tool["function"]) for tool in system["tools"])
-    return replace(task, messages=({**user, "content": f"Tools: {offered}. {task.question}"},))
+    user, offered = task.messages[-1], _offered(task)
+    asked = f"Tools: {'; '.join(map(_line, offered))}. {task.question}"
+    return replace(task, messages=({**user, "content": asked},), data={**task.data, "offered": offered})
+
+
+def _offered(task: Task) -> list[Mapping[str, Any]]:
+    offered = [tool["function"] for message in task.messages for tool in message.get("tools", ())]
+    return offered or task.data["offered"]
 
 
 def _line(tool: Mapping[str, Any]) -> str:
@@ -28,14 +33,15 @@ def _line(tool: Mapping[str, Any]) -> str:
 
 
 def demonstrate(task: Task, assets: Path | None = None, thoughts: bool = True) -> list[Message]:
-    """The solution as an episode: each call after a thought of what its tool is for and about what, then the answer.
+    """The solution as an episode: each call after a thought, then the answer.
 
-    assets: not needed; the calls are in the task.
+    A thought repeats the line of the tool that is needed, beginning with a word of the question, and says what to call
+    it with: one thing after the other, so that a small model can choose. assets: not needed; the calls are in the task.
     """
     messages: list[Message] = []
-    described = {tool["name"]: tool["description"] for tool in task.data["environment"]["tools"]}
+    lines = {tool["name"]: _line(tool) for tool in _offered(task)}
     for name, arguments, result in task.data["calls"]:
-        thought = f"= {described[name]}: {' '.join(str(value) for value in arguments.values())}".strip()
+        thought = f"= {lines[name]}: {' '.join(map(str, arguments.values()))}".strip()
         messages.append(call_message(name, arguments, thought if thoughts else None))
         messages.append(result_message(result))
     messages.append(answer_message(task.answer, f"= {task.answer}" if thoughts else None))

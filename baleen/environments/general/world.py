@@ -30,7 +30,8 @@ class GeneralWorld:
     """An episode of a general task.
 
     `task.data`: `environment` (see `open_tools`, and `ignored`, the columns that are free), `changes` (what the
-    database must differ by), `verification` (a function's text, or "": then the answer must be `task.answer`).
+    database must differ by), `verification` (a function's text, or "": then the answer must be `task.answer`),
+    `offered` (schemas of the tools, where no message has them).
     """
 
     def __init__(self, task: Task, assets: Path | None = None) -> None:
@@ -41,6 +42,7 @@ class GeneralWorld:
             self._initial = build(self._environment["database"])
             self._source = open_tools(self._environment)
             offered = [tool["function"] for message in task.messages for tool in message.get("tools") or ()]
+            offered = offered or task.data.get("offered", [])
         except (KeyError, TypeError, ValueError) as error:
             raise TaskError(f"{task.id} is no general task: {type(error).__name__}: {error}") from None
         missing = {schema["name"] for schema in offered} - {schema["name"] for schema in self._source.schemas}
