@@ -47,7 +47,7 @@ class RLStage(Strict):
     adam_lr: float = Field(default=0.0003, gt=0)
     mode: Literal["thinking", "chat"] = "thinking"
     max_tokens: int = Field(default=96, gt=0)  # of one completion
-    max_turns: int = Field(default=8, gt=0)  # of one rollout: what goes on and on after a mistake teaches little
+    max_turns: int = Field(default=8, gt=0)  # of one rollout: what follows a mistake teaches little
     temperature: float = Field(default=1.0, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     clip: float = Field(default=0.2, gt=0, lt=1)  # epsilon
