@@ -8,6 +8,7 @@ from typing import Any
 
 from baleen.environments.general.revaluing import revalue
 from baleen.environments.general.sampling import general_task
+from baleen.environments.general.showing import offered_schemas
 from baleen.environments.general.words import COMMON
 from baleen.environments.task import Task
 
@@ -36,7 +37,7 @@ def reword(task: Task, rng: random.Random) -> Task:
     for tool in environment["tools"]:
         described = _words(_reworded(tool["description"], words))
         names[tool["name"]] = _tool_name(described, {*names.values(), *words.values()}, rng)
-    schemas = [_schema(tool["function"], names, words) for tool in task.messages[0]["tools"]]
+    schemas = [_schema(schema, names, words) for schema in offered_schemas(task)]
     data = {
         **task.data,
         "environment": {**environment, "tools": [_tool(tool, names, words) for tool in environment["tools"]]},

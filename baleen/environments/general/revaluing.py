@@ -6,9 +6,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from baleen.environments.general.database import build, changes
-from baleen.environments.general.tools import SqlTool, SqlTools, as_text
+from baleen.environments.general.tools import as_text
+from baleen.environments.general.verification import Outcome, same_changes
 from baleen.environments.general.words import COMMON
+from baleen.environments.general.world import open_tools
 from baleen.environments.task import Task
 from baleen.environments.toolbox import ToolError
 
@@ -70,15 +71,14 @@ def _like(word: str, rng: random.Random) -> str:
 def _happens(data: dict[str, Any]) -> bool:
     """Whether the calls give what `data` says that they give, and change what it says that they change."""
     environment = data["environment"]
-    before = build(environment["database"])
-    tools = SqlTools([SqlTool.from_row(row) for row in environment["tools"]], before)
+    tools = open_tools(environment)
     try:
-        for name, arguments, result in data["calls"]:
-            if as_text(tools.call(name, arguments)) != result:
-                return False
-        found = changes(before, tools.database())
+        before = tools.database()
+        if any(as_text(tools.call(name, arguments)) != result for name, arguments, result in data["calls"]):
+            return False
+        outcome = Outcome(tools.database(), answer="")
     except ToolError:
         return False
     finally:
         tools.close()
-    return json.loads(json.dumps(found)) == json.loads(json.dumps(data["changes"]))
+    return same_changes(before, outcome, data["changes"], environment["ignored"])

@@ -16,14 +16,15 @@ def briefly(task: Task) -> Task:
     For small models: the usual description of how tools are called takes four hundred tokens, this some forty. The
     environment is the same.
     """
-    user, offered = task.messages[-1], _offered(task)
+    user, offered = task.messages[-1], offered_schemas(task)
     asked = f"Tools: {'; '.join(map(_line, offered))}. {task.question}"
     return replace(task, messages=({**user, "content": asked},), data={**task.data, "offered": offered})
 
 
-def _offered(task: Task) -> list[Mapping[str, Any]]:
-    offered = [tool["function"] for message in task.messages for tool in message.get("tools", ())]
-    return offered or task.data["offered"]
+def offered_schemas(task: Task) -> list[Mapping[str, Any]]:
+    """Schemas of the tools that a task offers: those of its messages or, of a brief task, those put aside."""
+    offered = [tool["function"] for message in task.messages for tool in message.get("tools") or ()]
+    return offered or task.data.get("offered", [])
 
 
 def _line(tool: Mapping[str, Any]) -> str:
@@ -39,7 +40,7 @@ def demonstrate(task: Task, assets: Path | None = None, thoughts: bool = True) -
     it with: one thing after the other, so that a small model can choose. assets: not needed; the calls are in the task.
     """
     messages: list[Message] = []
-    lines = {tool["name"]: _line(tool) for tool in _offered(task)}
+    lines = {tool["name"]: _line(tool) for tool in offered_schemas(task)}
     for name, arguments, result in task.data["calls"]:
         thought = f"= {lines[name]}: {' '.join(map(str, arguments.values()))}".strip()
         messages.append(call_message(name, arguments, thought if thoughts else None))

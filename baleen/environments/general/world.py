@@ -7,6 +7,7 @@ from typing import Any
 from baleen.chat import Message
 from baleen.environments.general.database import build
 from baleen.environments.general.served import ServedTools
+from baleen.environments.general.showing import offered_schemas
 from baleen.environments.general.tools import SqlTool, SqlTools, ToolSource, toolbox_tools
 from baleen.environments.general.verification import Outcome, VerifierError, accepts, same_changes
 from baleen.environments.task import Task, TaskError, ToolFailure
@@ -41,8 +42,7 @@ class GeneralWorld:
             self._environment: Mapping[str, Any] = task.data["environment"]
             self._initial = build(self._environment["database"])
             self._source = open_tools(self._environment)
-            offered = [tool["function"] for message in task.messages for tool in message.get("tools") or ()]
-            offered = offered or task.data.get("offered", [])
+            offered = offered_schemas(task)
         except (KeyError, TypeError, ValueError) as error:
             raise TaskError(f"{task.id} is no general task: {type(error).__name__}: {error}") from None
         missing = {schema["name"] for schema in offered} - {schema["name"] for schema in self._source.schemas}

@@ -4,6 +4,7 @@ import random
 
 from baleen.agent import Usage
 from baleen.environments.general.sampling import difficulties, domain_of, draw, write_task
+from baleen.environments.general.showing import offered_schemas
 from baleen.synthesis.general.proposal import AuthorFailure, Proposal, Rejection
 
 _SIZES = range(8, 15)
@@ -43,7 +44,7 @@ class ScriptedAuthor:
             draft = draw(self._spec, level, self._script, self._rng)
             if draft is not None:
                 task = write_task(draft, self._rng, compact=False)
-                offered = tuple(tool["function"]["name"] for tool in task.messages[0]["tools"])
+                offered = tuple(schema["name"] for schema in offered_schemas(task))
                 return Proposal(
                     environment=task.data["environment"],
                     offered=offered,
