@@ -6,17 +6,17 @@
 
 namespace {
 
-constexpr int PANEL = 4 * L;  // output columns that are stored together
-constexpr int ROWS = 6;       // rows of x that a panel is multiplied with at once: 24 sums stay in registers
+constexpr int PANEL = COLUMNS;  // output columns that are stored together
+constexpr int ROWS = 6;      // rows of x that a panel is multiplied with at once
 
 // y[r][c] = scale[c] sum_k x[r][k] w[k][c] for R rows and one panel.
 template <int R, class T>
 void panel_rows(const float* const* x, const T* w, int K, const float* scale, float* const* y, int columns) {
-  vf sum[R][4] = {};
+  vf sum[R][PANEL / L];
   tile(x, w, PANEL, K, sum);
   for (int r = 0; r < R; ++r) {
     if (scale)
-      for (int i = 0; i < 4; ++i) sum[r][i] *= load(scale + i * L);
+      for (int i = 0; i < PANEL / L; ++i) sum[r][i] *= load(scale + i * L);
     memcpy(y[r], sum[r], 4 * columns);
   }
 }

@@ -7,10 +7,6 @@
 #include <algorithm>
 #include <functional>
 
-#ifdef __AVX512DQ__
-#include <immintrin.h>
-#endif
-
 namespace {
 
 // Order of floats as unsigned integers; -0 and 0 are one number and become one key.
@@ -25,6 +21,8 @@ inline uint32_t key_of(float score) {
 inline uint32_t lanes_of(vi v) {
 #ifdef __AVX512DQ__
   return _mm512_movepi32_mask((__m512i)v);
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  return _mm256_movemask_ps((__m256)v);
 #else
   uint32_t lanes = 0;
   for (int l = 0; l < L; ++l) lanes |= (uint32_t)(v[l] & 1) << l;
@@ -33,7 +31,7 @@ inline uint32_t lanes_of(vi v) {
 }
 
 // Calls put(0, i), put(1, j), ... for the keys that `wanted` says yes to, in order; returns how many there were. Few are:
-// sixteen are looked at together.
+// a vector of them is looked at together.
 template <class Wanted, class Put>
 int collect(const uint32_t* keys, int n, Wanted wanted, Put put) {
   int found = 0, i = 0;
@@ -74,25 +72,34 @@ void top_k(const float* scores, int n, int k, uint32_t* keys, int32_t* out) {
 
 // Sum of the first `width` lanes (a power of two) of each group of `width`, by halving; held by the group's first.
 inline vf sum_lanes(vf v, int width) {
-  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  vi lane;
+  for (int l = 0; l < L; ++l) lane[l] = l;
   for (int half = width / 2; half; half /= 2) v += __builtin_shuffle(v, (lane + half) & (L - 1));
   return v;
 }
 
-// Rows that go through `tile` at once, so that the sums fill the registers and do not spill.
-constexpr int rows_of(int V) { return V == 1 ? 12 : V == 2 ? 10 : 6; }
+// A row of a cache as floats, written to `wide` where it is none.
+inline const float* widened(const float* row, int, float*) { return row; }
+inline const float* widened(const uint16_t* row, int n, float* wide) {
+  for (int i = 0; i < n; ++i) wide[i] = widen(row[i]);
+  return wide;
+}
+
+// Rows that go through `tile` at once: as many as keep the sums of a few columns in registers.
+constexpr int rows_of(int V) { return V == 1 ? 12 : V == 2 && SUMS > 20 ? 10 : 6; }
 
 // scores[g][t] for the queries of one group against keys at `slots`: sum_j w_j ReLU(q_j . k), heads by halving.
-// `q` [D][16 V] holds the group's heads side by side, each query's in `lanes` of them; `w` [16 V] their weights.
+// `q` [D][V L] holds the group's heads side by side, each query's in `lanes` of them; `w` [V L] their weights.
 template <int V, class T>
 void score(const float* q, const float* w, int D, int lanes, const T* pool, const int64_t* slots, int n, int groups,
            float* const* scores) {
   constexpr int KEYS = rows_of(V);
   const int vectors = lanes > L ? lanes / L : 1, in_vector = lanes > L ? L : lanes;
+  float* wide = scratch<struct WideKeys, float>(KEYS * D);
   for (int t = 0; t < n; t += KEYS) {
-    const T* keys[KEYS];
-    for (int r = 0; r < KEYS; ++r) keys[r] = pool + slots[t + r < n ? t + r : n - 1] * D;
-    vf dots[KEYS][V] = {};
+    const float* keys[KEYS];
+    for (int r = 0; r < KEYS; ++r) keys[r] = widened(pool + slots[t + r < n ? t + r : n - 1] * D, D, wide + r * D);
+    vf dots[KEYS][V];
     tile(keys, q, V * L, D, dots);
     for (int r = 0; r < KEYS && t + r < n; ++r) {
       for (int v = 0; v < V; ++v) {
@@ -109,13 +116,20 @@ void score(const float* q, const float* w, int D, int lanes, const T* pool, cons
   }
 }
 
+// Vectors for so many columns, at most COLUMNS: 1, 2, 4 or all.
+int vectors_of(int columns) {
+  for (int V = 1; V <= 4; V *= 2)
+    if (columns <= V * L) return V;
+  return COLUMNS / L;
+}
+
 // Queries of one sequence that share a pass over its index keys.
 struct Group {
   const float *q, *weights;
   int queries, J, D, lanes, length;
 
   void score(const void* pool, int type, const int64_t* slots, float* scores, int threads) const {
-    const int columns = queries * lanes, V = columns <= L ? 1 : columns <= 2 * L ? 2 : 4;
+    const int V = vectors_of(queries * lanes);
     std::vector<float> q_t(D * V * L, 0.0f), w_t(V * L, 0.0f);
     for (int g = 0; g < queries; ++g)
       for (int j = 0; j < J; ++j) {
@@ -126,7 +140,7 @@ struct Group {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int i = 0; i < pieces; ++i) {
       const int first = i * piece, n = std::min(piece, length - first);
-      float* rows[4 * L];
+      float* rows[COLUMNS];
       for (int g = 0; g < queries; ++g) rows[g] = scores + (int64_t)g * length + first;
       if (type == 0) run(V, q_t.data(), w_t.data(), (const float*)pool, slots + first, n, rows);
       else run(V, q_t.data(), w_t.data(), (const uint16_t*)pool, slots + first, n, rows);
@@ -137,7 +151,8 @@ struct Group {
   void run(int V, const float* q_t, const float* w_t, const T* pool, const int64_t* slots, int n, float* const* rows) const {
     if (V == 1) ::score<1>(q_t, w_t, D, lanes, pool, slots, n, queries, rows);
     else if (V == 2) ::score<2>(q_t, w_t, D, lanes, pool, slots, n, queries, rows);
-    else ::score<4>(q_t, w_t, D, lanes, pool, slots, n, queries, rows);
+    else if (V == 4) ::score<4>(q_t, w_t, D, lanes, pool, slots, n, queries, rows);
+    else ::score<COLUMNS / L>(q_t, w_t, D, lanes, pool, slots, n, queries, rows);
   }
 };
 
@@ -153,7 +168,7 @@ API void select_slots(const float* q, const float* weights, const void* pool, in
   while (lanes < J) lanes *= 2;
   if (lanes > L) lanes = (J + L - 1) / L * L;
   const bool tiles = type >= PAIRS;
-  const int per_group = S == 1 ? 1 : tiles ? L : 4 * L / lanes;  // queries that share a pass over the keys
+  const int per_group = S == 1 ? 1 : tiles ? L : COLUMNS / lanes;  // queries that share a pass over the keys
   const int groups = (S + per_group - 1) / per_group;
   const bool many = B * groups > 1;  // else the threads share the keys
 #pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads) if (threads > 1 && many)
@@ -187,14 +202,14 @@ API void select_slots(const float* q, const float* weights, const void* pool, in
 
 namespace {
 
-// Scores of up to 16 V heads against n latents: s[t][h] = q_h . latent_t.
+// Scores of V L heads against n latents: s[t][h] = q_h . latent_t.
 template <int V>
 void head_scores(const float* q_t, int64_t ldq, const float* latents, int n, int width, float* s, int64_t lds) {
   constexpr int KEYS = rows_of(V);
   for (int t = 0; t < n; t += KEYS) {
     const float* rows[KEYS];
     for (int r = 0; r < KEYS; ++r) rows[r] = latents + (int64_t)std::min(t + r, n - 1) * width;
-    vf sum[KEYS][V] = {};
+    vf sum[KEYS][V];
     tile(rows, q_t, ldq, width, sum);
     for (int r = 0; r < KEYS && t + r < n; ++r)
       for (int v = 0; v < V; ++v) store(s + (t + r) * lds + v * L, sum[r][v]);
@@ -206,10 +221,10 @@ constexpr int HEADS = 6;  // whose outputs are summed at once
 // out[h][c ...] = sum_t p[h][t] latent[t][c ...] / total[h] for R heads and 64 columns.
 template <int R>
 void mix(const float* const* p, const float* latents, int n, int width, const float* total, float* const* out, int columns) {
-  vf sum[R][4] = {};
+  vf sum[R][COLUMNS / L];
   tile(p, latents, width, n, sum);
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < 4; ++v) sum[r][v] /= splat(total[r]);
+    for (int v = 0; v < COLUMNS / L; ++v) sum[r][v] /= splat(total[r]);
     memcpy(out[r], sum[r], 4 * columns);
   }
 }
@@ -226,7 +241,7 @@ API void sparse_attention(const float* q, const void* pool, int type, const int3
   const int padded = (H + L - 1) / L * L;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
-    float* latents = scratch<struct Latents, float>((int64_t)k * width + 4 * L);
+    float* latents = scratch<struct Latents, float>((int64_t)k * width + COLUMNS);
     float* q_t = scratch<struct Queries, float>((int64_t)width * padded);
     float* s = scratch<struct Weights, float>((int64_t)k * padded);
     float* p = scratch<struct Probabilities, float>((int64_t)H * k);
@@ -250,8 +265,8 @@ API void sparse_attention(const float* q, const void* pool, int type, const int3
       for (h = 0; h < H; ++h)
         for (int t = 0; t < n; ++t) p[(int64_t)h * k + t] = s[(int64_t)t * padded + h];
       for (h = 0; h < H; h += HEADS)
-        for (int c = 0; c < C; c += 4 * L) {
-          const int heads = std::min(HEADS, H - h), columns = std::min(4 * L, C - c);
+        for (int c = 0; c < C; c += COLUMNS) {
+          const int heads = std::min(HEADS, H - h), columns = std::min(COLUMNS, C - c);
           const float* ps[HEADS];
           float* os[HEADS];
           for (int r = 0; r < heads; ++r) {

@@ -3,7 +3,7 @@
 
 #include "vectors.h"
 
-// s[t] becomes e^(s[t] - max s) for 16 heads, rows `lds` apart; returns the sum over t, ascending.
+// s[t] becomes e^(s[t] - max s) for L heads, rows `lds` apart; returns the sum over t, ascending.
 inline vf exponentials(float* s, int n, int64_t lds) {
   vf most = load(s), sum = {};
   for (int t = 1; t < n; ++t) {

@@ -4,16 +4,32 @@
 // that depends on the sizes of the model alone. How many rows are computed together, in which piece of a prompt, by
 // which thread, changes which registers hold the chain and not the chain.
 //
-// Vectors are GCC's and clang's portable ones; 16 floats are one AVX-512 register, two of AVX2, four of NEON.
+// Vectors are GCC's and clang's portable ones, as wide as the processor's registers: wider ones would live in memory.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 #define API extern "C" __attribute__((visibility("default")))
 
+#if defined(__AVX512F__)
 constexpr int L = 16;      // floats in a vector
+#elif defined(__AVX__)
+constexpr int L = 8;
+#else
+constexpr int L = 4;
+#endif
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int SUMS = 24;   // vectors that can be summed in registers, of 32
+#else
+constexpr int SUMS = 12;   // of 16
+#endif
+constexpr int COLUMNS = 64; // columns that a product is asked for at once, at most
 constexpr int PAIRS = 3;   // types from here on go through tile registers (tiles.h)
 
 typedef float vf __attribute__((vector_size(4 * L)));
@@ -34,11 +50,16 @@ inline vf load(const uint16_t* p) {  // bfloat16 is the upper half of a float
   return (vf)(__builtin_convertvector(v, vu) << 16);
 }
 inline vf load(const int8_t* p) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+#else
   vb v;
   memcpy(&v, p, sizeof v);
   // by doubling: wider steps GCC 12 takes one number at a time
   return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(v, vs), vi), vf);
+#endif
 }
+
 // `n` numbers that this thread keeps from one call to the next under a name; what they are is left from before.
 template <class Name, class Number>
 Number* scratch(int64_t n) {
@@ -48,7 +69,6 @@ Number* scratch(int64_t n) {
 }
 
 inline void store(float* p, vf v) { memcpy(p, &v, sizeof v); }
-inline float widen(float x) { return x; }
 inline float widen(uint16_t x) {
   uint32_t bits = (uint32_t)x << 16;
   float f;
@@ -76,16 +96,31 @@ inline vf exp_(vf x) {
   return p * (vf)((whole + 127) << 23);
 }
 
-// sum[r][v] += sum_k x[r][k] w[k][16 v ...], k ascending; rows of w are `ldw` numbers apart.
-template <int R, int V, class X, class W>
-inline __attribute__((always_inline)) void tile(const X* const* x, const W* w, int64_t ldw, int K, vf (&sum)[R][V]) {
-  for (int k = 0; k < K; ++k, w += ldw) {
-    for (int v = 0; v < V; ++v) __builtin_prefetch(w + 16 * ldw + v * L);
-    vf column[V];
-    for (int v = 0; v < V; ++v) column[v] = load(w + v * L);
-    for (int r = 0; r < R; ++r) {
-      const vf a = splat(widen(x[r][k]));
-      for (int v = 0; v < V; ++v) sum[r][v] += a * column[v];
+// How many of `V` vectors of columns are summed at once for R rows: all that fit the registers, a power of two.
+constexpr int strip_of(int R, int V) {
+  int strip = 1;
+  while (2 * strip <= V && 2 * strip * R <= SUMS) strip *= 2;
+  return strip;
+}
+
+// sum[r][v] = sum_k x[r][k] w[k][L v ...], k ascending; rows of w are `ldw` numbers apart.
+template <int R, int V, class W>
+inline __attribute__((always_inline)) void tile(const float* const* x, const W* w, int64_t ldw, int K, vf (&sum)[R][V]) {
+  constexpr int S = strip_of(R, V), LINE = 64 / sizeof(W);
+  for (int first = 0; first < V; first += S) {
+    const W* row = w + first * L;
+    vf strip[R][S] = {};
+    for (int k = 0; k < K; ++k, row += ldw) {
+      if (first == 0)  // whole lines: the other strips find theirs in a cache
+        for (int c = 0; c < V * L; c += LINE) __builtin_prefetch(row + 16 * ldw + c);
+      vf column[S];
+      for (int v = 0; v < S; ++v) column[v] = load(row + v * L);
+      for (int r = 0; r < R; ++r) {
+        const vf a = splat(x[r][k]);
+        for (int v = 0; v < S; ++v) strip[r][v] += a * column[v];
+      }
     }
+    for (int r = 0; r < R; ++r)
+      for (int v = 0; v < S; ++v) sum[r][first + v] = strip[r][v];
   }
 }
