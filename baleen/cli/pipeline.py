@@ -132,8 +132,11 @@ class Pipeline:
         return with_attention(self.model_after(parent), _is_sparse(name))
 
     def _empty_model(self, name: str) -> Transformer:
-        changes = {"vocab_size": self.tokenizer.vocab_size, "sparse_attention": _is_sparse(name)}
-        return Transformer(ModelConfig.preset(self.recipe.preset, **changes))
+        sizes = self.recipe.sizes | {
+            "vocab_size": self.tokenizer.vocab_size,
+            "sparse_attention": _is_sparse(name),
+        }
+        return Transformer(ModelConfig.preset(self.recipe.preset, **sizes))
 
     def _tokens(self, name: str, stage: SupervisedStage | RLStage) -> int:
         """Tokens that a supervised stage trained on, or that an RL stage sampled."""

@@ -77,7 +77,7 @@ def _recipe(options: Options) -> tuple["Recipe", "Corpus"]:
     if options.text:
         changes["text"] = str(options.text.absolute())
     recipe = load_toml(options.recipe or RECIPES / "tiny.toml", Recipe, changes)
-    ModelConfig.preset(recipe.preset)
+    ModelConfig.preset(recipe.preset, **recipe.sizes)
     check_tasks(recipe)
     return recipe, load_corpus(Path(recipe.text) if recipe.text else None, recipe.text_bytes)
 

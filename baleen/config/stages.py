@@ -1,6 +1,6 @@
 """Configs of the training stages and of a whole run from base model to Speciale (V3.2 report, sec. 2 and 3)."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -126,6 +126,7 @@ class Recipe(Strict):
 
     seed: int = 0
     preset: str = "tiny"
+    sizes: dict[str, Any] = {}  # keys of config.json that differ from the preset's
     text: str = ""  # file or folder of text beside the standard library of the Python that runs
     vocab_size: int = Field(default=1024, gt=263)
     text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
