@@ -124,14 +124,12 @@ def demonstrate(task: Task, style: Style) -> list[Message]:
     """Assistant and tool messages of a whole episode, as a teacher of that style would write it.
 
     "full" writes every step, "short" only results and calls no tools, "direct" is chat mode: no reasoning.
-    General tasks have no "short". All are right but "short" of `lookup`, where nothing better than a guess is
-    possible. Raises TaskError.
+    All are right but "short" of `lookup` and of general tasks, where nothing better than a guess is possible. Raises
+    TaskError.
     """
     _require("style", style, STYLES)
     if task.domain == GENERAL:
-        if style == "short":
-            raise TaskError("style is 'short', which general tasks have none of; use full or direct")
-        return importlib.import_module(_WORLDS[GENERAL][0]).demonstrate(task, thoughts=style == "full")
+        return importlib.import_module(_WORLDS[GENERAL][0]).demonstrate(task, style=style)
     return family_of(task.family).demonstrate(task.data, style)
 
 

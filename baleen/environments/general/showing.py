@@ -1,13 +1,14 @@
 """How a task is shown: with its tools in one line, and as the episode of its solution."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from baleen.chat import Message
-from baleen.environments.task import Task, answer_message, call_message, result_message
+from baleen.environments.task import Style, Task, answer_message, call_message, result_message
 
 
 def briefly(task: Task) -> Task:
@@ -33,13 +34,19 @@ def _line(tool: Mapping[str, Any]) -> str:
     return f"{tool['description'].strip()}: {names}"
 
 
-def demonstrate(task: Task, assets: Path | None = None, thoughts: bool = True) -> list[Message]:
-    """The solution as an episode: each call after a thought, then the answer.
+def demonstrate(task: Task, assets: Path | None = None, style: Style = "full") -> list[Message]:
+    """The solution as an episode: "full" writes a thought before each call and the answer, "direct" none.
 
     A thought repeats the line of the tool that is needed, beginning with a word of the question, and says what to call
-    it with: one thing after the other, so that a small model can choose. assets: not needed; the calls are in the task.
+    it with: one thing after the other, so that a small model can choose. "short" calls nothing and guesses the
+    question's last word, which is wrong: a question does not name its answer. assets: not needed; the calls are in the
+    task.
     """
+    if style == "short":
+        guess = re.findall(r"\w+", task.question)[-1]
+        return [answer_message(guess, f": {guess}")]
     messages: list[Message] = []
+    thoughts = style == "full"
     lines = {tool["name"]: _line(tool) for tool in offered_schemas(task)}
     for name, arguments, result in task.data["calls"]:
         thought = f"= {lines[name]}: {' '.join(map(str, arguments.values()))}".strip()

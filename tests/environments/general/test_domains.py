@@ -55,6 +55,20 @@ def test_every_level_has_tasks_that_their_demonstration_solves(domain: str, comp
             assert (task.family, task.difficulty, task.domain) == (domain, level, "general")
 
 
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_guess_is_wrong_in_every_domain(domain: str) -> None:
+    rng = random.Random(2)
+    for level in difficulties(domain):
+        task = reword(sample_general_task(domain, level, rng), rng)
+        world = environment_for(task)
+        world.reset()
+        [guess] = demonstrate(task, style="short")
+        assert guess["content"] in task.question
+        assert guess["reasoning_content"] == f": {guess['content']}"
+        assert world.step(guess) == []
+        assert world.score(guess) == 0.0
+
+
 def test_the_same_seed_gives_the_same_task() -> None:
     one, two = (sample_general_task("fleet", 3, random.Random(5)) for _ in range(2))
     assert json.dumps(one.to_row()) == json.dumps(two.to_row())
