@@ -25,9 +25,9 @@ constexpr int L = 8;
 constexpr int L = 4;
 #endif
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int SUMS = 24;   // vectors that can be summed in registers, of 32
+constexpr int REGISTERS = 32;
 #else
-constexpr int SUMS = 12;   // of 16
+constexpr int REGISTERS = 16;
 #endif
 constexpr int COLUMNS = 64; // columns that a product is asked for at once, at most
 constexpr int PAIRS = 3;   // types from here on go through tile registers (tiles.h)
@@ -44,21 +44,39 @@ inline vf load(const float* p) {
   memcpy(&v, p, sizeof v);
   return v;
 }
+// What `load` makes of a number is the number over this: a power of two, so that sums are rounded alike.
+template <class Number>
+constexpr float UNIT = 1.0f;
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// Each number goes to the top of its 32 bits by one shuffle; widening crosses the register's halves, which is slow.
 inline vf load(const uint16_t* p) {  // bfloat16 is the upper half of a float
+  const __m256i order = _mm256_setr_epi8(-1, -1, 0, 1, -1, -1, 2, 3, -1, -1, 4, 5, -1, -1, 6, 7,  //
+                                         -1, -1, 8, 9, -1, -1, 10, 11, -1, -1, 12, 13, -1, -1, 14, 15);
+  return (vf)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)p)), order);
+}
+template <>
+constexpr float UNIT<int8_t> = 1.0f / (1 << 24);
+inline vf load(const int8_t* p) {
+  const __m256i order = _mm256_setr_epi8(-1, -1, -1, 0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3,  //
+                                         -1, -1, -1, 4, -1, -1, -1, 5, -1, -1, -1, 6, -1, -1, -1, 7);
+  int64_t eight;
+  memcpy(&eight, p, sizeof eight);
+  return (vf)_mm256_cvtepi32_ps(_mm256_shuffle_epi8(_mm256_set1_epi64x(eight), order));
+}
+#else
+inline vf load(const uint16_t* p) {
   vh v;
   memcpy(&v, p, sizeof v);
   return (vf)(__builtin_convertvector(v, vu) << 16);
 }
 inline vf load(const int8_t* p) {
-#if defined(__AVX2__) && !defined(__AVX512F__)
-  return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p)));
-#else
   vb v;
   memcpy(&v, p, sizeof v);
   // by doubling: wider steps GCC 12 takes one number at a time
   return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(v, vs), vi), vf);
-#endif
 }
+#endif
 
 // `n` numbers that this thread keeps from one call to the next under a name; what they are is left from before.
 template <class Name, class Number>
@@ -96,10 +114,13 @@ inline vf exp_(vf x) {
   return p * (vf)((whole + 127) << 23);
 }
 
-// How many of `V` vectors of columns are summed at once for R rows: all that fit the registers, a power of two.
+// Whether the sums of R rows and S vectors of columns fit the registers, beside what is being added to them.
+constexpr bool fits(int R, int S) { return R * S + (R == 1 ? 1 : S) + 1 <= REGISTERS; }
+
+// How many of `V` vectors of columns are summed at once for R rows, a power of two.
 constexpr int strip_of(int R, int V) {
   int strip = 1;
-  while (2 * strip <= V && 2 * strip * R <= SUMS) strip *= 2;
+  while (2 * strip <= V && fits(R, 2 * strip)) strip *= 2;
   return strip;
 }
 
@@ -113,14 +134,19 @@ inline __attribute__((always_inline)) void tile(const float* const* x, const W* 
     for (int k = 0; k < K; ++k, row += ldw) {
       if (first == 0)  // whole lines: the other strips find theirs in a cache
         for (int c = 0; c < V * L; c += LINE) __builtin_prefetch(row + 16 * ldw + c);
-      vf column[S];
-      for (int v = 0; v < S; ++v) column[v] = load(row + v * L);
-      for (int r = 0; r < R; ++r) {
-        const vf a = splat(x[r][k]);
-        for (int v = 0; v < S; ++v) strip[r][v] += a * column[v];
+      if constexpr (R == 1) {  // all columns at once would take the registers of the sums
+        const vf a = splat(x[0][k]);
+        for (int v = 0; v < S; ++v) strip[0][v] += a * load(row + v * L);
+      } else {
+        vf column[S];
+        for (int v = 0; v < S; ++v) column[v] = load(row + v * L);
+        for (int r = 0; r < R; ++r) {
+          const vf a = splat(x[r][k]);
+          for (int v = 0; v < S; ++v) strip[r][v] += a * column[v];
+        }
       }
     }
     for (int r = 0; r < R; ++r)
-      for (int v = 0; v < S; ++v) sum[r][first + v] = strip[r][v];
+      for (int v = 0; v < S; ++v) sum[r][first + v] = strip[r][v] * UNIT<W>;
   }
 }
