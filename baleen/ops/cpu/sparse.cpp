@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace {
 
@@ -70,11 +71,19 @@ void top_k(const float* scores, int n, int k, uint32_t* keys, int32_t* out) {
   });
 }
 
+// Lane i becomes lane i + BY. The order is known to the compiler: else it takes the lanes one by one.
+template <int BY, int... I>
+inline vf turned(vf v, std::integer_sequence<int, I...>) {
+  return __builtin_shuffle(v, vi{((I + BY) % L)...});
+}
+
 // Sum of the first `width` lanes (a power of two) of each group of `width`, by halving; held by the group's first.
 inline vf sum_lanes(vf v, int width) {
-  vi lane;
-  for (int l = 0; l < L; ++l) lane[l] = l;
-  for (int half = width / 2; half; half /= 2) v += __builtin_shuffle(v, (lane + half) & (L - 1));
+  constexpr auto lanes = std::make_integer_sequence<int, L>();
+  if (width > 8) v += turned<8>(v, lanes);
+  if (width > 4) v += turned<4>(v, lanes);
+  if (width > 2) v += turned<2>(v, lanes);
+  if (width > 1) v += turned<1>(v, lanes);
   return v;
 }
 
