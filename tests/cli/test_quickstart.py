@@ -126,6 +126,8 @@ def test_a_wrong_recipe_names_its_key(tmp_path):
         (text.replace("clip = 0.2", "") + "\nrewards = 1\n", ["speciale.rewards"]),
         (text.replace("steps = 780", "steps = -1"), ["pretrain.steps", "-1"]),
         (text.replace('preset = "tiny"', 'preset = "huge"'), ["huge", "tiny"]),
+        (text + "\n[sizes]\nindex_top = 9\n", ["tiny.json with index_top", "index_top: "]),
+        (text + "\n[sizes]\nnum_experts_per_tok = 9\n", ["tiny.json with", "num_experts_per_tok=9"]),
     ):
         recipe.write_text(wrong)
         command = [*COMMAND, "quickstart", "--out", str(tmp_path / "run"), "--recipe", str(recipe)]

@@ -74,7 +74,11 @@ void top_k(const float* scores, int n, int k, uint32_t* keys, int32_t* out) {
 // Lane i becomes lane i + BY. The order is known to the compiler: else it takes the lanes one by one.
 template <int BY, int... I>
 inline vf turned(vf v, std::integer_sequence<int, I...>) {
+#ifdef __clang__
+  return __builtin_shufflevector(v, v, ((I + BY) % L)...);
+#else
   return __builtin_shuffle(v, vi{((I + BY) % L)...});
+#endif
 }
 
 // Sum of the first `width` lanes (a power of two) of each group of `width`, by halving; held by the group's first.

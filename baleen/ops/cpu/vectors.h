@@ -46,7 +46,7 @@ inline vf load(const float* p) {
 }
 // What `load` makes of a number is the number over this: a power of two, so that sums are rounded alike.
 template <class Number>
-constexpr float UNIT = 1.0f;
+inline constexpr float UNIT = 1.0f;
 
 #if defined(__AVX2__) && !defined(__AVX512F__)
 // Each number goes to the top of its 32 bits by one shuffle; widening crosses the register's halves, which is slow.
@@ -56,7 +56,7 @@ inline vf load(const uint16_t* p) {  // bfloat16 is the upper half of a float
   return (vf)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)p)), order);
 }
 template <>
-constexpr float UNIT<int8_t> = 1.0f / (1 << 24);
+inline constexpr float UNIT<int8_t> = 1.0f / (1 << 24);
 inline vf load(const int8_t* p) {
   const __m256i order = _mm256_setr_epi8(-1, -1, -1, 0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3,  //
                                          -1, -1, -1, 4, -1, -1, -1, 5, -1, -1, -1, 6, -1, -1, -1, 7);
