@@ -18,7 +18,7 @@
 #define API extern "C" __attribute__((visibility("default")))
 
 #if defined(__AVX512F__)
-constexpr int L = 16;      // floats in a vector
+constexpr int L = 16;  // floats in a vector
 #elif defined(__AVX__)
 constexpr int L = 8;
 #else
@@ -29,8 +29,8 @@ constexpr int REGISTERS = 32;
 #else
 constexpr int REGISTERS = 16;
 #endif
-constexpr int COLUMNS = 64; // columns that a product is asked for at once, at most
-constexpr int PAIRS = 3;   // types from here on go through tile registers (tiles.h)
+constexpr int COLUMNS = 64;  // columns that a product is asked for at once, at most
+constexpr int PAIRS = 3;     // types from here on go through tile registers (tiles.h)
 
 typedef float vf __attribute__((vector_size(4 * L)));
 typedef uint32_t vu __attribute__((vector_size(4 * L)));
