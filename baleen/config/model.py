@@ -229,8 +229,8 @@ class ModelConfig(BaseModel):
             raise UserError(f"preset {name!r} does not exist; choose one of: {choices}")
         values = json.loads((PRESETS / f"{name}.json").read_text())
         del values["description"]
-        source = " with ".join([f"{name}.json", *filter(None, [", ".join(changes)])])
-        return cls.from_dict(values | changes, source)
+        changed = f" with {', '.join(changes)}" if changes else ""
+        return cls.from_dict(values | changes, f"{name}.json{changed}")
 
     def replace(self, **changes: Any) -> "ModelConfig":
         """A copy with `changes`, checked like a new one."""

@@ -7,7 +7,7 @@
 namespace {
 
 constexpr int PANEL = COLUMNS;  // output columns that are stored together
-constexpr int ROWS = 6;      // rows of x that a panel is multiplied with at once
+constexpr int ROWS = 6;         // rows of x that a panel is multiplied with at once
 
 // y[r][c] = scale[c] sum_k x[r][k] w[k][c] for R rows and one panel.
 template <int R, class T>

@@ -18,7 +18,6 @@ inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step 
 // clang has no shuffle by an order that is computed; it goes without
 #if !defined(__clang__) && defined(__AMX_BF16__) && defined(__AMX_INT8__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
 #define TILES 1
-#include <immintrin.h>
 
 bool tiles_granted();  // whether the kernel lets this process use tiles
 

@@ -44,6 +44,7 @@ inline vf load(const float* p) {
   memcpy(&v, p, sizeof v);
   return v;
 }
+
 // What `load` makes of a number is the number over this: a power of two, so that sums are rounded alike.
 template <class Number>
 inline constexpr float UNIT = 1.0f;
