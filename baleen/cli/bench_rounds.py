@@ -11,7 +11,11 @@ from baleen.evaluation.roofline import Roofline, Work, decode_work, prefill_work
 from baleen.evaluation.timing import Sample, ratio
 
 FLAT_OVER = 16  # flatness: decode at the longest context against decode at this many times less
-NUMBER_BYTES = {"float32": (4, 4), "bfloat16": (2, 2), "int8": (1, 2)}  # of a weight, in the cache
+NUMBER_BYTES = {
+    "float32": (4, 4, 4),
+    "bfloat16": (2, 2, 2),
+    "int8": (1, 2, 1),
+}  # of a weight, a latent, an index key
 Key = tuple[str, int, str]  # measurement, at how many tokens or streams, engine
 
 
@@ -116,9 +120,9 @@ class Rounds:
 
     def _streams(self, count: int) -> None:
         tokens = LOAD_TOKENS
-        weight_bytes, cache_bytes = self._bytes(OURS)
+        weight_bytes, *cache_bytes = self._bytes(OURS)
         prompts = prefill_work(self.config, LOAD_PROMPT, weight_bytes, prompts=count)
-        step = decode_work(self.config, LOAD_PROMPT + tokens // 2, weight_bytes, cache_bytes, streams=count)
+        step = decode_work(self.config, LOAD_PROMPT + tokens // 2, weight_bytes, *cache_bytes, streams=count)
         arguments = {"count": count, "length": LOAD_PROMPT, "tokens": tokens, "seed": self.options.seed}
         for engine, answer in self._turns("streams", everybody=False, **arguments):
             works = [(prompts, 1), (step, tokens - 1)]
@@ -126,7 +130,7 @@ class Rounds:
         self._report("streams", count)
 
     def _first_token(self, length: int) -> None:
-        weight_bytes, _ = self._bytes(OURS)
+        weight_bytes = self._bytes(OURS)[0]
         cold = prefill_work(self.config, length, weight_bytes)
         arguments = {"length": length, "seed": self.options.seed}
         for engine, answer in self._turns("first_token", everybody=False, **arguments):
@@ -137,7 +141,7 @@ class Rounds:
         self._report("first token", length)
         self._report("first token, cached", length)
 
-    def _bytes(self, engine: str) -> tuple[int, int]:
+    def _bytes(self, engine: str) -> tuple[int, int, int]:
         return NUMBER_BYTES[weights_of(engine, self.options.weights)]
 
     def _turns(

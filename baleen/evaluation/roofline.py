@@ -49,15 +49,21 @@ def weights_met(config: ModelConfig, tokens: int) -> float:
 
 
 def decode_work(
-    config: ModelConfig, context: int, weight_bytes: int, cache_bytes: int, streams: int = 1
+    config: ModelConfig,
+    context: int,
+    weight_bytes: int,
+    latent_bytes: int,
+    index_bytes: int,
+    streams: int = 1,
 ) -> Work:
     """One decode step of `streams` sequences with `context` cached tokens each.
 
-    weight_bytes, cache_bytes: that one number takes; the scales of int8 weights are not counted.
+    weight_bytes, latent_bytes, index_bytes: that one number of a weight, of a cached latent and of a cached index key
+    takes; the scales of int8 are not counted.
     """
     sparse = config.sparse_attention
-    latent = cache_bytes * (config.kv_lora_rank + config.qk_rope_head_dim)
-    cache = cost_model.cache_bytes(config, context, sparse, latent, cache_bytes * config.index_key_dim)
+    latent = latent_bytes * (config.kv_lora_rank + config.qk_rope_head_dim)
+    cache = cost_model.cache_bytes(config, context, sparse, latent, index_bytes * config.index_key_dim)
     flops = cost_model.token_flops(config, context, "decode", sparse)
     return Work(streams * flops, weight_bytes * weights_met(config, streams) + streams * cache)
 

@@ -171,7 +171,7 @@ class PackedMLA(nn.Module):
         out = self.attention(
             x,
             (cos, sin),
-            (cache.kv[self.layer_idx], cache.index_k[self.layer_idx]),
+            (cache.kv[self.layer_idx], cache.index_k[self.layer_idx], cache.index_scale[self.layer_idx]),
             (meta.paged.slot_mapping, context, meta.positions),
             reading,
             chosen,

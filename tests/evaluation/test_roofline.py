@@ -41,13 +41,13 @@ def test_experts_are_read_once_however_many_tokens_chose_them() -> None:
 
 
 def test_a_decode_step() -> None:
-    work = decode_work(CONFIG, context=10, weight_bytes=1, cache_bytes=2)
+    work = decode_work(CONFIG, context=10, weight_bytes=1, latent_bytes=2, index_bytes=3)
     assert work.flops == 2 * ACTIVE + 3 * MQA + 10 * INDEX
-    assert work.bytes == ACTIVE + 2 * (3 * (2 + 2) + 10 * 2)
+    assert work.bytes == ACTIVE + 2 * 3 * (2 + 2) + 3 * 10 * 2
 
 
 def test_streams_share_the_weights_and_not_the_cache() -> None:
-    one, two = (decode_work(CONFIG, 10, 2, 2, streams) for streams in (1, 2))
+    one, two = (decode_work(CONFIG, 10, 2, 2, 2, streams) for streams in (1, 2))
     assert two.flops == 2 * one.flops
     assert two.bytes - one.bytes == pytest.approx(2 * 0.75 * EXPERT + 2 * (3 * 4 + 10 * 2))
 
@@ -68,7 +68,7 @@ def test_prefill_continues_where_the_cache_ends() -> None:
 
 def test_a_model_without_indexers_reads_the_whole_cache() -> None:
     dense = CONFIG.replace(index_n_heads=0, sparse_attention=False)
-    assert decode_work(dense, 10, 4, 4).bytes == 4 * (ACTIVE - 16) + 4 * 10 * 4
+    assert decode_work(dense, 10, 4, 4, 4).bytes == 4 * (ACTIVE - 16) + 4 * 10 * 4
 
 
 def test_the_slower_of_reading_and_computing_counts() -> None:

@@ -24,17 +24,25 @@ class Norms(NamedTuple):
 
 
 def write_latents(
-    down: Tensor, cos: Tensor, sin: Tensor, norms: Norms, slots: Tensor, kv: Tensor, index_k: Tensor
+    down: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    norms: Norms,
+    slots: Tensor,
+    kv: Tensor,
+    index_k: Tensor,
+    key_scales: Tensor | None = None,
 ) -> Tensor:
     """Cache what the tokens leave, from `down` [M, Q + C + R + D]: query latent, latent, key to rotate, index key.
 
-    `cos`, `sin` [M, R/2]; `slots` [M]; `kv` [slots, C + R] and `index_k` [slots, D] of one type, float32 or bfloat16.
-    Returns the normed query latent [M, Q].
+    `cos`, `sin` [M, R/2]; `slots` [M]; `kv` [slots, C + R] and `index_k` [slots, D] of one type, float32 or bfloat16,
+    or `index_k` of int8 with `key_scales` [slots]. Returns the normed query latent [M, Q].
     """
     count, size, rank = down.shape[0], norms.q.shape[0], norms.kv.shape[0]
     c_q = down.new_empty(count, size)
     kernel("write_latents")(
         *(tensor.data_ptr() for tensor in (down, cos, sin, *norms[:4], slots, kv, index_k)),
+        None if key_scales is None else key_scales.data_ptr(),
         *(int(kv.dtype == torch.bfloat16), c_q.data_ptr(), count, size, rank, kv.shape[1] - rank),
         *(index_k.shape[1], norms.eps, norms.key_eps),
     )
@@ -92,11 +100,18 @@ def packed_heads(x: Tensor, weight: PackedWeight, out: Tensor) -> None:
 
 
 def select_slots(
-    q: Tensor, weights: Tensor, pool: Tensor, context_slots: Tensor, positions: Tensor, k: int
+    q: Tensor,
+    weights: Tensor,
+    pool: Tensor,
+    context_slots: Tensor,
+    positions: Tensor,
+    k: int,
+    key_scales: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The twin of `index_scores` and `topk_positions` over the paged index keys.
 
-    `q` [B, S, J, D] and `weights` [B, S, J] float32, J at most 64; `pool` [slots, D] float32 or bfloat16;
+    `q` [B, S, J, D] and `weights` [B, S, J] float32, J at most 64; `pool` [slots, D] float32 or bfloat16, or int8 with
+    `key_scales` [slots];
     `context_slots` [B, T] slot of each position; `positions` [B, S] of the queries. Returns the slots that each
     query reads, by position, int32 [B, S, k], and how many there are, int32 [B, S].
     """
@@ -107,7 +122,13 @@ def select_slots(
     counts = torch.empty(batch, queries, dtype=torch.int32)
     call(
         "select_slots",
-        *(q.data_ptr(), weights.data_ptr(), pool.data_ptr(), pool_type(pool), context_slots.data_ptr()),
+        *(
+            q.data_ptr(),
+            weights.data_ptr(),
+            pool.data_ptr(),
+            None if key_scales is None else key_scales.data_ptr(),
+        ),
+        *(pool_type(pool), context_slots.data_ptr()),
         *(positions.data_ptr(), chosen.data_ptr(), counts.data_ptr()),
         *(batch, queries, context_slots.shape[1], heads, dim, k),
     )

@@ -20,13 +20,13 @@ _SIGNATURES = {
     "wants_pairs": (),
     "linear": (_P, _L, _L, _P, _P, _I, _P, _L, _L, *[_I] * 5),
     "experts": (*[_P] * 9, _I, _P, *[_I] * 6),
-    "select_slots": (_P, _P, _P, _I, *[_P] * 4, *[_I] * 7),
+    "select_slots": (*[_P] * 4, _I, *[_P] * 4, *[_I] * 7),
     "sparse_attention": (_P, _P, _I, *[_P] * 3, *[_I] * 6),
     "rms_norm": (_P, _P, _P, _I, _I, _F),
-    "write_latents": (*[_P] * 10, _I, _P, *[_I] * 5, _F, _F),
+    "write_latents": (*[_P] * 11, _I, _P, *[_I] * 5, _F, _F),
     "rotate_queries": (*[_P] * 5, *[_I] * 7, _F),
     "route": (*[_P] * 4, *[_I] * 7, _F),
-    "latent_attention": (*[_P] * 9, _I, _I, _P, _P, _P, *[_I] * 5),
+    "latent_attention": (*[_P] * 10, _I, _I, _P, _P, _P, *[_I] * 5),
     "mixture": (_P, _P, _P, _I, _P, _I, _I),
 }
 

@@ -11,7 +11,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-SOURCES = ("linear.cpp", "sparse.cpp", "tiles.cpp", "sparse_tiles.cpp", "mla.cpp", "layer.cpp")
+SOURCES = (
+    *("linear.cpp", "tiles.cpp", "indexer.cpp", "attention.cpp", "sparse_tiles.cpp"),
+    *("mla.cpp", "layer.cpp"),
+)
 HEADERS = ("vectors.h", "tiles.h", "experts.h", "sparse.h", "kernels.h")
 COMPILERS = ("g++", "clang++", "c++")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-fvisibility=hidden")

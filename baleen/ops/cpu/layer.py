@@ -96,7 +96,7 @@ class LatentAttention(_Parts):
         self,
         x: Tensor,
         angles: tuple[Tensor, Tensor],
-        cache: tuple[Tensor, Tensor],
+        cache: tuple[Tensor, Tensor, Tensor | None],
         where: tuple[Tensor, Tensor, Tensor],
         reading: Reading,
         chosen: Tensor,
@@ -104,7 +104,8 @@ class LatentAttention(_Parts):
     ) -> Tensor:
         """`x` [B, S, D] float32 -> the same shape; the tokens enter the caches first.
 
-        angles: cos and sin [B, S, R/2]. cache: latents [slots, C + R] and index keys, of one type, float32 or bfloat16.
+        angles: cos and sin [B, S, R/2]. cache: latents [slots, C + R] and index keys, of one type, float32 or bfloat16,
+        or index keys of int8 with their scales [slots].
         where: slots [B, S] that the tokens write, slot of each context position [B, T], positions [B, S], all int64.
         chosen [B, S, K] and counts [B, S], int32: the slots that each token reads, in order, and how many. They are
         written here unless they are "given": all up to the token itself ("everything", K = T) or the K best by the
@@ -112,10 +113,12 @@ class LatentAttention(_Parts):
         """
         x, out = x.contiguous(), torch.empty_like(x)
         slots, context, positions = (tensor.contiguous() for tensor in where)
-        tensors = (x, *(tensor.contiguous() for tensor in angles), slots, context, positions, *cache)
+        tensors = (x, *(tensor.contiguous() for tensor in angles), slots, context, positions, *cache[:2])
+        scales = cache[2]
         call(
             "latent_attention",
             *(self.address, *(tensor.data_ptr() for tensor in tensors)),
+            None if scales is None else scales.data_ptr(),
             *(pool_type(cache[0]), _READINGS.index(reading), chosen.data_ptr(), counts.data_ptr()),
             *(out.data_ptr(), *x.shape[:2], context.shape[1], chosen.shape[2]),
         )

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels.h"
+#include "sparse.h"
 
 namespace {
 
@@ -71,9 +72,10 @@ API void rms_norm(const float* x, const float* weight, float* y, int M, int n, f
 
 // From `down` [M][Q + C + R + D], the projections of each token: its normed query latent into c_q [M][Q]; its latent
 // (normed, rotated) and its index key (normed, rotated) into the caches at `slots` [M]. cos, sin [M][R / 2].
+// With `key_scales` the key goes into eight bits.
 API void write_latents(const float* down, const float* cos, const float* sin, const float* q_norm, const float* kv_norm,
                        const float* k_weight, const float* k_bias, const int64_t* slots, void* kv, void* index_k,
-                       int type, float* c_q, int M, int Q, int C, int R, int D, float eps, float k_eps) {
+                       float* key_scales, int type, float* c_q, int M, int Q, int C, int R, int D, float eps, float k_eps) {
   std::vector<float> row(std::max(C + R, D));
   for (int m = 0; m < M; ++m, down += Q + C + R + D, cos += R / 2, sin += R / 2) {
     rms_row(down, q_norm, c_q + (int64_t)m * Q, Q, eps);
@@ -83,7 +85,13 @@ API void write_latents(const float* down, const float* cos, const float* sin, co
     if (D) {
       layer_row(down + Q + C + R, k_weight, k_bias, row.data(), D, k_eps);
       rotate_halves(row.data(), cos, sin, row.data(), R);
-      put(index_k, type, slots[m] * D, row.data(), D);
+      if (key_scales) {
+        const bool rotated = (D & (D - 1)) == 0;
+        key_scales[slots[m]] = to_whole(row.data(), D) / (rotated ? D : 1);
+        for (int d = 0; d < D; ++d) ((int8_t*)index_k)[slots[m] * D + d] = (int8_t)row[d];
+      } else {
+        put(index_k, type, slots[m] * D, row.data(), D);
+      }
     }
   }
 }

@@ -1,7 +1,19 @@
-// What the two ways of sparse attention share, and the one in tile registers (sparse_tiles.cpp).
+// What the indexer and sparse attention share, and how both go through tile registers (sparse_tiles.cpp).
 #pragma once
 
+#include <algorithm>
+
 #include "vectors.h"
+
+// A row of a cache as floats, written to `wide` where it is none.
+inline const float* widened(const float* row, int, float*) { return row; }
+inline const float* widened(const uint16_t* row, int n, float* wide) {
+  for (int i = 0; i < n; ++i) wide[i] = widen(row[i]);
+  return wide;
+}
+
+// Rows that go through `tile` at once: as many as keep the sums of a few columns in registers.
+constexpr int rows_of(int V) { return V == 1 ? 12 : V == 2 && fits(10, 2) ? 10 : 6; }
 
 // s[t] becomes e^(s[t] - max s) for L heads, rows `lds` apart; returns the sum over t, ascending.
 inline vf exponentials(float* s, int n, int64_t lds) {
@@ -18,9 +30,44 @@ inline vf exponentials(float* s, int n, int64_t lds) {
   return sum;
 }
 
+// An index vector in whole numbers up to 127; returns what they stand for one of. Where n is a power of two every
+// number first becomes a signed sum of all (the Hadamard rotation without its 1 / sqrt(n)): no channel is too large for
+// the others, and q . k of two rotated vectors is n times theirs.
+inline float to_whole(float* x, int n) {
+  if ((n & (n - 1)) == 0)
+    for (int half = 1; half < n; half *= 2)
+      for (int i = 0; i < n; i += 2 * half)
+        for (int j = i; j < i + half; ++j) {
+          const float first = x[j], second = x[j + half];
+          x[j] = first + second;
+          x[j + half] = first - second;
+        }
+  uint32_t bits = 0;  // magnitudes compare as whole numbers do; what is no number is above all
+  for (int i = 0; i < n; ++i) {
+    uint32_t size;
+    memcpy(&size, x + i, 4);
+    bits = std::max(bits, size & 0x7fffffffu);
+  }
+  float most;
+  memcpy(&most, &bits, 4);
+  const float inverse = most > 0 ? 127 / most : 0;
+  for (int i = 0; i < n; ++i) {
+    const float whole = __builtin_rintf(x[i] * inverse);
+    x[i] = whole == whole ? whole : 0.0f;
+  }
+  return most / 127;
+}
+
+// Index keys in the cache. type: of float32, bfloat16 or int8, which have a scale each.
+struct IndexKeys {
+  const void* pool;
+  const float* scales;
+  int type;
+};
+
 // scores[g][t] of `queries` queries, 1 or up to 16, against keys at slots[0 .. n); rows of `scores` are n apart.
-void score_tiles(const float* q, const float* weights, int queries, int J, int D, const uint16_t* pool,
-                 const int64_t* slots, int n, float* scores, int threads);
+void score_tiles(const float* q, const float* weights, int queries, int J, int D, IndexKeys keys, const int64_t* slots,
+                 int n, float* scores, int threads);
 
 // The twin of sparse_attention for a bfloat16 pool.
 void attention_tiles(const float* q, const uint16_t* pool, const int32_t* chosen, const int32_t* counts, float* out,

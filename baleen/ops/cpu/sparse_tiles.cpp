@@ -1,5 +1,5 @@
-// Sparse attention over a bfloat16 cache in tile registers: queries and attention weights are rounded to bfloat16,
-// scores and sums are float32. A number of a query does not depend on which other queries are computed with it.
+// Sparse attention over a bfloat16 cache in tile registers, with index keys of bfloat16 or int8: queries and attention
+// weights are rounded to bfloat16, scores and sums are float32. A number of a query does not depend on which other queries are computed with it.
 
 #include "sparse.h"
 
@@ -15,101 +15,135 @@ constexpr int KEYS = 2 * T;       // that go through the tiles at once
 constexpr int AHEAD = 16 * KEYS;  // index keys that are brought nearer meanwhile: memory answers late
 
 // Rows at `slots[t .. t + 32)`, [32][K]: where they lie, or gathered into `buffer`. Beyond n the last is repeated.
-const bf16* rows_at(const bf16* pool, const int64_t* slots, int t, int n, int D, int K, bf16* buffer) {
+template <class W>
+const W* rows_at(const W* pool, const int64_t* slots, int t, int n, int D, int K, W* buffer) {
   bool together = D == K && t + KEYS <= n;
   if (together)
     for (int r = 1; r < KEYS; ++r) together &= slots[t + r] == slots[t] + r;
   if (together) return pool + slots[t] * D;
-  for (int r = 0; r < KEYS; ++r) memcpy(buffer + r * K, pool + slots[std::min(t + r, n - 1)] * D, 2 * D);
+  for (int r = 0; r < KEYS; ++r) memcpy(buffer + r * K, pool + slots[std::min(t + r, n - 1)] * D, sizeof(W) * D);
   return buffer;
 }
 
+inline void to_row(const float* x, int n, bf16* out, int padded) { to_bf16(x, n, out, padded); }
+inline void to_row(const float* x, int n, int8_t* out, int) {  // of whole numbers; zeros behind them
+  for (int i = 0; i < n; ++i) out[i] = (int8_t)x[i];
+}
+
 // Index queries as right-hand matrices; two columns of tiles go through a product.
+template <class W>
 struct IndexQueries {
+  static constexpr int TOGETHER = 4 / sizeof(W);  // numbers of a row that lie side by side
   int queries, J, D, K, columns;  // columns: of the matrix, a multiple of 32
-  std::vector<bf16> pairs;        // [K / 2][columns][2]
-  std::vector<float> weights;     // of the head: [J][16 queries], or [J] for a single query
+  std::vector<W> pairs;        // [K / TOGETHER][columns][TOGETHER]
+  std::vector<float> weights;  // of the head: [J][16 queries], or [J] for a single query
 
   // Many queries: a tile's columns are the queries of one head. One query: they are its heads.
   IndexQueries(const float* q, const float* w, int queries, int J, int D) : queries(queries), J(J), D(D) {
-    K = (int)round_up(D, STEP);
+    K = (int)round_up(D, WIDTH<W>);
     columns = queries > 1 ? (int)round_up(J * T, KEYS) : (int)round_up(J, T);
     pairs.resize((int64_t)K * columns);
     weights.resize(J * (queries > 1 ? T : 1));
-    std::vector<bf16> row(K);
+    std::vector<W> row(K, 0);
     for (int g = 0; g < queries; ++g)
       for (int j = 0; j < J; ++j) {
         const int column = queries > 1 ? j * T + g : j;
         weights[column] = w[g * J + j];
-        to_bf16(q + (g * J + j) * D, D, row.data(), K);
-        for (int k = 0; k < K; k += 2) memcpy(&pairs[((int64_t)k / 2 * columns + column) * 2], &row[k], 4);
+        to_row(q + (g * J + j) * D, D, row.data(), K);
+        for (int k = 0; k < K; k += TOGETHER) memcpy(&pairs[(int64_t)k * columns + column * TOGETHER], &row[k], 4);
       }
   }
 
   // dots[32 keys][columns] of the keys at `rows`.
-  void multiply(const bf16* rows, float* dots) const {
+  void multiply(const W* rows, float* dots) const {
+    const W* own = pairs.data();
+    const int64_t width = TOGETHER * columns;
     int c = 0;
-    for (; c + KEYS <= columns; c += KEYS) product_2x2(rows, K, pairs.data() + 2 * c, 2 * columns, K, dots + c, columns);
-    if (c < columns) product_2x1(rows, K, pairs.data() + 2 * c, 2 * columns, K, dots + c, columns);
+    for (; c + KEYS <= columns; c += KEYS) product_2x2(rows, K, own + TOGETHER * c, width, K, dots + c, columns);
+    if (c < columns) product_2x1(rows, K, own + TOGETHER * c, width, K, dots + c, columns);
   }
 
-  // scores[g][t .. t + 32), as many as there are below n; heads are summed in their order.
-  void sum(const float* dots, int t, int n, float* scores) const {
+  // scores[g][t .. t + 32), as many as there are below n; heads are summed in their order. scale: of each of 32 keys.
+  void sum(const float* dots, const float* scale, int t, int n, float* scores) const {
     for (int half = 0; half < KEYS && t + half < n; half += T) {
       vf total[T] = {};
+      const vf of_keys = load(scale + half);
       float* out = scores + t + half;
       const int keys = std::min(T, n - t - half);
       const float* from = dots + half * columns;
       if (queries > 1) {
         for (int r = 0; r < T; ++r)
-          for (int j = 0; j < J; ++j) add(total[r], load(weights.data() + j * T), load(from + r * columns + j * T));
+          for (int j = 0; j < J; ++j) add(total[r], load(weights.data() + j * T), number(load(from + r * columns + j * T)));
         transpose(total);
-        for (int g = 0; g < queries; ++g) memcpy(out + (int64_t)g * n, &total[g], 4 * keys);
+        for (int g = 0; g < queries; ++g) {
+          total[g] *= of_keys;
+          memcpy(out + (int64_t)g * n, &total[g], 4 * keys);
+        }
       } else if (J <= T / 2) {
         vf head[T / 2];  // of 16 keys
         for (int r = 0; r < T / 2; ++r)
           head[r] = (vf)_mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(from + r * columns)),
                                            _mm256_loadu_ps(from + (r + T / 2) * columns), 1);
         transpose(head);
-        for (int j = 0; j < J; ++j) add(total[0], splat(weights[j]), head[j]);
+        for (int j = 0; j < J; ++j) add(total[0], splat(weights[j]), number(head[j]));
+        total[0] *= of_keys;
         memcpy(out, &total[0], 4 * keys);
       } else {
         for (int first = 0; first < J; first += T) {
           vf head[T];  // of 16 keys
           for (int r = 0; r < T; ++r) head[r] = load(from + r * columns + first);
           transpose(head);
-          for (int j = first; j < std::min(J, first + T); ++j) add(total[0], splat(weights[j]), head[j - first]);
+          for (int j = first; j < std::min(J, first + T); ++j) add(total[0], splat(weights[j]), number(head[j - first]));
         }
+        total[0] *= of_keys;
         memcpy(out, &total[0], 4 * keys);
       }
     }
   }
 
+  // what a tile holds: floats, or whole numbers of 32 bits
+  static vf number(vf dot) {
+    if constexpr (sizeof(W) == 1) return __builtin_convertvector((vi)dot, vf);
+    else return dot;
+  }
+
   static void add(vf& sum, vf weight, vf dot) { sum += weight * (dot > 0.0f ? dot : vf{}); }
 };
 
-}  // namespace
-
-void score_tiles(const float* q, const float* weights, int queries, int J, int D, const uint16_t* pool,
-                 const int64_t* slots, int n, float* scores, int threads) {
-  const IndexQueries index(q, weights, queries, J, D);
+template <class W>
+void score_keys(const IndexQueries<W>& index, const W* pool, const float* key_scales, const int64_t* slots, int n,
+                float* scores, int threads) {
+  const int D = index.D;
   const int64_t size = (int64_t)KEYS * index.columns;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     UseTiles here;
-    std::vector<bf16> buffer((int64_t)KEYS * index.K, 0);  // columns of padding must be zero
+    std::vector<W> buffer((int64_t)KEYS * index.K, 0);  // columns of padding must be zero
     float* dots = scratch<struct Dots, float>(2 * size);
+    float scales[2][KEYS];
+    const auto sum = [&](int t) { index.sum(dots + t / KEYS % 2 * size, scales[t / KEYS % 2], t, n, scores); };
     int before = -1;  // whose heads are summed while the products of the next are on their way
 #pragma omp for schedule(static)
     for (int t = 0; t < n; t += KEYS) {
       for (int r = 0; r < KEYS && t + AHEAD + r < n; r += T)  // neighbours are guessed to lie together
-        for (int c = 0; c < T * D; c += 32) __builtin_prefetch(pool + slots[t + AHEAD + r] * D + c, 0, 2);
+        for (int c = 0; c < T * D; c += WIDTH<W>) __builtin_prefetch(pool + slots[t + AHEAD + r] * D + c, 0, 2);
       index.multiply(rows_at(pool, slots, t, n, D, index.K, buffer.data()), dots + t / KEYS % 2 * size);
-      if (before >= 0) index.sum(dots + before / KEYS % 2 * size, before, n, scores);
+      for (int r = 0; r < KEYS; ++r)
+        scales[t / KEYS % 2][r] = key_scales ? key_scales[slots[std::min(t + r, n - 1)]] : 1.0f;
+      if (before >= 0) sum(before);
       before = t;
     }
-    if (before >= 0) index.sum(dots + before / KEYS % 2 * size, before, n, scores);
+    if (before >= 0) sum(before);
   }
+}
+
+}  // namespace
+
+void score_tiles(const float* q, const float* weights, int queries, int J, int D, IndexKeys keys, const int64_t* slots,
+                 int n, float* scores, int threads) {
+  if (keys.scales)
+    score_keys<int8_t>({q, weights, queries, J, D}, (const int8_t*)keys.pool, keys.scales, slots, n, scores, threads);
+  else score_keys<bf16>({q, weights, queries, J, D}, (const bf16*)keys.pool, nullptr, slots, n, scores, threads);
 }
 
 namespace {
@@ -201,6 +235,6 @@ void attention_tiles(const float* q, const uint16_t* pool, const int32_t* chosen
   }
 }
 #else
-void score_tiles(const float*, const float*, int, int, int, const uint16_t*, const int64_t*, int, float*, int) {}
+void score_tiles(const float*, const float*, int, int, int, IndexKeys, const int64_t*, int, float*, int) {}
 void attention_tiles(const float*, const uint16_t*, const int32_t*, const int32_t*, float*, int, int, int, int, int, int) {}
 #endif

@@ -126,21 +126,23 @@ inline void product_2x2(const W* a, int64_t lda, const W* b, int64_t ldb, int K,
   }
   store_tiles(out, ldo, T, T * ldo, T * ldo + T);
 }
-#undef MULTIPLY
 
 // out[32][16] = a[32][K] b[K][16].
-inline void product_2x1(const bf16* a, int64_t lda, const bf16* b, int64_t ldb, int K, float* out, int64_t ldo) {
+template <class W>
+inline void product_2x1(const W* a, int64_t lda, const W* b, int64_t ldb, int K, float* out, int64_t ldo) {
+  const int64_t size = sizeof(W);
   zero_tiles();
-  for (int k = 0; k < K; k += STEP, b += STEP / 2 * ldb) {
-    _tile_loadd(6, b, 2 * ldb);
-    _tile_loadd(4, a + k, 2 * lda);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(5, a + T * lda + k, 2 * lda);
-    _tile_dpbf16ps(1, 5, 6);
+  for (int k = 0; k < K; k += WIDTH<W>, b += T * ldb) {
+    _tile_loadd(6, b, size * ldb);
+    _tile_loadd(4, a + k, size * lda);
+    MULTIPLY(0, 4, 6);
+    _tile_loadd(5, a + T * lda + k, size * lda);
+    MULTIPLY(1, 5, 6);
   }
   _tile_stored(0, out, 4 * ldo);
   _tile_stored(1, out + T * ldo, 4 * ldo);
 }
+#undef MULTIPLY
 
 // The transpose of N x N numbers of 32 bits, in place, of each N columns that stand side by side.
 template <int N>

@@ -79,6 +79,17 @@ inline vf load(const int8_t* p) {
 }
 #endif
 
+// Two whole numbers of 16 bits that are multiplied with two others, and the products added.
+struct Pair {
+  int16_t of[2];
+};
+
+inline vi load(const Pair* p) {
+  vi v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
 // `n` numbers that this thread keeps from one call to the next under a name; what they are is left from before.
 template <class Name, class Number>
 Number* scratch(int64_t n) {
@@ -95,6 +106,22 @@ inline float widen(uint16_t x) {
   return f;
 }
 inline vf splat(float x) { return x - vf{}; }
+inline vi splat(Pair x) {
+  int32_t bits;
+  memcpy(&bits, &x, 4);
+  return bits - vi{};
+}
+
+inline void add_product(vf& sum, vf a, vf b) { sum += a * b; }
+inline void add_product(vi& sum, vi a, vi b) {
+#if defined(__AVX512BW__)
+  sum += (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  sum += (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#else
+  sum += (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
 
 // e^x for x <= 0 or a little above; one polynomial for every caller, so that equal inputs give equal bits.
 inline vf exp_(vf x) {
@@ -125,29 +152,33 @@ constexpr int strip_of(int R, int V) {
   return strip;
 }
 
-// sum[r][v] = sum_k x[r][k] w[k][L v ...], k ascending; rows of w are `ldw` numbers apart.
-template <int R, int V, class W>
-inline __attribute__((always_inline)) void tile(const float* const* x, const W* w, int64_t ldw, int K, vf (&sum)[R][V]) {
+// sum[r][v] = sum_k x[r][k] w[k][L v ...], k ascending; rows of w are `ldw` numbers apart. Sums of pairs are whole
+// numbers of 32 bits, all others floats.
+template <int R, int V, class X, class W, class Sum>
+inline __attribute__((always_inline)) void tile(const X* const* x, const W* w, int64_t ldw, int K, Sum (&sum)[R][V]) {
   constexpr int S = strip_of(R, V), LINE = 64 / sizeof(W);
   for (int first = 0; first < V; first += S) {
     const W* row = w + first * L;
-    vf strip[R][S] = {};
+    Sum strip[R][S] = {};
     for (int k = 0; k < K; ++k, row += ldw) {
       if (first == 0)  // whole lines: the other strips find theirs in a cache
         for (int c = 0; c < V * L; c += LINE) __builtin_prefetch(row + 16 * ldw + c);
       if constexpr (R == 1) {  // all columns at once would take the registers of the sums
-        const vf a = splat(x[0][k]);
-        for (int v = 0; v < S; ++v) strip[0][v] += a * load(row + v * L);
+        const Sum a = splat(x[0][k]);
+        for (int v = 0; v < S; ++v) add_product(strip[0][v], a, load(row + v * L));
       } else {
-        vf column[S];
+        Sum column[S];
         for (int v = 0; v < S; ++v) column[v] = load(row + v * L);
         for (int r = 0; r < R; ++r) {
-          const vf a = splat(x[r][k]);
-          for (int v = 0; v < S; ++v) strip[r][v] += a * column[v];
+          const Sum a = splat(x[r][k]);
+          for (int v = 0; v < S; ++v) add_product(strip[r][v], a, column[v]);
         }
       }
     }
     for (int r = 0; r < R; ++r)
-      for (int v = 0; v < S; ++v) sum[r][first + v] = strip[r][v] * UNIT<W>;
+      for (int v = 0; v < S; ++v) {
+        sum[r][first + v] = strip[r][v];
+        if constexpr (UNIT<W> != 1.0f) sum[r][first + v] *= UNIT<W>;
+      }
   }
 }
