@@ -71,16 +71,7 @@ struct Attention {
       ps[r] = p + (int64_t)(first + r) * k;
       os[r] = out + (int64_t)(first + r) * C + c;
     }
-    const T* l = latents + c;
-    const float* sums = total + first;
-    switch (heads) {
-      case 1: return mix<1>(ps, l, n, width, sums, os, columns);
-      case 2: return mix<2>(ps, l, n, width, sums, os, columns);
-      case 3: return mix<3>(ps, l, n, width, sums, os, columns);
-      case 4: return mix<4>(ps, l, n, width, sums, os, columns);
-      case 5: return mix<5>(ps, l, n, width, sums, os, columns);
-      default: return mix<HEADS>(ps, l, n, width, sums, os, columns);
-    }
+    by_rows<HEADS>(heads, [&](int r, auto R) { mix<R>(ps + r, latents + c, n, width, total + first + r, os + r, columns); });
   }
 };
 

@@ -15,7 +15,7 @@ SOURCES = (
     *("linear.cpp", "tiles.cpp", "indexer.cpp", "attention.cpp", "sparse_tiles.cpp"),
     *("mla.cpp", "layer.cpp"),
 )
-HEADERS = ("vectors.h", "tiles.h", "experts.h", "sparse.h", "kernels.h")
+HEADERS = ("vectors.h", "tiles.h", "experts.h", "packed.h", "sparse.h", "kernels.h")
 COMPILERS = ("g++", "clang++", "c++")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-fvisibility=hidden")
 SECONDS = 300  # that a compilation may take

@@ -38,10 +38,3 @@ struct Routed {
       }
   }
 };
-
-// The experts in tile registers, where there are any (tiles.cpp).
-void linear_tiles(const float* x, int64_t ldx, int64_t xg, const void* w, const float* scale, float* y, int64_t ldy,
-                  int64_t yg, int groups, int M, int inputs, int N, int threads);
-void experts_tiles(const float* x, const Routed& routed, const float* gates, const void* w_gate, const float* s_gate,
-                   const void* w_up, const float* s_up, const void* w_down, const float* s_down, float* out, int D,
-                   int I, int threads);

@@ -14,7 +14,7 @@ PANEL = 64  # output columns that are stored together
 WeightFormat = Literal["float32", "bfloat16", "int8"]
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 _PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4}
-_TOGETHER = {torch.bfloat16: 2, torch.int8: 4}  # inputs of an output that lie side by side for tiles
+_TOGETHER = {torch.bfloat16: 2, torch.int8: 4}  # inputs of an output that lie side by side, in tiles and in int8
 
 # M rows, K inputs, N outputs, G matrices of one shape (heads, experts)
 
@@ -34,10 +34,11 @@ def pairs() -> bool:
 class PackedWeight:
     """G matrices [N, K] as the kernels read them: `data` [G, ceil(N/64), K, 64], `scale` [G, ceil(N/64) * 64] or None.
 
-    Where the processor has tiles (`pairs`), bfloat16 and int8 are stored as these want: [G, ceil(N/64), K/2, 64, 2]
-    with K padded to 32, what is multiplied with it being rounded to bfloat16; [G, ceil(N/64), K/4, 64, 4] with K padded
-    to 64, each row being rounded to whole numbers of 16 bits, its largest becoming 32,512.
-    int8 values are round(w / scale), with a scale for each output: its largest weight over 127.
+    Where the processor has tiles (`pairs`), bfloat16 is stored as these want, [G, ceil(N/64), K/2, 64, 2] with K padded
+    to 32, and what is multiplied with it is rounded to bfloat16.
+    int8 values are round(w / scale), with a scale for each output: its largest weight over 127. They are stored as
+    [G, ceil(N/64), K/4, 64, 4] with K padded to 64; each row that is multiplied with them is rounded to whole numbers
+    of 16 bits, its largest becoming 32,512.
     """
 
     data: Tensor
@@ -51,7 +52,7 @@ class PackedWeight:
         groups, outputs, inputs = matrices.shape
         padded = -(-outputs // PANEL) * PANEL
         kind = torch.int8 if form == "int8" else getattr(torch, form)
-        paired = form != "float32" and pairs()
+        paired = form == "int8" or (form == "bfloat16" and pairs())
         together = _TOGETHER[kind] if paired else 1
         step = 16 * together if paired else 1  # inputs that a tile takes at once
         depth = -(-inputs // step) * step
@@ -89,7 +90,7 @@ class PackedWeight:
 
     @cached_property
     def type(self) -> int:
-        return (_PAIRED_TYPES if self.data.dim() == 5 else _TYPES)[self.data.dtype]
+        return (_PAIRED_TYPES if self.data.dim() == 5 and pairs() else _TYPES)[self.data.dtype]
 
     @cached_property
     def pointers(self) -> tuple[int, int | None]:
@@ -136,4 +137,4 @@ def packed_experts(
 
 def pool_type(pool: Tensor) -> int:
     """How the kernels know the type of a cache's tensor."""
-    return (_PAIRED_TYPES if pool.dtype == torch.bfloat16 and pairs() else _TYPES)[pool.dtype]
+    return (_PAIRED_TYPES if pool.dtype in _PAIRED_TYPES and pairs() else _TYPES)[pool.dtype]

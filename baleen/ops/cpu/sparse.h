@@ -42,15 +42,7 @@ inline float to_whole(float* x, int n) {
           x[j] = first + second;
           x[j + half] = first - second;
         }
-  uint32_t bits = 0;  // magnitudes compare as whole numbers do; what is no number is above all
-  for (int i = 0; i < n; ++i) {
-    uint32_t size;
-    memcpy(&size, x + i, 4);
-    bits = std::max(bits, size & 0x7fffffffu);
-  }
-  float most;
-  memcpy(&most, &bits, 4);
-  const float inverse = most > 0 ? 127 / most : 0;
+  const float most = magnitude(x, n), inverse = most > 0 ? 127 / most : 0;
   for (int i = 0; i < n; ++i) {
     const float whole = __builtin_rintf(x[i] * inverse);
     x[i] = whole == whole ? whole : 0.0f;

@@ -13,8 +13,6 @@ template <class W>
 constexpr int WIDTH = 64 / sizeof(W);  // numbers in a tile's row: K is a multiple of it
 constexpr int STEP = WIDTH<bf16>;
 
-inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-
 // clang has no shuffle by an order that is computed; it goes without
 #if !defined(__clang__) && defined(__AMX_BF16__) && defined(__AMX_INT8__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
 #define TILES 1

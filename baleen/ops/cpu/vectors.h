@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #ifdef __AVX2__
@@ -35,19 +36,14 @@ constexpr int PAIRS = 3;     // types from here on go through tile registers (ti
 typedef float vf __attribute__((vector_size(4 * L)));
 typedef uint32_t vu __attribute__((vector_size(4 * L)));
 typedef int32_t vi __attribute__((vector_size(4 * L)));
-typedef int16_t vs __attribute__((vector_size(2 * L)));
+typedef int16_t vs __attribute__((vector_size(4 * L)));  // twice as many
 typedef uint16_t vh __attribute__((vector_size(2 * L)));
-typedef int8_t vb __attribute__((vector_size(L)));
 
 inline vf load(const float* p) {
   vf v;
   memcpy(&v, p, sizeof v);
   return v;
 }
-
-// What `load` makes of a number is the number over this: a power of two, so that sums are rounded alike.
-template <class Number>
-inline constexpr float UNIT = 1.0f;
 
 #if defined(__AVX2__) && !defined(__AVX512F__)
 // Each number goes to the top of its 32 bits by one shuffle; widening crosses the register's halves, which is slow.
@@ -56,38 +52,38 @@ inline vf load(const uint16_t* p) {  // bfloat16 is the upper half of a float
                                          -1, -1, 8, 9, -1, -1, 10, 11, -1, -1, 12, 13, -1, -1, 14, 15);
   return (vf)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)p)), order);
 }
-template <>
-inline constexpr float UNIT<int8_t> = 1.0f / (1 << 24);
-inline vf load(const int8_t* p) {
-  const __m256i order = _mm256_setr_epi8(-1, -1, -1, 0, -1, -1, -1, 1, -1, -1, -1, 2, -1, -1, -1, 3,  //
-                                         -1, -1, -1, 4, -1, -1, -1, 5, -1, -1, -1, 6, -1, -1, -1, 7);
-  int64_t eight;
-  memcpy(&eight, p, sizeof eight);
-  return (vf)_mm256_cvtepi32_ps(_mm256_shuffle_epi8(_mm256_set1_epi64x(eight), order));
-}
 #else
 inline vf load(const uint16_t* p) {
   vh v;
   memcpy(&v, p, sizeof v);
   return (vf)(__builtin_convertvector(v, vu) << 16);
 }
-inline vf load(const int8_t* p) {
-  vb v;
-  memcpy(&v, p, sizeof v);
-  // by doubling: wider steps GCC 12 takes one number at a time
-  return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(v, vs), vi), vf);
-}
 #endif
 
-// Two whole numbers of 16 bits that are multiplied with two others, and the products added.
+// Whole numbers: two of 16 bits that are multiplied with two others, and the products added.
 struct Pair {
   int16_t of[2];
 };
-
 inline vi load(const Pair* p) {
   vi v;
   memcpy(&v, p, sizeof v);
   return v;
+}
+
+// Four inputs of an output: weights of 8 bits as they lie, what they are multiplied with the first and third in front.
+struct Four {
+  int8_t of[4];
+};
+struct Quad {
+  Pair even, odd;
+};
+struct Fours {
+  vi even, odd;
+};
+inline Fours load(const Four* p) {
+  vs v;
+  memcpy(&v, p, sizeof v);
+  return {(vi)(v << 8 >> 8), (vi)(v >> 8)};
 }
 
 // `n` numbers that this thread keeps from one call to the next under a name; what they are is left from before.
@@ -112,15 +108,49 @@ inline vi splat(Pair x) {
   return bits - vi{};
 }
 
+inline Fours splat(Quad x) { return {splat(x.even), splat(x.odd)}; }
+
 inline void add_product(vf& sum, vf a, vf b) { sum += a * b; }
 inline void add_product(vi& sum, vi a, vi b) {
-#if defined(__AVX512BW__)
+#if defined(__AVX512VNNI__)
+  sum = (vi)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#elif defined(__AVX512BW__)
   sum += (vi)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVXVNNI__) && !defined(__AVX512F__)
+  sum = (vi)_mm256_dpwssd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b);
 #elif defined(__AVX2__) && !defined(__AVX512F__)
   sum += (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 #else
   sum += (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
 #endif
+}
+inline void add_product(vi& sum, const Fours& a, const Fours& b) {
+  add_product(sum, a.even, b.even);
+  add_product(sum, a.odd, b.odd);
+}
+
+// The largest |x|; what is no number is above all that are.
+inline float magnitude(const float* x, int n) {
+  uint32_t bits = 0;  // they compare as whole numbers do
+  for (int i = 0; i < n; ++i) {
+    uint32_t size;
+    memcpy(&size, x + i, 4);
+    size &= 0x7fffffffu;
+    bits = size > bits ? size : bits;
+  }
+  float most;
+  memcpy(&most, &bits, 4);
+  return most;
+}
+inline int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+// Calls take(first, R) for all of `count` rows, R of them at once, at most ROWS: a number that the compiler knows.
+template <int ROWS, class F>
+inline void by_rows(int count, F take) {
+  int r = 0;
+  for (; r + ROWS <= count; r += ROWS) take(r, std::integral_constant<int, ROWS>());
+  if constexpr (ROWS > 1)
+    if (r < count) by_rows<ROWS - 1>(count - r, [&](int more, auto R) { take(r + more, R); });
 }
 
 // e^x for x <= 0 or a little above; one polynomial for every caller, so that equal inputs give equal bits.
@@ -142,21 +172,23 @@ inline vf exp_(vf x) {
   return p * (vf)((whole + 127) << 23);
 }
 
-// Whether the sums of R rows and S vectors of columns fit the registers, beside what is being added to them.
-constexpr bool fits(int R, int S) { return R * S + (R == 1 ? 1 : S) + 1 <= REGISTERS; }
+// Whether the sums of R rows and S vectors of columns fit the registers, beside what is being added to them: so many
+// registers a factor.
+constexpr bool fits(int R, int S, int each = 1) { return R * S + (R == 1 ? 1 : S) * each + each <= REGISTERS; }
 
 // How many of `V` vectors of columns are summed at once for R rows, a power of two.
-constexpr int strip_of(int R, int V) {
+constexpr int strip_of(int R, int V, int each) {
   int strip = 1;
-  while (2 * strip <= V && fits(R, 2 * strip)) strip *= 2;
+  while (2 * strip <= V && fits(R, 2 * strip, each)) strip *= 2;
   return strip;
 }
 
-// sum[r][v] = sum_k x[r][k] w[k][L v ...], k ascending; rows of w are `ldw` numbers apart. Sums of pairs are whole
-// numbers of 32 bits, all others floats.
+// sum[r][v] = sum_k x[r][k] w[k][L v ...], k ascending; rows of w are `ldw` numbers apart. Sums of whole numbers
+// are such, of 32 bits, all others floats.
 template <int R, int V, class X, class W, class Sum>
 inline __attribute__((always_inline)) void tile(const X* const* x, const W* w, int64_t ldw, int K, Sum (&sum)[R][V]) {
-  constexpr int S = strip_of(R, V), LINE = 64 / sizeof(W);
+  typedef decltype(load(w)) Factor;
+  constexpr int S = strip_of(R, V, sizeof(Factor) / sizeof(Sum)), LINE = 64 / sizeof(W);
   for (int first = 0; first < V; first += S) {
     const W* row = w + first * L;
     Sum strip[R][S] = {};
@@ -164,21 +196,18 @@ inline __attribute__((always_inline)) void tile(const X* const* x, const W* w, i
       if (first == 0)  // whole lines: the other strips find theirs in a cache
         for (int c = 0; c < V * L; c += LINE) __builtin_prefetch(row + 16 * ldw + c);
       if constexpr (R == 1) {  // all columns at once would take the registers of the sums
-        const Sum a = splat(x[0][k]);
+        const Factor a = splat(x[0][k]);
         for (int v = 0; v < S; ++v) add_product(strip[0][v], a, load(row + v * L));
       } else {
-        Sum column[S];
+        Factor column[S];
         for (int v = 0; v < S; ++v) column[v] = load(row + v * L);
         for (int r = 0; r < R; ++r) {
-          const Sum a = splat(x[r][k]);
+          const Factor a = splat(x[r][k]);
           for (int v = 0; v < S; ++v) add_product(strip[r][v], a, column[v]);
         }
       }
     }
     for (int r = 0; r < R; ++r)
-      for (int v = 0; v < S; ++v) {
-        sum[r][first + v] = strip[r][v];
-        if constexpr (UNIT<W> != 1.0f) sum[r][first + v] *= UNIT<W>;
-      }
+      for (int v = 0; v < S; ++v) sum[r][first + v] = strip[r][v];
   }
 }
