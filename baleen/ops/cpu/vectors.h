@@ -193,8 +193,11 @@ inline __attribute__((always_inline)) void tile(const X* const* x, const W* w, i
     const W* row = w + first * L;
     Sum strip[R][S] = {};
     for (int k = 0; k < K; ++k, row += ldw) {
-      if (first == 0)  // whole lines: the other strips find theirs in a cache
+      if constexpr (std::is_same<W, Four>::value) {  // K rows are a piece that stays near: what this strip reads of the next
+        for (int c = 0; c < S * L; c += LINE) __builtin_prefetch(row + K * ldw + c);
+      } else if (first == 0) {  // whole lines: the other strips find theirs in a cache
         for (int c = 0; c < V * L; c += LINE) __builtin_prefetch(row + 16 * ldw + c);
+      }
       if constexpr (R == 1) {  // all columns at once would take the registers of the sums
         const Factor a = splat(x[0][k]);
         for (int v = 0; v < S; ++v) add_product(strip[0][v], a, load(row + v * L));
