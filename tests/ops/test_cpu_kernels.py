@@ -74,6 +74,12 @@ def test_linear(random, rounded, form, rows, inputs, outputs):
     assert all(torch.equal(packed_linear(x[i : i + 1], weight)[0], y[i]) for i in range(0, rows, 3))
 
 
+@pytest.mark.parametrize("rows", [1, 7])
+def test_sums_of_the_largest_whole_numbers_fit(rows):
+    weight = PackedWeight.pack(torch.full((1, 3, 5000), -0.25), "int8")
+    torch.testing.assert_close(packed_linear(torch.ones(rows, 5000), weight), torch.full((rows, 3), -1250.0))
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_matrix_for_each_head(random, rounded, form):
     weight, x = PackedWeight.pack(random(3, 70, 40), form), random(2, 5, 3, 40)

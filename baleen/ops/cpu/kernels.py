@@ -14,7 +14,10 @@ PANEL = 64  # output columns that are stored together
 WeightFormat = Literal["float32", "bfloat16", "int8"]
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 _PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4}
-_TOGETHER = {torch.bfloat16: 2, torch.int8: 4}  # inputs of an output that lie side by side, in tiles and in int8
+_TOGETHER = {
+    torch.bfloat16: 2,
+    torch.int8: 4,
+}  # inputs of an output that lie side by side, in tiles and in int8
 
 # M rows, K inputs, N outputs, G matrices of one shape (heads, experts)
 

@@ -1,5 +1,5 @@
-// Linear layers and experts in tile registers: the twins of linear.cpp for weights in pairs of bfloat16,
-// [panels][K / 2][64][2], K padded to 32, or in fours of int8, [panels][K / 4][64][4], K padded to 64.
+// Linear layers and experts in tile registers: weights in pairs of bfloat16, [panels][K / 2][64][2], K padded to 32, or
+// in fours of int8, [panels][K / 4][64][4], K padded to 64.
 //
 // What bfloat16 is multiplied with is rounded to bfloat16, sums are float32. What int8 is multiplied with becomes whole
 // numbers of 16 bits, two bytes, with a scale for each row: the sums of whole numbers are exact.
@@ -7,7 +7,6 @@
 #include "tiles.h"
 
 #include "packed.h"
-
 
 #ifdef TILES
 #include <sys/syscall.h>
@@ -78,28 +77,6 @@ struct TileRows<int8_t, Name> {
   static vf whole(const float* sums) { return __builtin_convertvector((vi)load(sums), vf); }
 };
 
-// Calls put(r, values[64]) for `count` of the rows times one panel of columns with these scales (int8 only).
-template <class W, class Name, class F>
-void panel_of(const TileRows<W, Name>& rows, int64_t first, int count, const W* w, const float* scale, F put) {
-  constexpr int HALF = TileRows<W, Name>::IN_TILE, WIDE = WIDTH<W>, LINE = 4 * WIDE;
-  const int K = rows.K;
-  alignas(64) float sums[2 * T][PANEL];
-  for (int r = 0; r < count; r += 2 * HALF) {
-    const W* x = rows.at(first + r);
-    if (count - r > HALF) {
-      product_2x2(x, K, w, LINE, K, sums[0], PANEL);
-      product_2x2(x, K, w + 2 * WIDE, LINE, K, sums[0] + 2 * T, PANEL);
-    } else {
-      product_1x4(x, K, w, LINE, K, sums[0], PANEL);
-    }
-    for (int i = 0; i < 2 * HALF && r + i < count; ++i) {
-      float* row = sums[i / HALF * T + i % HALF];
-      for (int c = 0; c < PANEL; c += L) store(row + c, rows.value(row + c, first + r + i, scale + c));
-      put(r + i, row);
-    }
-  }
-}
-
 template <class Weight>
 struct InTiles {
   typedef Weight W;
@@ -112,7 +89,23 @@ struct InTiles {
 
   template <class Rows, class F>
   static void panel(const Rows& rows, int64_t first, int count, const W* w, const float* scale, F put) {
-    panel_of(rows, first, count, w, scale, put);
+    constexpr int HALF = Rows::IN_TILE, WIDE = WIDTH<W>, LINE = 4 * WIDE;
+    const int K = rows.K;
+    alignas(64) float sums[2 * T][PANEL];
+    for (int r = 0; r < count; r += 2 * HALF) {
+      const W* x = rows.at(first + r);
+      if (count - r > HALF) {
+        product_2x2(x, K, w, LINE, K, sums[0], PANEL);
+        product_2x2(x, K, w + 2 * WIDE, LINE, K, sums[0] + 2 * T, PANEL);
+      } else {
+        product_1x4(x, K, w, LINE, K, sums[0], PANEL);
+      }
+      for (int i = 0; i < 2 * HALF && r + i < count; ++i) {
+        float* row = sums[i / HALF * T + i % HALF];
+        for (int c = 0; c < PANEL; c += L) store(row + c, rows.value(row + c, first + r + i, scale + c));
+        put(r + i, row);
+      }
+    }
   }
 };
 
