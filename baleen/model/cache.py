@@ -28,10 +28,12 @@ class LatentCache:
     ):
         width = config.kv_lora_rank + config.qk_rope_head_dim
         layers = range(config.num_hidden_layers + (config.num_nextn_predict_layers if mtp else 0))
-        options = {"dtype": dtype, "device": device}
-        self.kv = [torch.zeros(num_slots, width, **options) for _ in layers]  # normed c_kv | rotated k_rope
-        keys = {**options, "dtype": torch.int8} if int8_index else options
-        self.index_k = [torch.zeros(num_slots, config.index_key_dim, **keys) for _ in layers]
+        # normed c_kv | rotated k_rope
+        self.kv = [torch.zeros(num_slots, width, dtype=dtype, device=device) for _ in layers]
+        key_dtype = torch.int8 if int8_index else dtype
+        self.index_k = [
+            torch.zeros(num_slots, config.index_key_dim, dtype=key_dtype, device=device) for _ in layers
+        ]
         self.index_scale = [torch.zeros(num_slots, device=device) if int8_index else None for _ in layers]
         # which experts each cached token used: a rollout's routing must be known for prefix-cached tokens too
         self.routed_experts = torch.zeros(
