@@ -42,7 +42,7 @@ class Runner:
         slots = config.num_blocks * config.block_size
         self.cache = LatentCache(
             *(model.config, slots, dtype, self.device, config.speculative, config.record_selection),
-            int8_index=config.weights == "int8" and can_pack(),
+            index_bytes=config.weights == "int8" and can_pack(),
         )
         self._tables = np.zeros((config.max_num_seqs, -(-max_model_len // config.block_size)), np.int64)
         self._passes: list[_Pass] = []  # of the last step

@@ -12,8 +12,8 @@ class LatentCache:
     """The paged cache of MLA and DSA: per layer one latent and one index key a token, addressed by slot.
 
     A slot belongs to one token of one sequence; sequences that share a prefix share slots. Slot 0 takes the writes
-    of padding and is never read. `mtp` adds the MTP layer's entries, for speculative decoding. `int8_index` keeps index
-    keys in eight bits with a scale each; only a packed model writes and reads such a cache.
+    of padding and is never read. `mtp` adds the MTP layer's entries, for speculative decoding. `index_bytes` keeps index
+    keys in a byte a number, 128 for 0, with a scale each; only a packed model writes and reads such a cache.
     """
 
     def __init__(
@@ -24,17 +24,17 @@ class LatentCache:
         device: torch.device | str = "cpu",
         mtp: bool = False,
         record_selection: bool = False,
-        int8_index: bool = False,
+        index_bytes: bool = False,
     ):
         width = config.kv_lora_rank + config.qk_rope_head_dim
         layers = range(config.num_hidden_layers + (config.num_nextn_predict_layers if mtp else 0))
         # normed c_kv | rotated k_rope
         self.kv = [torch.zeros(num_slots, width, dtype=dtype, device=device) for _ in layers]
-        key_dtype = torch.int8 if int8_index else dtype
+        key_dtype = torch.uint8 if index_bytes else dtype
         self.index_k = [
             torch.zeros(num_slots, config.index_key_dim, dtype=key_dtype, device=device) for _ in layers
         ]
-        self.index_scale = [torch.zeros(num_slots, device=device) if int8_index else None for _ in layers]
+        self.index_scale = [torch.zeros(num_slots, device=device) if index_bytes else None for _ in layers]
         # which experts each cached token used: a rollout's routing must be known for prefix-cached tokens too
         self.routed_experts = torch.zeros(
             num_slots, config.num_moe_layers, config.num_experts_per_tok, dtype=torch.int16, device=device
@@ -58,7 +58,7 @@ class LatentCache:
 
     def write(self, layer: int, slots: Tensor, latent: Tensor, index_k: Tensor) -> None:
         """Store `latent` [B, S, C+R] and `index_k` [B, S, D] at `slots` [B, S]."""
-        assert self.index_scale[layer] is None, "index keys in eight bits need a packed model"
+        assert self.index_scale[layer] is None, "index keys in bytes need a packed model"
         flat = slots.flatten()
         self.kv[layer][flat] = latent.flatten(0, 1).to(self.kv[layer].dtype)
         self.index_k[layer][flat] = index_k.flatten(0, 1).to(self.index_k[layer].dtype)

@@ -36,7 +36,7 @@ def write_latents(
     """Cache what the tokens leave, from `down` [M, Q + C + R + D]: query latent, latent, key to rotate, index key.
 
     `cos`, `sin` [M, R/2]; `slots` [M]; `kv` [slots, C + R] and `index_k` [slots, D] of one type, float32 or bfloat16,
-    or `index_k` of int8 with `key_scales` [slots]. Returns the normed query latent [M, Q].
+    or `index_k` of uint8 with `key_scales` [slots]. Returns the normed query latent [M, Q].
     """
     count, size, rank = down.shape[0], norms.q.shape[0], norms.kv.shape[0]
     c_q = down.new_empty(count, size)
@@ -110,7 +110,7 @@ def select_slots(
 ) -> tuple[Tensor, Tensor]:
     """The twin of `index_scores` and `topk_positions` over the paged index keys.
 
-    `q` [B, S, J, D] and `weights` [B, S, J] float32, J at most 64; `pool` [slots, D] float32 or bfloat16, or int8 with
+    `q` [B, S, J, D] and `weights` [B, S, J] float32, J at most 64; `pool` [slots, D] float32 or bfloat16, or uint8 with
     `key_scales` [slots];
     `context_slots` [B, T] slot of each position; `positions` [B, S] of the queries. Returns the slots that each
     query reads, by position, int32 [B, S, k], and how many there are, int32 [B, S].

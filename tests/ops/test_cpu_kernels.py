@@ -131,18 +131,21 @@ def test_experts(random, rounded, form, threads):
 
 
 def case(random, heads: int, dim: int, dtype: torch.dtype, ties: bool):
-    """q, weights, pool, context slots, positions, scales of keys of int8.
+    """q, weights, pool, context slots, positions, scales of keys in bytes.
 
-    With `ties` all numbers, those of int8 once they are rotated, are -1, 0 or 1 times a constant: scores repeat.
+    With `ties` all numbers, those of bytes once they are rotated, are -1, 0 or 1 times a constant: scores repeat.
     """
     batch, queries, length, slots = 2, 17, 300, 700
     q, weights, pool = random(batch, queries, heads, dim), random(batch, queries, heads), random(slots, dim)
     scales = None
     if ties:
         q, weights, pool = q.sign() * (q.abs() > 1.2), weights.sign(), pool.sign() * (pool.abs() > 1.2)
-    if dtype == torch.int8:
+    if dtype == torch.uint8:
         scales = torch.ones(slots) if ties else random(slots).abs()
-        q, pool = (q * 127) @ rotation(dim) / rotation(dim)[0].sum() if ties else (q * 9).round(), pool * 30
+        q, pool = (
+            (q * 63) @ rotation(dim) / rotation(dim)[0].sum() if ties else (q * 9).round(),
+            (pool * (1 if ties else 30)).round().clamp(-127, 127) + 128,
+        )
     context = torch.stack(
         [torch.randperm(slots, generator=torch.Generator().manual_seed(b))[:length] for b in range(batch)]
     )
@@ -151,7 +154,7 @@ def case(random, heads: int, dim: int, dtype: torch.dtype, ties: bool):
 
 
 def rotation(dim: int) -> torch.Tensor:
-    """What index vectors of int8 are multiplied with before they are rounded: its square is its first row's sum."""
+    """What index vectors of whole numbers are multiplied with before they are rounded: its square is its first row's sum."""
     return torch.eye(dim) if dim & (dim - 1) else hadamard_matrix(dim)
 
 
@@ -159,11 +162,11 @@ def whole(q):
     """Index queries of whole numbers, rotated and rounded, and their scales."""
     rotated = q @ rotation(q.shape[-1])
     most = rotated.abs().amax(-1, keepdim=True)
-    return (rotated * (torch.full_like(most, 127) / most).nan_to_num(posinf=0)).round(), most / 127
+    return (rotated * (torch.full_like(most, 63) / most).nan_to_num(posinf=0)).round(), most / 63
 
 
 @pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
 @pytest.mark.parametrize(
     ("heads", "dim"),
     [(1, 8), (3, 9), (4, 32), (5, 24), (8, 64), (12, 32), (16, 32), (32, 64), (48, 16), (64, 128)],
@@ -178,7 +181,7 @@ def test_the_choice_equals_the_plain_one_and_depends_on_its_query_alone(
     if key_scales is None:
         scores = index_scores(rounded(q, "bfloat16" if dtype == torch.bfloat16 else "float32"), keys, weights)
     else:
-        scores = quantised_index_scores(*whole(q), keys, key_scales[context].unsqueeze(-1), weights)
+        scores = quantised_index_scores(*whole(q), keys - 128, key_scales[context].unsqueeze(-1), weights)
     keep = torch.arange(context.shape[1]) <= positions.unsqueeze(-1)
     expected, valid = topk_positions(scores, keep, k)
     for b in range(2):
@@ -250,17 +253,17 @@ def test_route(random, groups, kept, ties):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(("dim", "int8"), [(0, False), (24, False), (24, True), (32, True)])
-def test_latents_and_queries_are_normed_rotated_and_cached(random, dtype, dim, int8):
+@pytest.mark.parametrize(("dim", "in_bytes"), [(0, False), (24, False), (24, True), (32, True)])
+def test_latents_and_queries_are_normed_rotated_and_cached(random, dtype, dim, in_bytes):
     tokens, q_rank, rank, rope, heads, nope, index_heads = 7, 40, 33, 8, 3, 5, 2 if dim else 0
     cos, sin = torch.cos(random(tokens, rope // 2)), torch.sin(random(tokens, rope // 2))
     norms = Norms(random(q_rank), random(rank), random(dim), random(dim), 1e-6, 1e-5)
     slots = torch.tensor([9, 3, 4, 17, 1, 0, 12])
     kv, index_k = (
         torch.zeros(20, rank + rope, dtype=dtype),
-        torch.zeros(20, dim, dtype=torch.int8 if int8 else dtype),
+        torch.zeros(20, dim, dtype=torch.uint8 if in_bytes else dtype),
     )
-    key_scales = torch.zeros(20) if int8 else None
+    key_scales = torch.zeros(20) if in_bytes else None
     down = random(tokens, q_rank + rank + rope + dim)
     c_q = write_latents(down, cos, sin, norms, slots, kv, index_k, key_scales)
     q_a, c_kv, k_rope, key = down.split([q_rank, rank, rope, dim], 1)
@@ -276,6 +279,7 @@ def test_latents_and_queries_are_normed_rotated_and_cached(random, dtype, dim, i
         if key_scales is None:
             torch.testing.assert_close(cached, key, **close)
         else:
+            cached = cached - 128
             assert cached.abs().amax(1).tolist() == [127] * tokens
             step = key_scales[slots, None] * rotation(dim)[0].sum()
             assert ((cached * step - key @ rotation(dim)).abs() < step * 0.5001).all()

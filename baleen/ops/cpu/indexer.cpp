@@ -91,14 +91,15 @@ inline vf sum_lanes(vf v, int width) {
   return v;
 }
 
-// What index queries are kept as: [D][columns], or [D / 2][columns] of pairs.
+// What index queries are kept as: [D][columns], or [D / 4][columns] of fours and behind them, in 32 bits, what keys
+// that stand for 0 would add up to.
 template <class T>
 struct QueryOf {
   typedef float type;
 };
 template <>
-struct QueryOf<int8_t> {
-  typedef Pair type;
+struct QueryOf<uint8_t> {
+  typedef QueryFour type;
 };
 template <class T>
 using Query = typename QueryOf<T>::type;
@@ -113,20 +114,19 @@ void multiply(const T* const* rows, const float* q, int D, vf (&dots)[R][V]) {
 }
 // The same of whole numbers: exact, in whatever order.
 template <int R, int V>
-void multiply(const int8_t* const* rows, const Pair* q, int D, vf (&dots)[R][V]) {
-  const int pairs = (D + 1) / 2;
-  Pair* wide = scratch<struct WidePairs, Pair>(R * pairs);
-  Pair* keys[R];
+void multiply(const uint8_t* const* rows, const QueryFour* q, int D, vf (&dots)[R][V]) {
+  const int fours = (D + 3) / 4;
+  const KeyFour* keys[R];
+  KeyFour* padded = scratch<struct PaddedKeys, KeyFour>(D % 4 ? R * fours : 0);
   for (int r = 0; r < R; ++r) {
-    keys[r] = wide + r * pairs;
-    int16_t* row = keys[r]->of;
-    for (int d = 0; d < D; ++d) row[d] = rows[r][d];
-    if (D % 2) row[D] = 0;
+    keys[r] = D % 4 ? padded + r * fours : (const KeyFour*)rows[r];
+    if (D % 4) memcpy(padded + r * fours, rows[r], D);
   }
-  vi sum[R][V];
-  tile(keys, q, V * L, pairs, sum);
+  vi sum[R][V], zero[V];
+  tile(keys, q, V * L, fours, sum);
+  memcpy(zero, q + (int64_t)fours * V * L, sizeof zero);
   for (int r = 0; r < R; ++r)
-    for (int v = 0; v < V; ++v) dots[r][v] = __builtin_convertvector(sum[r][v], vf);
+    for (int v = 0; v < V; ++v) dots[r][v] = __builtin_convertvector(sum[r][v] - zero[v], vf);
 }
 
 // scores[g][t] for the queries of one group against keys at `slots`: sum_j w_j ReLU(q_j . k), heads by halving.
@@ -173,13 +173,13 @@ struct Group {
   void score(IndexKeys keys, const int64_t* slots, float* scores, int threads) const {
     if (keys.type == 0) score((const float*)keys.pool, keys.scales, slots, scores, threads);
     else if (keys.type == 1) score((const uint16_t*)keys.pool, keys.scales, slots, scores, threads);
-    else score((const int8_t*)keys.pool, keys.scales, slots, scores, threads);
+    else score((const uint8_t*)keys.pool, keys.scales, slots, scores, threads);
   }
 
   template <class T>
   void score(const T* pool, const float* key_scales, const int64_t* slots, float* scores, int threads) const {
     const int V = vectors_of(queries * lanes), columns = V * L;
-    std::vector<Query<T>> q_t(D * columns, Query<T>{});
+    std::vector<Query<T>> q_t((D + 1) * columns, Query<T>{});
     std::vector<float> w_t(columns, 0.0f);
     for (int g = 0; g < queries; ++g)
       for (int j = 0; j < J; ++j) {
@@ -197,9 +197,14 @@ struct Group {
     }
   }
 
-  static void put(float* q_t, int d, int columns, int column, float x) { q_t[d * columns + column] = x; }
-  static void put(Pair* q_t, int d, int columns, int column, float x) {
-    q_t[d / 2 * columns + column].of[d % 2] = (int16_t)x;
+  void put(float* q_t, int d, int columns, int column, float x) const { q_t[d * columns + column] = x; }
+  void put(QueryFour* q_t, int d, int columns, int column, float x) const {
+    q_t[d / 4 * columns + column].of[d % 4] = (int8_t)x;
+    QueryFour* of_zero = q_t + (D + 3) / 4 * columns + column;
+    int32_t sum;
+    memcpy(&sum, of_zero, 4);
+    sum += ZERO_KEY * (int)x;
+    memcpy(of_zero, &sum, 4);
   }
 };
 
@@ -207,8 +212,8 @@ struct Group {
 
 // The slots that each query may read, by position: all up to its own while they are no more than k, else the k with
 // the largest index scores. q [B][S][J][D], weights [B][S][J], pool [slots][D], context [B][T] slot of each position,
-// positions [B][S]. chosen [B][S][k], counts [B][S]. J is at most 64. With `key_scales` [slots] the keys are whole
-// numbers (`to_whole`), and the queries become such.
+// positions [B][S]. chosen [B][S][k], counts [B][S]. J is at most 64. With `key_scales` [slots] the keys are
+// bytes (`to_whole`), and the queries become whole numbers too.
 API void select_slots(const float* q, const float* weights, const void* pool, const float* key_scales, int type,
                       const int64_t* context, const int64_t* positions, int32_t* chosen, int32_t* counts, int B, int S, int T, int J, int D,
                       int k, int threads) {
@@ -237,7 +242,7 @@ API void select_slots(const float* q, const float* weights, const void* pool, co
         std::copy_n(q + begin * J * D, heads * D, own_q);
         std::copy_n(weights + begin * J, heads, own_weights);
         if (key_scales)
-          for (int j = 0; j < heads; ++j) own_weights[j] *= to_whole(own_q + j * D, D);
+          for (int j = 0; j < heads; ++j) own_weights[j] *= to_whole(own_q + j * D, D, LARGEST_QUERY);
         if (tiles) {
           score_tiles(own_q, own_weights, queries, J, D, index_keys, slots, longest, scores, many ? 1 : threads);
         } else {

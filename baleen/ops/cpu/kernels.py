@@ -12,8 +12,8 @@ from baleen.ops.cpu.build import library
 
 PANEL = 64  # output columns that are stored together
 WeightFormat = Literal["float32", "bfloat16", "int8"]
-_TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
-_PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4}
+_TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.uint8: 2}
+_PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4, torch.uint8: 4}
 _TOGETHER = {
     torch.bfloat16: 2,
     torch.int8: 4,

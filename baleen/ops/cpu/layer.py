@@ -105,7 +105,7 @@ class LatentAttention(_Parts):
         """`x` [B, S, D] float32 -> the same shape; the tokens enter the caches first.
 
         angles: cos and sin [B, S, R/2]. cache: latents [slots, C + R] and index keys, of one type, float32 or bfloat16,
-        or index keys of int8 with their scales [slots].
+        or index keys of uint8 with their scales [slots].
         where: slots [B, S] that the tokens write, slot of each context position [B, T], positions [B, S], all int64.
         chosen [B, S, K] and counts [B, S], int32: the slots that each token reads, in order, and how many. They are
         written here unless they are "given": all up to the token itself ("everything", K = T) or the K best by the

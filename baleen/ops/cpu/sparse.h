@@ -30,10 +30,14 @@ inline vf exponentials(float* s, int n, int64_t lds) {
   return sum;
 }
 
-// An index vector in whole numbers up to 127; returns what they stand for one of. Where n is a power of two every
+// Index vectors where weights are int8. Keys are stored in bytes, 128 standing for 0.
+constexpr float LARGEST_KEY = 127, LARGEST_QUERY = 63;
+constexpr int ZERO_KEY = 128;
+
+// An index vector in whole numbers, at most `largest`; returns what they are multiples of. Where n is a power of two every
 // number first becomes a signed sum of all (the Hadamard rotation without its 1 / sqrt(n)): no channel is too large for
 // the others, and q . k of two rotated vectors is n times theirs.
-inline float to_whole(float* x, int n) {
+inline float to_whole(float* x, int n, float largest) {
   if ((n & (n - 1)) == 0)
     for (int half = 1; half < n; half *= 2)
       for (int i = 0; i < n; i += 2 * half)
@@ -42,15 +46,15 @@ inline float to_whole(float* x, int n) {
           x[j] = first + second;
           x[j + half] = first - second;
         }
-  const float most = magnitude(x, n), inverse = most > 0 ? 127 / most : 0;
+  const float most = magnitude(x, n), inverse = most > 0 ? largest / most : 0;
   for (int i = 0; i < n; ++i) {
     const float whole = __builtin_rintf(x[i] * inverse);
     x[i] = whole == whole ? whole : 0.0f;
   }
-  return most / 127;
+  return most / largest;
 }
 
-// Index keys in the cache. type: of float32, bfloat16 or int8, which have a scale each.
+// Index keys in the cache. type: 0 float32, 1 bfloat16, 2 bytes, which have a scale each.
 struct IndexKeys {
   const void* pool;
   const float* scales;

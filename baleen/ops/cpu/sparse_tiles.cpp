@@ -1,4 +1,4 @@
-// Sparse attention over a bfloat16 cache in tile registers, with index keys of bfloat16 or int8: queries and attention
+// Sparse attention over a bfloat16 cache in tile registers, with index keys of bfloat16 or bytes: queries and attention
 // weights are rounded to bfloat16, scores and sums are float32. A number of a query does not depend on which other queries are computed with it.
 
 #include "sparse.h"
@@ -30,13 +30,15 @@ inline void to_row(const float* x, int n, int8_t* out, int) {  // of whole numbe
   for (int i = 0; i < n; ++i) out[i] = (int8_t)x[i];
 }
 
-// Index queries as right-hand matrices; two columns of tiles go through a product.
-template <class W>
+// Index queries for keys of type `Key` as right-hand matrices; two columns of tiles go through a product.
+template <class Key>
 struct IndexQueries {
+  typedef typename std::conditional<sizeof(Key) == 1, int8_t, bf16>::type W;
   static constexpr int TOGETHER = 4 / sizeof(W);  // numbers of a row that lie side by side
   int queries, J, D, K, columns;  // columns: of the matrix, a multiple of 32
   std::vector<W> pairs;        // [K / TOGETHER][columns][TOGETHER]
   std::vector<float> weights;  // of the head: [J][16 queries], or [J] for a single query
+  std::vector<float> zeros;    // as many: what keys that stand for 0 would add up to
 
   // Many queries: a tile's columns are the queries of one head. One query: they are its heads.
   IndexQueries(const float* q, const float* w, int queries, int J, int D) : queries(queries), J(J), D(D) {
@@ -44,18 +46,20 @@ struct IndexQueries {
     columns = queries > 1 ? (int)round_up(J * T, KEYS) : (int)round_up(J, T);
     pairs.resize((int64_t)K * columns);
     weights.resize(J * (queries > 1 ? T : 1));
+    zeros.resize(weights.size());
     std::vector<W> row(K, 0);
     for (int g = 0; g < queries; ++g)
       for (int j = 0; j < J; ++j) {
         const int column = queries > 1 ? j * T + g : j;
         weights[column] = w[g * J + j];
         to_row(q + (g * J + j) * D, D, row.data(), K);
+        for (int d = 0; sizeof(W) == 1 && d < D; ++d) zeros[column] += (float)ZERO_KEY * row[d];
         for (int k = 0; k < K; k += TOGETHER) memcpy(&pairs[(int64_t)k * columns + column * TOGETHER], &row[k], 4);
       }
   }
 
   // dots[32 keys][columns] of the keys at `rows`.
-  void multiply(const W* rows, float* dots) const {
+  void multiply(const Key* rows, float* dots) const {
     const W* own = pairs.data();
     const int64_t width = TOGETHER * columns;
     int c = 0;
@@ -73,7 +77,10 @@ struct IndexQueries {
       const float* from = dots + half * columns;
       if (queries > 1) {
         for (int r = 0; r < T; ++r)
-          for (int j = 0; j < J; ++j) add(total[r], load(weights.data() + j * T), number(load(from + r * columns + j * T)));
+          for (int j = 0; j < J; ++j) {
+            const vf dot = number(load(from + r * columns + j * T), load(zeros.data() + j * T));
+            add(total[r], load(weights.data() + j * T), dot);
+          }
         transpose(total);
         for (int g = 0; g < queries; ++g) {
           total[g] *= of_keys;
@@ -85,7 +92,7 @@ struct IndexQueries {
           head[r] = (vf)_mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(from + r * columns)),
                                            _mm256_loadu_ps(from + (r + T / 2) * columns), 1);
         transpose(head);
-        for (int j = 0; j < J; ++j) add(total[0], splat(weights[j]), number(head[j]));
+        for (int j = 0; j < J; ++j) add(total[0], splat(weights[j]), number(head[j], splat(zeros[j])));
         total[0] *= of_keys;
         memcpy(out, &total[0], 4 * keys);
       } else {
@@ -93,7 +100,7 @@ struct IndexQueries {
           vf head[T];  // of 16 keys
           for (int r = 0; r < T; ++r) head[r] = load(from + r * columns + first);
           transpose(head);
-          for (int j = first; j < std::min(J, first + T); ++j) add(total[0], splat(weights[j]), number(head[j - first]));
+          for (int j = first; j < std::min(J, first + T); ++j) add(total[0], splat(weights[j]), number(head[j - first], splat(zeros[j])));
         }
         total[0] *= of_keys;
         memcpy(out, &total[0], 4 * keys);
@@ -102,23 +109,23 @@ struct IndexQueries {
   }
 
   // what a tile holds: floats, or whole numbers of 32 bits
-  static vf number(vf dot) {
-    if constexpr (sizeof(W) == 1) return __builtin_convertvector((vi)dot, vf);
+  static vf number(vf dot, vf zero) {
+    if constexpr (sizeof(W) == 1) return __builtin_convertvector((vi)dot, vf) - zero;
     else return dot;
   }
 
   static void add(vf& sum, vf weight, vf dot) { sum += weight * (dot > 0.0f ? dot : vf{}); }
 };
 
-template <class W>
-void score_keys(const IndexQueries<W>& index, const W* pool, const float* key_scales, const int64_t* slots, int n,
+template <class Key>
+void score_keys(const IndexQueries<Key>& index, const Key* pool, const float* key_scales, const int64_t* slots, int n,
                 float* scores, int threads) {
   const int D = index.D;
   const int64_t size = (int64_t)KEYS * index.columns;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     UseTiles here;
-    std::vector<W> buffer((int64_t)KEYS * index.K, 0);  // columns of padding must be zero
+    std::vector<Key> buffer((int64_t)KEYS * index.K, 0);  // columns of padding must be zero
     float* dots = scratch<struct Dots, float>(2 * size);
     float scales[2][KEYS];
     const auto sum = [&](int t) { index.sum(dots + t / KEYS % 2 * size, scales[t / KEYS % 2], t, n, scores); };
@@ -126,7 +133,7 @@ void score_keys(const IndexQueries<W>& index, const W* pool, const float* key_sc
 #pragma omp for schedule(static)
     for (int t = 0; t < n; t += KEYS) {
       for (int r = 0; r < KEYS && t + AHEAD + r < n; r += T)  // neighbours are guessed to lie together
-        for (int c = 0; c < T * D; c += WIDTH<W>) __builtin_prefetch(pool + slots[t + AHEAD + r] * D + c, 0, 2);
+        for (int c = 0; c < T * D; c += WIDTH<Key>) __builtin_prefetch(pool + slots[t + AHEAD + r] * D + c, 0, 2);
       index.multiply(rows_at(pool, slots, t, n, D, index.K, buffer.data()), dots + t / KEYS % 2 * size);
       for (int r = 0; r < KEYS; ++r)
         scales[t / KEYS % 2][r] = key_scales ? key_scales[slots[std::min(t + r, n - 1)]] : 1.0f;
@@ -142,7 +149,7 @@ void score_keys(const IndexQueries<W>& index, const W* pool, const float* key_sc
 void score_tiles(const float* q, const float* weights, int queries, int J, int D, IndexKeys keys, const int64_t* slots,
                  int n, float* scores, int threads) {
   if (keys.scales)
-    score_keys<int8_t>({q, weights, queries, J, D}, (const int8_t*)keys.pool, keys.scales, slots, n, scores, threads);
+    score_keys<uint8_t>({q, weights, queries, J, D}, (const uint8_t*)keys.pool, keys.scales, slots, n, scores, threads);
   else score_keys<bf16>({q, weights, queries, J, D}, (const bf16*)keys.pool, nullptr, slots, n, scores, threads);
 }
 

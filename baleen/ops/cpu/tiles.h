@@ -82,13 +82,15 @@ inline __attribute__((always_inline)) void store_tiles(void* out, int64_t ldo, i
   _tile_stored(3, to + three, 4 * ldo);
 }
 
-// c += a b; the instructions want their tiles by number.
-#define MULTIPLY(c, a, b) \
-  if constexpr (sizeof(W) == 1) _tile_dpbssd(c, a, b); else _tile_dpbf16ps(c, a, b)
+// c += a b, bytes of `A` with or without a sign; the instructions want their tiles by number.
+#define MULTIPLY(c, a, b)                                         \
+  if constexpr (sizeof(A) == 2) _tile_dpbf16ps(c, a, b);          \
+  else if constexpr (std::is_signed<A>::value) _tile_dpbssd(c, a, b); \
+  else _tile_dpbusd(c, a, b)
 
 // out[16][64] = a[16][K] b[K][64] in 32 bits; `lda`, `ldb` (of what is interleaved), `ldo` in numbers.
-template <class W>
-inline void product_1x4(const W* a, int64_t lda, const W* b, int64_t ldb, int K, void* out, int64_t ldo) {
+template <class A, class W>
+inline void product_1x4(const A* a, int64_t lda, const W* b, int64_t ldb, int K, void* out, int64_t ldo) {
   constexpr int WIDE = WIDTH<W>;
   const int64_t size = sizeof(W);
   zero_tiles();
@@ -107,8 +109,8 @@ inline void product_1x4(const W* a, int64_t lda, const W* b, int64_t ldb, int K,
 }
 
 // out[32][32] = a[32][K] b[K][32].
-template <class W>
-inline void product_2x2(const W* a, int64_t lda, const W* b, int64_t ldb, int K, void* out, int64_t ldo) {
+template <class A, class W>
+inline void product_2x2(const A* a, int64_t lda, const W* b, int64_t ldb, int K, void* out, int64_t ldo) {
   constexpr int WIDE = WIDTH<W>;
   const int64_t size = sizeof(W);
   zero_tiles();
@@ -126,8 +128,8 @@ inline void product_2x2(const W* a, int64_t lda, const W* b, int64_t ldb, int K,
 }
 
 // out[32][16] = a[32][K] b[K][16].
-template <class W>
-inline void product_2x1(const W* a, int64_t lda, const W* b, int64_t ldb, int K, float* out, int64_t ldo) {
+template <class A, class W>
+inline void product_2x1(const A* a, int64_t lda, const W* b, int64_t ldb, int K, float* out, int64_t ldo) {
   const int64_t size = sizeof(W);
   zero_tiles();
   for (int k = 0; k < K; k += WIDTH<W>, b += T * ldb) {

@@ -60,22 +60,13 @@ inline vf load(const uint16_t* p) {
 }
 #endif
 
-// Whole numbers: two of 16 bits that are multiplied with two others, and the products added.
-struct Pair {
-  int16_t of[2];
-};
-inline vi load(const Pair* p) {
-  vi v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-
-// Four inputs of an output: weights of 8 bits as they lie, what they are multiplied with the first and third in front.
+// Four inputs of an output: weights of 8 bits as they lie, what they are multiplied with, of 16 bits, the first and
+// third in front.
 struct Four {
   int8_t of[4];
 };
 struct Quad {
-  Pair even, odd;
+  int16_t even[2], odd[2];
 };
 struct Fours {
   vi even, odd;
@@ -84,6 +75,22 @@ inline Fours load(const Four* p) {
   vs v;
   memcpy(&v, p, sizeof v);
   return {(vi)(v << 8 >> 8), (vi)(v >> 8)};
+}
+
+// Four numbers of an index key, and four of an index query: at most 64 in size, so that two products fit 16 bits.
+struct KeyFour {
+  uint8_t of[4];
+};
+struct QueryFour {
+  int8_t of[4];
+};
+struct Bytes {
+  vi all;
+};
+inline Bytes load(const QueryFour* p) {
+  vi v;  // a structure would be copied by halves
+  memcpy(&v, p, sizeof v);
+  return {v};
 }
 
 // `n` numbers that this thread keeps from one call to the next under a name; what they are is left from before.
@@ -102,16 +109,16 @@ inline float widen(uint16_t x) {
   return f;
 }
 inline vf splat(float x) { return x - vf{}; }
-inline vi splat(Pair x) {
+inline vi splat_bits(const void* x) {
   int32_t bits;
-  memcpy(&bits, &x, 4);
+  memcpy(&bits, x, 4);
   return bits - vi{};
 }
-
-inline Fours splat(Quad x) { return {splat(x.even), splat(x.odd)}; }
+inline Fours splat(Quad x) { return {splat_bits(x.even), splat_bits(x.odd)}; }
+inline Bytes splat(KeyFour x) { return {splat_bits(x.of)}; }
 
 inline void add_product(vf& sum, vf a, vf b) { sum += a * b; }
-inline void add_product(vi& sum, vi a, vi b) {
+inline void add_product(vi& sum, vi a, vi b) {  // of pairs of 16 bits
 #if defined(__AVX512VNNI__)
   sum = (vi)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
 #elif defined(__AVX512BW__)
@@ -127,6 +134,20 @@ inline void add_product(vi& sum, vi a, vi b) {
 inline void add_product(vi& sum, const Fours& a, const Fours& b) {
   add_product(sum, a.even, b.even);
   add_product(sum, a.odd, b.odd);
+}
+
+inline void add_product(vi& sum, Bytes key, Bytes query) {
+#if defined(__AVX512VNNI__)
+  sum = (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)key.all, (__m512i)query.all);
+#elif defined(__AVX512BW__)
+  add_product(sum, (vi)_mm512_maddubs_epi16((__m512i)key.all, (__m512i)query.all), (vi)_mm512_set1_epi16(1));
+#elif defined(__AVXVNNI__) && !defined(__AVX512F__)
+  sum = (vi)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)key.all, (__m256i)query.all);
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  add_product(sum, (vi)_mm256_maddubs_epi16((__m256i)key.all, (__m256i)query.all), (vi)_mm256_set1_epi16(1));
+#else
+  for (int byte = 0; byte < 32; byte += 8) sum += (key.all >> byte & 255) * (query.all << (24 - byte) >> 24);
+#endif
 }
 
 // The largest |x|; what is no number is above all that are.
