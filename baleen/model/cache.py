@@ -12,8 +12,8 @@ class LatentCache:
     """The paged cache of MLA and DSA: per layer one latent and one index key a token, addressed by slot.
 
     A slot belongs to one token of one sequence; sequences that share a prefix share slots. Slot 0 takes the writes
-    of padding and is never read. `mtp` adds the MTP layer's entries, for speculative decoding. `index_bytes` keeps index
-    keys in a byte a number, 128 for 0, with a scale each; only a packed model writes and reads such a cache.
+    of padding and is never read. `mtp` adds the MTP layer's entries, for speculative decoding. `index_bytes` keeps
+    index keys in a byte a number, 128 for 0, with a scale each; only a packed model writes and reads such a cache.
     """
 
     def __init__(

@@ -154,7 +154,7 @@ def case(random, heads: int, dim: int, dtype: torch.dtype, ties: bool):
 
 
 def rotation(dim: int) -> torch.Tensor:
-    """What index vectors of whole numbers are multiplied with before they are rounded: its square is its first row's sum."""
+    """What index vectors of whole numbers are multiplied with before they are rounded; its square is D or 1 times I."""
     return torch.eye(dim) if dim & (dim - 1) else hadamard_matrix(dim)
 
 
