@@ -1,11 +1,11 @@
-"""How many of the tokens that the indexer selects stay selected when its scores are computed in FP8?
+"""How many of the tokens that the indexer selects stay selected when its scores are computed in eight bits?
 
     python benchmarks/index_fp8_overlap.py [--lengths 4096 8192 16384 32768] [--seeds 5] [--json FILE]
 
 The released indexer's sizes (64 heads of 128 dimensions, top 2,048), random queries and keys, the last 8 queries of
 each length. Share of the float32 selection that FP8 selects too, with the Hadamard rotation, without, and on the
-keys alone (a mistake: what it costs). The mean over seeds, and the largest distance of a seed from it. "By chance"
-is the share of a random selection.
+keys alone (a mistake: what it costs), and that the engine's whole numbers of eight bits select, with the rotation. The
+mean over seeds, and the largest distance of a seed from it. "By chance" is the share of a random selection.
 
 e4m3 has an exponent in each number, so one large channel does not drown the others as it would in integers. What
 the rotation mends are channels that are large in both q and k: there a few products carry the score, and their
@@ -30,6 +30,7 @@ from baleen.ops import (
     quantised_index_scores,
     selection_mask,
     topk_positions,
+    whole_index_scores,
 )
 
 HEADS, DIM, TOPK, QUERIES = 64, 128, 2048, 8
@@ -65,11 +66,12 @@ PATHS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "with rotation": fp8_index_scores,
     "without": without_rotation,
     "keys alone": keys_alone_rotated,
+    "whole numbers": whole_index_scores,
 }
 
 
 def overlaps(q: Tensor, k: Tensor, weights: Tensor, topk: int = TOPK) -> dict[str, float]:
-    """Mean share of a query's float32 selection that each FP8 path selects too."""
+    """Mean share of a query's float32 selection that each path selects too."""
 
     def selected(scores: Tensor) -> Tensor:
         positions, valid = topk_positions(scores, torch.ones_like(scores, dtype=torch.bool), topk)

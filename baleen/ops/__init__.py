@@ -15,7 +15,12 @@ from baleen.ops.experts import expert_mlp, route
 from baleen.ops.fp8 import FP8, dequantise, dequantise_tokens, quantise, quantise_tokens, scale_shape
 from baleen.ops.hadamard import hadamard_matrix, hadamard_rotate
 from baleen.ops.indexing import index_kl, index_scores, selection_mask, topk_positions
-from baleen.ops.indexing_fp8 import fp8_index_scores, quantised_index_scores
+from baleen.ops.indexing_rounded import (
+    fp8_index_scores,
+    quantised_index_scores,
+    whole_index_scores,
+    whole_index_vectors,
+)
 from baleen.ops.rope import rope_inverse_frequencies, rotate_half_split, rotate_interleaved, yarn_mscale
 
 __all__ = [
@@ -50,4 +55,6 @@ __all__ = [
     "unpack_index_pages",
     "unpack_latents",
     "yarn_mscale",
+    "whole_index_scores",
+    "whole_index_vectors",
 ]

@@ -13,6 +13,7 @@ from baleen.ops import (
     rotate_interleaved,
     route,
     topk_positions,
+    whole_index_vectors,
 )
 from baleen.ops.cpu import (
     PackedWeight,
@@ -158,13 +159,6 @@ def rotation(dim: int) -> torch.Tensor:
     return torch.eye(dim) if dim & (dim - 1) else hadamard_matrix(dim)
 
 
-def whole(q):
-    """Index queries of whole numbers, rotated and rounded, and their scales."""
-    rotated = q @ rotation(q.shape[-1])
-    most = rotated.abs().amax(-1, keepdim=True)
-    return (rotated * (torch.full_like(most, 63) / most).nan_to_num(posinf=0)).round(), most / 63
-
-
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
 @pytest.mark.parametrize(
@@ -181,7 +175,9 @@ def test_the_choice_equals_the_plain_one_and_depends_on_its_query_alone(
     if key_scales is None:
         scores = index_scores(rounded(q, "bfloat16" if dtype == torch.bfloat16 else "float32"), keys, weights)
     else:
-        scores = quantised_index_scores(*whole(q), keys - 128, key_scales[context].unsqueeze(-1), weights)
+        scores = quantised_index_scores(
+            *whole_index_vectors(q, 63), keys - 128, key_scales[context].unsqueeze(-1), weights
+        )
     keep = torch.arange(context.shape[1]) <= positions.unsqueeze(-1)
     expected, valid = topk_positions(scores, keep, k)
     for b in range(2):

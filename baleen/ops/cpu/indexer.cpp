@@ -215,8 +215,8 @@ struct Group {
 // positions [B][S]. chosen [B][S][k], counts [B][S]. J is at most 64. With `key_scales` [slots] the keys are
 // bytes (`to_whole`), and the queries become whole numbers too.
 API void select_slots(const float* q, const float* weights, const void* pool, const float* key_scales, int type,
-                      const int64_t* context, const int64_t* positions, int32_t* chosen, int32_t* counts, int B, int S, int T, int J, int D,
-                      int k, int threads) {
+                      const int64_t* context, const int64_t* positions, int32_t* chosen, int32_t* counts, int B, int S,
+                      int T, int J, int D, int k, int threads) {
   int lanes = 1;  // of a query's heads
   while (lanes < J) lanes *= 2;
   if (lanes > L) lanes = (J + L - 1) / L * L;

@@ -12,8 +12,8 @@ API void write_latents(const float* down, const float* cos, const float* sin, co
 API void rotate_queries(const float* up, const float* cos, const float* sin, float* q, float* index_q, int M, int H,
                         int N, int R, int C, int J, int D, float scale);
 API void select_slots(const float* q, const float* weights, const void* pool, const float* key_scales, int type,
-                      const int64_t* context, const int64_t* positions, int32_t* chosen, int32_t* counts, int B, int S, int T, int J, int D,
-                      int k, int threads);
+                      const int64_t* context, const int64_t* positions, int32_t* chosen, int32_t* counts, int B, int S,
+                      int T, int J, int D, int k, int threads);
 API void sparse_attention(const float* q, const void* pool, int type, const int32_t* chosen, const int32_t* counts,
                           float* out, int Q, int H, int C, int width, int k, int threads);
 API void route(float* logits, const float* bias, int64_t* experts, float* gates, int M, int E, int k, int groups,

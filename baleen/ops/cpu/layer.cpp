@@ -54,13 +54,13 @@ struct Mixture {
 enum Reading { EVERYTHING, INDEXED, GIVEN };
 
 // Latent attention (mla.py) of the normed x [B][S][hidden] over the caches, which get the new tokens first. cos, sin
-// [B][S][rope / 2]; slots, positions [B][S]; context [B][T]. cache_type: of both caches, but that index keys are int8
+// [B][S][rope / 2]; slots, positions [B][S]; context [B][T]. cache_type: of both caches, but that index keys are bytes
 // where they have key_scales. chosen [B][S][k], counts [B][S]: the slots that each token
 // reads; made here unless they are GIVEN: what the indexer chooses, or EVERYTHING up to itself (k = T).
 API void latent_attention(const Attention* a, const float* x, const float* cos, const float* sin, const int64_t* slots,
                           const int64_t* context, const int64_t* positions, void* kv, void* index_k, float* key_scales,
-                          int cache_type, int reading, int32_t* chosen, int32_t* counts, float* out, int B, int S, int T, int k,
-                          int threads) {
+                          int cache_type, int reading, int32_t* chosen, int32_t* counts, float* out, int B, int S,
+                          int T, int k, int threads) {
   const int hidden = a->down.inputs, Q = a->up.inputs, H = a->absorbed_k.groups, N = a->absorbed_k.inputs;
   const int C = a->absorbed_k.outputs, R = a->rope, J = a->head_weights.outputs, D = a->down.outputs - Q - C - R;
   const int V = a->absorbed_v.outputs, length = std::min(S, ATTENDING), sequences = std::max(1, ATTENDING / S);
@@ -78,7 +78,8 @@ API void latent_attention(const Attention* a, const float* x, const float* cos, 
       rms_norm(x + first * hidden, a->norm, normed.get(), M, hidden, a->eps);
       a->down.times(normed.get(), down.get(), M, threads);
       write_latents(down.get(), cos + angle, sin + angle, a->q_norm, a->kv_norm, a->key_norm, a->key_bias,
-                    slots + first, kv, index_k, key_scales, cache_type != 0, c_q.get(), M, Q, C, R, D, a->eps, a->key_eps);
+                    slots + first, kv, index_k, key_scales, cache_type != 0, c_q.get(), M, Q, C, R, D, a->eps,
+                    a->key_eps);
       a->up.times(c_q.get(), up.get(), M, threads);
       rotate_queries(up.get(), cos + angle, sin + angle, q.get(), index_q.get(), M, H, N, R, C, J, D, a->softmax_scale);
       linear(up.get(), a->up.outputs, N + R, a->absorbed_k.data, a->absorbed_k.scale, a->absorbed_k.type, q.get(),
@@ -86,8 +87,8 @@ API void latent_attention(const Attention* a, const float* x, const float* cos, 
       if (reading == INDEXED) {
         a->head_weights.times(normed.get(), weights.get(), M, threads);
         for (int i = 0; i < M * J; ++i) weights[i] *= a->index_scale;
-        select_slots(index_q.get(), weights.get(), index_k, key_scales, cache_type, context + (int64_t)b * T, positions + first,
-                     read, count, rows, columns, T, J, D, k, threads);
+        select_slots(index_q.get(), weights.get(), index_k, key_scales, cache_type, context + (int64_t)b * T,
+                     positions + first, read, count, rows, columns, T, J, D, k, threads);
       } else if (reading == EVERYTHING) {
         for (int m = 0; m < M; ++m) {
           count[m] = (int)positions[first + m] + 1;

@@ -34,9 +34,9 @@ inline vf exponentials(float* s, int n, int64_t lds) {
 constexpr float LARGEST_KEY = 127, LARGEST_QUERY = 63;
 constexpr int ZERO_KEY = 128;
 
-// An index vector in whole numbers, at most `largest`; returns what they are multiples of. Where n is a power of two every
-// number first becomes a signed sum of all (the Hadamard rotation without its 1 / sqrt(n)): no channel is too large for
-// the others, and q . k of two rotated vectors is n times theirs.
+// An index vector in whole numbers, at most `largest`; returns what they are multiples of. Where n is a power of two
+// every number first becomes a signed sum of all (the Hadamard rotation without its 1 / sqrt(n)): no channel is too
+// large for the others, and q . k of two rotated vectors is n times theirs.
 inline float to_whole(float* x, int n, float largest) {
   if ((n & (n - 1)) == 0)
     for (int half = 1; half < n; half *= 2)

@@ -1,5 +1,6 @@
 // Sparse attention over a bfloat16 cache in tile registers, with index keys of bfloat16 or bytes: queries and attention
-// weights are rounded to bfloat16, scores and sums are float32. A number of a query does not depend on which other queries are computed with it.
+// weights are rounded to bfloat16, scores and sums are float32. A number of a query does not depend on which other
+// queries are computed with it.
 
 #include "sparse.h"
 
@@ -100,7 +101,8 @@ struct IndexQueries {
           vf head[T];  // of 16 keys
           for (int r = 0; r < T; ++r) head[r] = load(from + r * columns + first);
           transpose(head);
-          for (int j = first; j < std::min(J, first + T); ++j) add(total[0], splat(weights[j]), number(head[j - first], splat(zeros[j])));
+          for (int j = first; j < std::min(J, first + T); ++j)
+            add(total[0], splat(weights[j]), number(head[j - first], splat(zeros[j])));
         }
         total[0] *= of_keys;
         memcpy(out, &total[0], 4 * keys);

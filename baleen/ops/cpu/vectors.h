@@ -214,7 +214,7 @@ inline __attribute__((always_inline)) void tile(const X* const* x, const W* w, i
     const W* row = w + first * L;
     Sum strip[R][S] = {};
     for (int k = 0; k < K; ++k, row += ldw) {
-      if constexpr (std::is_same<W, Four>::value) {  // K rows are a piece that stays near: what this strip reads of the next
+      if constexpr (std::is_same<W, Four>::value) {  // K rows stay near: what this strip reads of the next so many
         for (int c = 0; c < S * L; c += LINE) __builtin_prefetch(row + K * ldw + c);
       } else if (first == 0) {  // whole lines: the other strips find theirs in a cache
         for (int c = 0; c < V * L; c += LINE) __builtin_prefetch(row + 16 * ldw + c);

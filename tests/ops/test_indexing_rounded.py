@@ -1,4 +1,4 @@
-"""Index scores in FP8 against plain twins, a bound of their error, and what they change in the selection."""
+"""Index scores in eight bits against plain twins, a bound of their error, and what they change in the selection."""
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from baleen.ops import (
     index_scores,
     quantise_tokens,
     quantised_index_scores,
+    whole_index_scores,
 )
 from benchmarks.index_fp8_overlap import inputs, keys_alone_rotated, overlaps
 
@@ -80,7 +81,17 @@ def test_the_selection_survives_and_the_rotation_mends_shared_outliers(length):
         # a dot product's error falls by the square root of sum(q²k²) / (sum(q²) sum(k²) / D), here about 6.4 times
         assert 1 - found["with rotation"] < 0.6 * (1 - found["without"])
     for found in without_outliers:
+        # whole numbers have more bits where e4m3 has an exponent
+        assert 1 - found["whole numbers"] < 0.6 * (1 - found["with rotation"])
         assert found["with rotation"] == pytest.approx(found["without"], abs=0.03)
+
+
+@pytest.mark.parametrize("dim", [24, 32])
+def test_whole_numbers_are_near_what_they_stand_for(dim):
+    q, k, weights = sample(dim=dim)
+    exact = index_scores(q, k, weights)
+    assert (whole_index_scores(q, k, weights) - exact).abs().max() < 0.02 * exact.abs().max()
+    assert not whole_index_scores(q * 0, k, weights).any()
 
 
 def test_more_than_one_scale_a_vector_is_refused():
