@@ -12,12 +12,11 @@ from baleen.ops.cpu.build import library
 
 PANEL = 64  # output columns that are stored together
 WeightFormat = Literal["float32", "bfloat16", "int8"]
+# weights, caches; those of bytes are index keys
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.uint8: 2}
 _PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4, torch.uint8: 4}
-_TOGETHER = {
-    torch.bfloat16: 2,
-    torch.int8: 4,
-}  # inputs of an output that lie side by side, in tiles and in int8
+# inputs of an output that lie side by side, bfloat16's only for tiles
+_TOGETHER = {torch.bfloat16: 2, torch.int8: 4}
 
 # M rows, K inputs, N outputs, G matrices of one shape (heads, experts)
 
