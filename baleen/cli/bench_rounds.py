@@ -11,11 +11,8 @@ from baleen.evaluation.roofline import Roofline, Work, decode_work, prefill_work
 from baleen.evaluation.timing import Sample, ratio
 
 FLAT_OVER = 16  # flatness: decode at the longest context against decode at this many times less
-NUMBER_BYTES = {
-    "float32": (4, 4, 4),
-    "bfloat16": (2, 2, 2),
-    "int8": (1, 2, 1),
-}  # of a weight, a latent, an index key
+# of a weight, a latent, an index key
+NUMBER_BYTES = {"float32": (4, 4, 4), "bfloat16": (2, 2, 2), "int8": (1, 2, 1)}
 Key = tuple[str, int, str]  # measurement, at how many tokens or streams, engine
 
 

@@ -54,7 +54,7 @@ __all__ = [
     "unpack_index_keys",
     "unpack_index_pages",
     "unpack_latents",
-    "yarn_mscale",
     "whole_index_scores",
     "whole_index_vectors",
+    "yarn_mscale",
 ]

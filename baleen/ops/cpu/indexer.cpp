@@ -237,16 +237,18 @@ API void select_slots(const float* q, const float* weights, const void* pool, co
       uint32_t* keys = scratch<struct Keys, uint32_t>(longest > k ? longest : 0);
       if (longest > k) {
         const int heads = queries * J;
-        float* own_q = scratch<struct Queries, float>((int64_t)heads * D);
-        float* own_weights = scratch<struct HeadWeights, float>(heads);
-        std::copy_n(q + begin * J * D, heads * D, own_q);
-        std::copy_n(weights + begin * J, heads, own_weights);
-        if (key_scales)
-          for (int j = 0; j < heads; ++j) own_weights[j] *= to_whole(own_q + j * D, D, LARGEST_QUERY);
+        const float *group_q = q + begin * J * D, *group_weights = weights + begin * J;
+        if (key_scales) {
+          float* whole = scratch<struct Queries, float>((int64_t)heads * D);
+          float* scaled = scratch<struct HeadWeights, float>(heads);
+          std::copy_n(group_q, heads * D, whole);
+          for (int j = 0; j < heads; ++j) scaled[j] = group_weights[j] * to_whole(whole + j * D, D, LARGEST_QUERY);
+          group_q = whole, group_weights = scaled;
+        }
         if (tiles) {
-          score_tiles(own_q, own_weights, queries, J, D, index_keys, slots, longest, scores, many ? 1 : threads);
+          score_tiles(group_q, group_weights, queries, J, D, index_keys, slots, longest, scores, many ? 1 : threads);
         } else {
-          const Group one{own_q, own_weights, queries, J, D, lanes, longest};
+          const Group one{group_q, group_weights, queries, J, D, lanes, longest};
           one.score(index_keys, slots, scores, many ? 1 : threads);
         }
       }

@@ -25,19 +25,17 @@ struct Floats {
   template <class Name>
   struct Rows {
     int K;
-    float* data;
+    const float** data;  // where each lies
 
-    Rows(int64_t count, int K) : K(K), data(scratch<Name, float>(count * K)) {}
-    void set(int64_t row, const float* x, int n) const { memcpy(data + row * K, x, 4 * n); }
+    Rows(int64_t count, int K) : K(K), data(scratch<Name, const float*>(count)) {}
+    void set(int64_t row, const float* x, int) const { data[row] = x; }
   };
 
   template <class Rows, class F>
   static void panel(const Rows& rows, int64_t first, int count, const T* w, const float*, F put) {
     by_rows<ROWS>(count, [&](int r, auto R) {
-      const float* x[R];
-      for (int i = 0; i < R; ++i) x[i] = rows.data + (first + r + i) * rows.K;
       vf sum[R][PANEL / L];
-      tile(x, w, PANEL, rows.K, sum);
+      tile(rows.data + first + r, w, PANEL, rows.K, sum);
       for (int i = 0; i < R; ++i) put(r + i, (const float*)sum[i]);
     });
   }
@@ -49,7 +47,6 @@ struct Whole {
   typedef Nothing Thread;
   static constexpr int DEPTH = 64, ALIGNED = 1, ROWS = 5;
   static constexpr int PIECE = 512;  // of the inputs: more would not fit 32 bits
-  static constexpr float LARGEST = 127 * 256;
   static int at_once(int K) { return K > 1024 ? 96 : 192; }
 
   template <class Name>
@@ -62,8 +59,8 @@ struct Whole {
         : K(K), data(scratch<Name, int16_t>(count * K)), scales(scratch<Name, float>(count)) {}
 
     void set(int64_t row, const float* x, int n) const {
-      const float most = magnitude(x, n), inverse = most > 0 ? LARGEST / most : 0;
-      scales[row] = most / LARGEST;
+      const float most = magnitude(x, n), inverse = most > 0 ? LARGEST_INPUT / most : 0;
+      scales[row] = most / LARGEST_INPUT;
       int16_t* to = data + row * K;
       for (int i = 0; i < n; ++i) {
         const float whole = __builtin_rintf(x[i] * inverse);

@@ -86,8 +86,7 @@ API void write_latents(const float* down, const float* cos, const float* sin, co
       layer_row(down + Q + C + R, k_weight, k_bias, row.data(), D, k_eps);
       rotate_halves(row.data(), cos, sin, row.data(), R);
       if (key_scales) {
-        const bool rotated = (D & (D - 1)) == 0;
-        key_scales[slots[m]] = to_whole(row.data(), D, LARGEST_KEY) / (rotated ? D : 1);
+        key_scales[slots[m]] = to_whole(row.data(), D, LARGEST_KEY) / growth(D);
         for (int d = 0; d < D; ++d) ((uint8_t*)index_k)[slots[m] * D + d] = (uint8_t)(row[d] + ZERO_KEY);
       } else {
         put(index_k, type, slots[m] * D, row.data(), D);

@@ -10,6 +10,7 @@
 #include "vectors.h"
 
 constexpr int PANEL = COLUMNS;  // output columns that are stored together
+constexpr float LARGEST_INPUT = 127 * 256;  // of a row of whole numbers that int8 is multiplied with
 
 inline int panels_of(int n) { return (n + PANEL - 1) / PANEL; }
 inline int columns_of(int n, int panel) { return n - panel * PANEL < PANEL ? n - panel * PANEL : PANEL; }

@@ -34,18 +34,20 @@ inline vf exponentials(float* s, int n, int64_t lds) {
 constexpr float LARGEST_KEY = 127, LARGEST_QUERY = 63;
 constexpr int ZERO_KEY = 128;
 
+// How much greater q . k is of two index vectors of n numbers that `to_whole` has rotated: not at all where it cannot.
+inline int growth(int n) { return (n & (n - 1)) == 0 ? n : 1; }
+
 // An index vector in whole numbers, at most `largest`; returns what they are multiples of. Where n is a power of two
 // every number first becomes a signed sum of all (the Hadamard rotation without its 1 / sqrt(n)): no channel is too
 // large for the others, and q . k of two rotated vectors is n times theirs.
 inline float to_whole(float* x, int n, float largest) {
-  if ((n & (n - 1)) == 0)
-    for (int half = 1; half < n; half *= 2)
-      for (int i = 0; i < n; i += 2 * half)
-        for (int j = i; j < i + half; ++j) {
-          const float first = x[j], second = x[j + half];
-          x[j] = first + second;
-          x[j + half] = first - second;
-        }
+  for (int half = 1; half < growth(n); half *= 2)
+    for (int i = 0; i < n; i += 2 * half)
+      for (int j = i; j < i + half; ++j) {
+        const float first = x[j], second = x[j + half];
+        x[j] = first + second;
+        x[j + half] = first - second;
+      }
   const float most = magnitude(x, n), inverse = most > 0 ? largest / most : 0;
   for (int i = 0; i < n; ++i) {
     const float whole = __builtin_rintf(x[i] * inverse);

@@ -42,7 +42,6 @@ struct TileRows<bf16, Name> {
 template <class Name>
 struct TileRows<int8_t, Name> {
   static constexpr int IN_TILE = T / 2;
-  static constexpr float LARGEST = 127 * 256;
   int K;
   int8_t* data;
   float* scales;
@@ -51,8 +50,8 @@ struct TileRows<int8_t, Name> {
       : K(K), data(scratch<Name, int8_t>(2 * (count + T) * K)), scales(scratch<Name, float>(count + T)) {}
 
   void set(int64_t row, const float* x, int n) const {
-    const float most = magnitude(x, n), inverse = most > 0 ? LARGEST / most : 0;
-    scales[row] = most / LARGEST;
+    const float most = magnitude(x, n), inverse = most > 0 ? LARGEST_INPUT / most : 0;
+    scales[row] = most / LARGEST_INPUT;
     int8_t* upper = data + (row / IN_TILE * T + row % IN_TILE) * K;
     for (int i = 0; i < K; i += L) {
       const __m512i whole = _mm512_cvtps_epi32((__m512)(part(x, i, n) * inverse));
