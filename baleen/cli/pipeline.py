@@ -155,7 +155,7 @@ class Pipeline:
             clock.before = earlier[-1] if earlier else 0.0
 
         checkpoints = Checkpoints(self.folder.checkpoints / name)
-        return Surroundings(self.workers, checkpoints, log, self.should_stop, resumed)
+        return Surroundings(self.workers, checkpoints, log, self.should_stop, resumed, self.progress.message)
 
     def _heldout_rows(self, corpus: Corpus) -> Packed:
         """Sixteen rows, the first half real text, the second tasks."""
@@ -206,7 +206,7 @@ class Pipeline:
             for teacher, share in ((specialist, 1.0), (sft, stage.terse)):
                 asked = tasks[: round(share * len(tasks))]
                 groups = play_groups(teacher, self.tokenizer, stage_of, asked, key)
-                for group in groups:
+                for group in groups.trajectories:
                     right = sorted(
                         (one for one in group if one.reward == 1.0), key=lambda one: one.think_tokens
                     )

@@ -156,6 +156,7 @@ def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, st
         log,
         lambda: stop.wanted,
         lambda done: run.truncate_metrics("train", done - 1),
+        progress.message,
     )
     try:
         train_rl(model, tokenizer, config.stage, tasks.of_step, around, config.seed, tasks.world)

@@ -63,6 +63,12 @@ class RLStage(Strict):
         False  # log-probabilities of engine and trainer agree to the bit; needs a C++ compiler
     )
     length_penalty: float = Field(default=0.0, ge=0)
+    # sequences that the loss is averaged over: all of a step (the paper's mean), or only those of groups whose
+    # rewards differ, which makes a step with few of them as large as one with many
+    average_over: Literal["all", "informative"] = "all"
+    mtp: float = Field(
+        default=0.0, ge=0
+    )  # weight of the MTP layer's loss on the rollouts; reaches that layer alone
     clip_norm: float = Field(default=1.0, gt=0)
     checkpoint_every: int = Field(default=20, gt=0)
 
