@@ -201,7 +201,7 @@ class Pipeline:
         for domain, prompts in stage.prompts.items():
             key = (self.recipe.seed, "distill", domain)
             stage_of = getattr(self.recipe, f"specialist_{domain}").model_copy(update={"group": stage.group})
-            tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key)
+            tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key, stage.follow_ups)
             specialist = self.model_after(f"specialist_{domain}")
             for teacher, share in ((specialist, 1.0), (sft, stage.terse)):
                 asked = tasks[: round(share * len(tasks))]

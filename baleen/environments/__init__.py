@@ -1,6 +1,6 @@
 """Worlds that agents are trained and tested in: tasks with exact checkers, tools, demonstrations."""
 
-from baleen.environments.conversation_tasks import sample_conversation
+from baleen.environments.conversation_tasks import follow_up, sample_conversation
 from baleen.environments.suite import (
     FAMILIES,
     demonstrate,
@@ -39,6 +39,7 @@ __all__ = [
     "environment_for",
     "families_of",
     "family_of",
+    "follow_up",
     "near_miss",
     "plain_text",
     "sample_conversation",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from baleen.environments.lookup import Lookup
-from baleen.environments.suite import draw_task, family_of, sample_task
+from baleen.environments.suite import demonstrate, draw_task, family_of, sample_task
 from baleen.environments.task import Split, Task
 from baleen.environments.world import SYSTEM_MESSAGE
 
@@ -41,3 +41,16 @@ def sample_conversation(
         replace(task, messages=(SYSTEM_MESSAGE, task.messages[-1]), data={**task.data, "salt": store})
         for task in tasks
     ]
+
+
+def follow_up(tasks: Sequence[Task]) -> Task:
+    """The last task of a conversation, asked after the ones before it were answered right.
+
+    The earlier answers are written without thinking, which a new user message leaves out (V3.2 report, "Thinking in
+    Tool-Use").
+    """
+    *earlier, last = tasks
+    messages = list(last.messages[:-1])
+    for task in earlier:
+        messages += [task.messages[-1], *demonstrate(task, "direct")]
+    return replace(last, messages=(*messages, last.messages[-1]))
