@@ -7,6 +7,7 @@ from baleen.chat.parsing import Delta, StreamParser, parse_message_from_completi
 from baleen.chat.tokenizer import TextStream, Tokenizer
 from baleen.chat.tokenizer_training import train_tokenizer
 from baleen.chat.tokens import Control
+from baleen.chat.unicode import without_lone_surrogates
 
 __all__ = [
     "ChatError",
@@ -24,4 +25,5 @@ __all__ = [
     "last_turn_index",
     "parse_message_from_completion_text",
     "train_tokenizer",
+    "without_lone_surrogates",
 ]

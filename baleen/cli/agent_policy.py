@@ -40,7 +40,7 @@ class PlayOptions(ModelOptions, ComputeOptions):
     """How often each task is played."""
 
     first: int | None = None
-    """Play only so many tasks, the first of the file."""
+    """Play only so many tasks, the first ones of each family in turn."""
 
     concurrency: int = 4
     """Episodes at a time."""
