@@ -1,4 +1,4 @@
-"""How an engine computes: through the compiled CPU kernels or in plain PyTorch, and the line that says which and why."""
+"""How an engine computes: through the compiled CPU kernels or in plain PyTorch; and the line that says so."""
 
 from dataclasses import dataclass
 

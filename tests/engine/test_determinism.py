@@ -9,7 +9,6 @@ import torch
 from baleen.config import EngineConfig, ModelConfig, SamplingParams, UserError
 from baleen.engine import Engine, GenerationResult
 from baleen.model import Transformer
-from baleen.ops import cpu
 
 LENGTHS = [3, 17, 40, 41, 90, 130]  # index_topk is 24
 VOCAB = 16
