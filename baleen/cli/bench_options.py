@@ -28,13 +28,13 @@ class Options:
     programs first: on a busy machine the spread tells how little the numbers mean.
     """
 
-    model: Annotated[Path | None, tyro.conf.Positional] = None
+    model: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL]")] = None
     """Model folder, or the folder of a finished run."""
 
     shape: Literal["400m", "140m", "tiny"] | None = None
     """A model with random weights in its place, named for its number of parameters."""
 
-    weights: WeightFormat = "float32"
+    weights: Annotated[WeightFormat, tyro.conf.arg(aliases=["--dtype"])] = "float32"
     """Type of the weights, the same for every engine; for int8 q8_0 in llama.cpp and bfloat16 in transformers."""
 
     plain: bool = False
@@ -61,8 +61,8 @@ class Options:
     threads: int = 1
     """CPU threads of every engine."""
 
-    chunk: int = 1024
-    """Prompt tokens in one step of our engine (max_num_batched_tokens)."""
+    chunk: Annotated[int, tyro.conf.arg(aliases=["--max-num-batched-tokens"])] = 1024
+    """Prompt tokens in one step of our engine."""
 
     peers: str = ""
     """Other engines beside ours, as transformers,llama.cpp. They need: pip install -e '.[bench]'"""

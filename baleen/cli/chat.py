@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from baleen.cli.loading import ComputeOptions
+from baleen.cli.options import say, with_model_positional
 from baleen.config import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Ctrl-C stops an answer, Ctrl-C at the prompt or Ctrl-D quits."""
 class ChatOptions(ComputeOptions):
     """Talk to a model in the terminal; with a pipe as input, one question per line."""
 
-    model: Annotated[Path, tyro.conf.Positional]
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Model folder (config.json, safetensors, tokenizer.json) or the folder of a finished run."""
 
     once: str | None = None
@@ -58,7 +59,7 @@ class ChatOptions(ComputeOptions):
 
 def main(argv: Sequence[str]) -> int:
     """Run the command. Returns 0, or 130 after Ctrl-C with `--once`. Raises UserError, OSError."""
-    options = tyro.cli(ChatOptions, args=list(argv), prog="baleen chat")
+    options = tyro.cli(ChatOptions, args=with_model_positional(argv), prog="baleen chat")
     _check(options)
     from rich.console import Console
 
@@ -95,6 +96,11 @@ def _session(options: ChatOptions) -> "ChatSession":
     from baleen.config.engine import SamplingParams
 
     loaded = load(options.model, max_running=1, max_model_len=None, compute=options)
+    if options.max_tokens > loaded.max_model_len:
+        say(
+            f"--max-tokens is {options.max_tokens}, this model's context is {loaded.max_model_len} tokens; "
+            "an answer ends there"
+        )
     params = SamplingParams(
         max_tokens=options.max_tokens, temperature=options.temperature, top_p=options.top_p, seed=options.seed
     )

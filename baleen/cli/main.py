@@ -56,7 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = words[0]
     if name not in COMMANDS:
         return _unknown(name)
-    return guarded(lambda: importlib.import_module(f"baleen.cli.{name}").main(words[1:]), debug)
+    return guarded(lambda: _run(name, words[1:]), debug)
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    command = importlib.import_module(f"baleen.cli.{name}")
+    from baleen.cli.options import rules
+
+    with rules():
+        return command.main(words)
 
 
 def guarded(command: Callable[[], int], debug: bool = False) -> int:

@@ -24,7 +24,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 class Options:
     """Train a model by GRPO on tasks and say how much better it is on held-out ones. The same command resumes."""
 
-    model: tyro.conf.Positional[Path]
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Model folder, or the folder of a finished run."""
 
     tasks: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
@@ -121,12 +121,14 @@ class _Tasks:
 def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, stop: "_Stop") -> None:
     from baleen.chat import Tokenizer
     from baleen.cli import measure
+    from baleen.cli.loading import path_of
     from baleen.model import Transformer, load_model, save_model
     from baleen.rl import train_rl
     from baleen.train import Checkpoints, Interrupted, Surroundings, Workers
 
     config, tokenizer = tasks.config, Tokenizer.from_pretrained(tasks.config.model)
     model = load_model(config.model)
+    progress.message(f"rollouts: {path_of(model)}")
 
     def measured(name: str, model: Transformer) -> None:
         if run.read_stage(name) is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from baleen.agent import Limits, StopReason, Trajectory
+from baleen.agent import Limits, Trajectory
 from baleen.chat import Tokenizer
 from baleen.config import EngineConfig, SamplingParams
 from baleen.config.stages import RLStage
@@ -47,7 +47,7 @@ def play_groups(
     """
     first = zlib.crc32(repr((stage.mode, *key)).encode()) << 20
     repeated = [task for task in tasks for _ in range(stage.group)]
-    config = EngineConfig(max_num_seqs=256, weights="float32", record_selection=stage.keep_selection)
+    config = EngineConfig(max_num_seqs=256, record_selection=stage.keep_selection)
     engine = Engine(model, config, tokenizer.eos_token_id)
     limits = replace(LIMITS, max_turns=stage.max_turns)
 
@@ -125,11 +125,7 @@ def _scalars(groups: Groups, silent: int) -> dict[str, float]:
         "completion_tokens": float(np.mean([t.completion_tokens for t in played])),
         "tool_calls": float(np.mean([t.tool_calls for t in played])),
         "zero_advantage_groups": silent / len(groups.trajectories),
-        "cut_answers": sum(_is_cut(t) for t in played) / len(played),
+        "cut_answers": sum(t.is_truncated for t in played) / len(played),
         "infrastructure_failures": groups.failures / total,
         "sampled_tokens": float(sum(t.completion_tokens for t in played)),
     }
-
-
-def _is_cut(trajectory: Trajectory) -> bool:
-    return trajectory.stop_reason in (StopReason.MAX_TOKENS, StopReason.MAX_TURNS)
