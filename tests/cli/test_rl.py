@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -141,8 +140,6 @@ def test_a_general_task_names_its_tools_in_one_line(folder):
 
 def test_phases_of_pretraining_that_do_not_fit_are_refused(tmp_path):
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(
-        'extends = "tiny"\n[pretrain]\nsteps = 100\ncopy_steps = 60\nextension_steps = 50\n'
-    )
+    recipe.write_text('extends = "tiny"\n[pretrain]\nsteps = 100\ncopy_steps = 60\nextension_steps = 50\n')
     with pytest.raises(UsageError, match=r"copy_steps \+ extension_steps is 110.*at most steps, 100"):
         load_toml(recipe, Recipe)

@@ -52,7 +52,7 @@ class Kernel:
 
     def __init__(self, limits: SandboxLimits = _LIMITS) -> None:
         """Raises SandboxUnavailable where this machine cannot have one."""
-        script = Path(driver.__file__)
+        script = Path(driver.__file__).resolve()
         self._sandbox = Sandbox(
             mounts=[*python_mounts(), Mount(script, "/run/driver.py")],
             limits=limits,
