@@ -10,6 +10,7 @@ import tyro
 
 from baleen.config import ModelConfig, UsageError, UserError
 from baleen.config.engine import WeightFormat
+from baleen.installation import install_command
 
 OURS = "baleen"
 PEERS = {"transformers": ("transformers",), "llama.cpp": ("xllamacpp", "gguf")}  # and the packages they need
@@ -65,7 +66,7 @@ class Options:
     """Prompt tokens in one step of our engine."""
 
     peers: str = ""
-    """Other engines beside ours, as transformers,llama.cpp. They need: pip install -e '.[bench]'"""
+    """Other engines beside ours, as transformers,llama.cpp. They come with the extra `bench`."""
 
     seconds: float = 900.0
     """Longest time that one measurement may take, preparation included; a slower peer is left out from there on."""
@@ -103,7 +104,7 @@ def asked_peers(options: Options) -> list[str]:
         if missing:
             raise UsageError(
                 f"--peers {peer} needs {' and '.join(missing)}, not installed here; "
-                "install what it needs with: pip install -e '.[bench]'"
+                f"install what it needs with: {install_command('bench')}"
             )
     if options.weights == "int8" and options.plain:
         raise UsageError("--plain has no int8 weights; choose --weights float32 or bfloat16, or leave it out")

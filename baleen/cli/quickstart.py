@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from baleen.config.stages import Recipe
     from baleen.data import Corpus
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 # Shares of the whole time, for the estimate of what is left.
 _WEIGHTS = {"pretrain": 38, "dsa_sparse": 10, "sft": 8, "mixed": 10, "dsa_warmup": 3}
 
@@ -34,8 +33,8 @@ class Options:
     """Workers, one core each."""
     text: Path | None = None
     """File or folder of text to train on besides the standard library of this Python."""
-    recipe: Path | None = None
-    """Another recipe than recipes/tiny.toml."""
+    recipe: Path = Path("tiny")
+    """A .toml file, or the name of a recipe that ships, such as `general`."""
     stages: str = "all"
     """Only these, separated by commas, as in `pretrain,dsa_warmup`; what they build on must be there."""
 
@@ -68,15 +67,16 @@ def _recipe(options: Options) -> tuple["Recipe", "Corpus"]:
     from baleen.cli.stage_data import check_tasks
     from baleen.config import ModelConfig
     from baleen.config.recipe import flatten, load_toml
+    from baleen.config.shipped import find_recipe
     from baleen.config.stages import Recipe
     from baleen.data import load_corpus
 
     changes: dict[str, Any] = {"seed": options.seed}
     if options.smoke:
-        changes |= flatten(tomllib.loads((RECIPES / "smoke.toml").read_text()))
+        changes |= flatten(tomllib.loads(find_recipe("smoke").read_text(encoding="utf-8")))
     if options.text:
         changes["text"] = str(options.text.absolute())
-    recipe = load_toml(options.recipe or RECIPES / "tiny.toml", Recipe, changes)
+    recipe = load_toml(find_recipe(options.recipe), Recipe, changes)
     ModelConfig.preset(recipe.preset, **recipe.sizes)
     check_tasks(recipe)
     return recipe, load_corpus(Path(recipe.text) if recipe.text else None, recipe.text_bytes)

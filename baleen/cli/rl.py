@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from baleen.config.stages import RLRun
     from baleen.environments import Environment, Task
 
-RECIPES = Path(__file__).parents[2] / "recipes"
-
 
 @dataclass(frozen=True)
 class Options:
@@ -33,8 +31,9 @@ class Options:
     out: Path = Path("runs/rl")
     """Folder of the run; the trained model is OUT/model."""
 
-    recipe: Path = RECIPES / "rl.toml"
-    """The stage and its evaluation; families of generated tasks may be named there beside --tasks."""
+    recipe: Path = Path("rl")
+    """The stage and its evaluation, a .toml file or the name of a recipe that ships, such as `rl_general`; families of
+    generated tasks may be named there beside --tasks."""
 
     seed: int = 0
     threads: int = 2
@@ -64,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
 def _config(options: Options) -> "RLRun":
     from baleen.cli.loading import model_folder
     from baleen.config.recipe import load_toml
+    from baleen.config.shipped import find_recipe
     from baleen.config.stages import RLRun
 
     changes = {
@@ -71,7 +71,7 @@ def _config(options: Options) -> "RLRun":
         "model": str(model_folder(options.model).absolute()),
         "files": [str(path.absolute()) for path in options.tasks],
     }
-    return load_toml(options.recipe, RLRun, changes)
+    return load_toml(find_recipe(options.recipe), RLRun, changes)
 
 
 class _Tasks:

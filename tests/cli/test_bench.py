@@ -17,6 +17,7 @@ from baleen.cli.contenders.process import ContenderError, weights_of
 from baleen.cli.main import main
 from baleen.evaluation.roofline import Roofline
 from baleen.evaluation.timing import Sample
+from baleen.installation import install_command
 from baleen.ops import cpu
 
 LENGTHS = ["--contexts", "8", "160", "--prompts", "24", "--prefix", "64", "--streams", "2"]
@@ -231,7 +232,7 @@ def test_a_peer_that_is_not_installed(
     assert main(["bench", "--shape", "tiny", "--peers", "llama.cpp"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert "needs xllamacpp and gguf" in lines[0] and "pip install -e '.[bench]'" in lines[0]
+    assert "needs xllamacpp and gguf" in lines[0] and install_command("bench") in lines[0]
 
 
 def test_lengths_that_are_not_given_fit_the_model() -> None:

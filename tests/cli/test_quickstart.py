@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from baleen.config.shipped import find_recipe
 from baleen.evaluation.run_data import STAGES
 from baleen.model import load_model
 
@@ -107,7 +108,8 @@ def test_a_finished_run_is_not_run_again(whole):
         (["--text", "/no/such/text"], ["/no/such/text"]),
         (["--stages", "pretrain,rlhf"], ["--stages", "rlhf", "speciale"]),
         (["--stages", "mixed"], ["distill", "--stages"]),
-        (["--recipe", "/no/such/recipe.toml"], ["/no/such/recipe.toml"]),
+        (["--recipe", "/no/such/recipe.toml"], ["/no/such/recipe.toml", "tiny"]),
+        (["--recipe", "tinny"], ["tinny", "did you mean tiny?"]),
         (["--out", "/proc/run"], ["/proc/run"]),
     ],
 )
@@ -121,7 +123,7 @@ def test_impossible_options_are_one_line(tmp_path, arguments, words):
 
 def test_a_wrong_recipe_names_its_key(tmp_path):
     recipe = tmp_path / "mine.toml"
-    text = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text()
+    text = find_recipe("tiny").read_text()
     for wrong, words in (
         (text.replace("clip = 0.2", "") + "\nrewards = 1\n", ["speciale.rewards"]),
         (text.replace("steps = 780", "steps = -1"), ["pretrain.steps", "-1"]),
