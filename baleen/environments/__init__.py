@@ -1,5 +1,6 @@
 """Worlds that agents are trained and tested in: tasks with exact checkers, tools, demonstrations."""
 
+from baleen.environments.conversation_tasks import sample_conversation
 from baleen.environments.suite import (
     FAMILIES,
     demonstrate,
@@ -40,6 +41,7 @@ __all__ = [
     "family_of",
     "near_miss",
     "plain_text",
+    "sample_conversation",
     "sample_task",
     "scripted_solution",
 ]
