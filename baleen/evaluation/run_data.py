@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from baleen.config.errors import UserError
+from baleen.config.line_file import read_lines
 from baleen.config.model import ModelConfig
 from baleen.evaluation.intervals import Interval, wilson
 from baleen.evaluation.prices import price_of
@@ -206,16 +207,9 @@ def _number(value: Any, otherwise: float) -> float:
 
 def _read_metrics(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Lines by stage. The last line may be half written by a run that is going on: it is left out."""
-    if not path.exists():
-        return {}
-    whole = path.read_text(encoding="utf-8").split("\n")[:-1]
     grouped: dict[str, list[dict[str, Any]]] = {}
-    for number, text in enumerate(whole, start=1):
-        try:
-            line = json.loads(text)
-            grouped.setdefault(line["stage"], []).append(line)
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}, line {number} is damaged; delete that line") from None
+    for line in read_lines(path, ("stage", "step")):
+        grouped.setdefault(line["stage"], []).append(line)
     return grouped
 
 
