@@ -1,73 +1,17 @@
-"""What each stage of the quickstart must show, as statistical checks on its figures.
+"""What each stage of the quickstart must show, as statistical checks on its figures."""
 
-A check fails only where its 95 % interval excludes the bound on the wrong side. Where the interval straddles the
-bound, the check is uncertain: `n_needed` says about how many held-out items would decide it. A figure without a
-noise model (no interval) is compared as it is.
-"""
-
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from baleen.cli.checks import Check, check, finite
+from baleen.cli.lineage import DOMAINS, PARENTS
 from baleen.evaluation.intervals import Interval, newcombe_paired, paired_ratio, sum_of_independent, wilson
 
-Check = dict[str, Any]
 Answers = Sequence[Mapping[str, Any]]
 """What `measure.answers_of` tells of each held-out task; two stages' answers are to the same tasks in one order."""
 MARGIN = -0.05  # how far the student may fall behind a specialist
 BUDGETS = 6
-
-
-def check(
-    name: str,
-    found: Interval | float,
-    relation: str,
-    bound: float,
-    hint: str,
-    n: int | None = None,
-    change: tuple[str, float] | None = None,
-) -> Check:
-    """One check: `found` `relation` (">", ">=" or "<=") `bound`, measured on `n` held-out items.
-
-    hint: what to do when it fails. change: the recipe's key to change then, and the factor.
-    """
-    has_interval = isinstance(found, Interval)
-    interval = found if isinstance(found, Interval) else Interval(found, found, found)
-    state = _state(interval, relation, bound)
-    return {
-        "name": name,
-        "estimate": _finite(interval.estimate),
-        "low": _finite(interval.low) if has_interval else None,
-        "high": _finite(interval.high) if has_interval else None,
-        "bound": bound,
-        "relation": relation,
-        "state": state,
-        "n": n,
-        "n_needed": _n_needed(interval, bound, n) if state == "uncertain" else None,
-        "hint": hint,
-        "change": change,
-    }
-
-
-def _state(found: Interval, relation: str, bound: float) -> str:
-    """A figure without an interval comes as one without width; one that is not a number has failed."""
-    low, high = (-found.high, -found.low) if relation == "<=" else (found.low, found.high)
-    bound = -bound if relation == "<=" else bound
-    if low > bound or (low == bound and relation != ">"):
-        return "passed"
-    return "uncertain" if low < high and high >= bound else "failed"
-
-
-def _n_needed(interval: Interval, bound: float, n: int | None) -> int | None:
-    """Items at which the interval, whose width falls as 1/√n, would reach from the estimate to the bound.
-
-    None where no number of items would do: the estimate lies on the bound, or nothing was measured.
-    """
-    distance = abs(interval.estimate - bound)
-    if not n or not distance > 0:  # also where the estimate is nan
-        return None
-    reach = interval.estimate - interval.low if interval.estimate > bound else interval.high - interval.estimate
-    return math.ceil(n * (reach / distance) ** 2)
 
 
 def pretrain_checks(load: list[list[float]]) -> list[Check]:
@@ -141,9 +85,7 @@ def distill_checks(student: Answers, teachers: Mapping[str, Answers]) -> list[Ch
         mine = of_domain(student, domain)
         lead = paired_rise(mine, of_domain(teacher, domain))
         hint, change = "raise distill.steps or distill.prompts", ("distill.steps", 1.5)
-        found.append(
-            check(f"student less specialist, {domain}", lead, ">=", MARGIN, hint, len(mine), change)
-        )
+        found.append(check(f"student less specialist, {domain}", lead, ">=", MARGIN, hint, len(mine), change))
     return found
 
 
@@ -163,6 +105,29 @@ def speciale_checks(after: Answers, before: Answers) -> list[Check]:
     return [check("rise of accuracy on hard tasks", rise, ">", 0.0, hint, len(after), change)]
 
 
+def answer_checks(
+    stage: str, answers: Answers, hard: Mapping[str, Sequence[int]], answers_of: Callable[[str], Answers]
+) -> tuple[list[Check], dict[str, Any]]:
+    """The checks of a stage from SFT on, and what its record tells beside them.
+
+    hard: family -> difficulties of the hard tasks, which are Speciale's alone. answers_of: those of an earlier stage.
+    """
+    mine = partial(of_hardness, hard=hard, wanted=stage == "speciale")
+    after, parent = mine(answers), PARENTS[stage]
+    assert parent is not None, f"{stage} has no stage before it"
+    before = mine(answers_of(parent)) if stage not in ("sft", "distill") else ()
+    if stage == "sft":
+        return sft_checks(answers), {}
+    if stage == "distill":
+        return distill_checks(after, {d: mine(answers_of(f"specialist_{d}")) for d in DOMAINS}), {}
+    if stage == "mixed":
+        return mixed_checks(after, before), {}
+    if stage == "speciale":
+        told = {"budgets": budgets(after, before), "thinking": thinking(after, before)}
+        return speciale_checks(after, before), told
+    return specialist_checks(stage.removeprefix("specialist_"), after, before), {}
+
+
 def thinking(after: Answers, before: Answers) -> dict[str, float | None]:
     """Mean thinking tokens before and after, and their ratio with its interval: told, not judged."""
     now, then = ([float(a["think_tokens"]) for a in answers] for answers in (after, before))
@@ -171,9 +136,9 @@ def thinking(after: Answers, before: Answers) -> dict[str, float | None]:
     return {
         "before": sum(then) / n,
         "after": sum(now) / n,
-        "ratio": _finite(ratio.estimate),
-        "low": _finite(ratio.low),
-        "high": _finite(ratio.high),
+        "ratio": finite(ratio.estimate),
+        "low": finite(ratio.low),
+        "high": finite(ratio.high),
     }
 
 
@@ -189,7 +154,8 @@ def budgets(after: Answers, before: Answers) -> list[dict[str, float]]:
     table = []
     for budget in sorted(set(steps)):
         now, then = (
-            [a["correct"] and a["completion_tokens"] <= budget for a in answers] for answers in (after, before)
+            [a["correct"] and a["completion_tokens"] <= budget for a in answers]
+            for answers in (after, before)
         )
         rise = newcombe_paired(now, then)
         table.append(
@@ -221,10 +187,6 @@ def is_hard(row: Mapping[str, Any], hard: Mapping[str, Sequence[int]]) -> bool:
 
 def of_domain(answers: Answers, domain: str) -> Answers:
     return [answer for answer in answers if answer["domain"] == domain]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _share(answers: Answers, field: str) -> Interval:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
+STOPPING = "stopping after this step; the same command goes on from there"
+
 
 class Stopped(KeyboardInterrupt):
     """The user, or the system, asked to end. exit_code: 128 and the number of the signal, as a shell counts."""

@@ -1,7 +1,8 @@
 """`baleen COMMAND ...`: finds the command; turns every way it can end into an exit code and one clear line.
 
-Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted (Ctrl-C), 143 asked to end (SIGTERM). Only the standard library is imported here, so
-that `baleen --help` answers at once; a command's module, and with it torch, is imported when it is run.
+Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by Ctrl-C, 143 by SIGTERM. Only the standard library is
+imported here, so that `baleen --help` answers at once; a command's module, and with it torch, is imported when it
+is run.
 """
 
 import difflib

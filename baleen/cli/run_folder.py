@@ -31,7 +31,8 @@ class RunFolder:
 
     `resumed` says whether the folder already held a run. Raises UsageError for a path that is a file or holds
     something else and for a configuration that differs from the run's; UserError when another process holds
-    the run or a line of its metrics is damaged; OSError for a folder that cannot be written. A folder made for nothing is removed again.
+    the run or a line of its metrics is damaged; OSError for a folder that cannot be written. A folder made for
+    nothing is removed again.
     """
 
     def __init__(self, path: Path, config: BaseModel, *, seed: int, threads: int) -> None:

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from baleen.cli import acceptance
+from baleen.cli.checks import check as check_of
 from baleen.evaluation.intervals import Interval, wilson
 
 
@@ -56,27 +57,27 @@ def figures(dense: float, sparse: float, random: float, rows: int = 8) -> dict:
     ],
 )
 def test_only_an_interval_beyond_the_bound_fails(low, estimate, high, relation, state):
-    found = acceptance.check("x", Interval(estimate, low, high), relation, 0.0, "hint", 100)
+    found = check_of("x", Interval(estimate, low, high), relation, 0.0, "hint", 100)
     assert found["state"] == state
     assert found["estimate"] == (None if math.isnan(estimate) else estimate)
 
 
 def test_a_figure_without_an_interval_is_compared_as_it_is():
     for value, state in ((3.0, "passed"), (2.99, "failed"), (math.nan, "failed")):
-        found = acceptance.check("x", value, ">=", 3.0, "hint")
+        found = check_of("x", value, ">=", 3.0, "hint")
         assert (found["state"], found["low"], found["high"], found["n_needed"]) == (state, None, None, None)
 
 
 def test_the_n_that_would_decide_halves_the_width_with_four_times_the_items():
     def needed(found: Interval, relation: str, n: int = 100) -> int | None:
-        return acceptance.check("x", found, relation, 0.0, "hint", n)["n_needed"]
+        return check_of("x", found, relation, 0.0, "hint", n)["n_needed"]
 
     assert needed(Interval(0.1, -0.1, 0.25), ">") == 400  # the lower half counts: 0.2 must become 0.1
     assert needed(Interval(-0.1, -0.2, 0.3), ">") == 1600  # the upper half: 0.4 must become 0.1
     assert needed(Interval(0.0, -0.2, 0.2), ">") is None
     assert needed(Interval(0.1, 0.05, 0.2), ">") is None  # it is decided
     # by the interval itself: at that n, with the same share, the bound is about where it ends
-    found = acceptance.check("x", wilson(93, 100), ">=", 0.9, "hint", 100)
+    found = check_of("x", wilson(93, 100), ">=", 0.9, "hint", 100)
     n = found["n_needed"]
     assert found["state"] == "uncertain" and 400 < n < 700
     assert wilson(0.93 * n, n).low == pytest.approx(0.9, abs=0.005)
