@@ -88,8 +88,11 @@ class Source:
 def make_fork(source: Source, recipe: Recipe, shared: Sequence[str], out: Path) -> None:
     """Make the run folder `out` with the `shared` stages, whole or not at all; `source` stays as it is.
 
-    Checkpoints are linked where the disk allows it: neither run ever writes into one. Raises OSError.
+    Checkpoints are linked where the disk allows it: neither run ever writes into one. Raises UsageError where `out`
+    holds something, OSError.
     """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} holds something that is no run; choose a new or empty folder with --out")
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
