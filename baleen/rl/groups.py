@@ -118,7 +118,7 @@ def weigh(groups: Groups, stage: RLStage) -> Weighed:
 def _scalars(groups: Groups, silent: int) -> dict[str, float]:
     played, total = groups.played, sum(map(len, groups.trajectories))
     if not played:
-        return {"infrastructure_failures": groups.failures / total}
+        return {"infrastructure_failures": groups.failures / total, "sampled_tokens": 0.0}
     return {
         "reward": float(np.mean([t.reward or 0.0 for t in played])),
         "think_tokens": float(np.mean([t.think_tokens for t in played])),

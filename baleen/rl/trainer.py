@@ -47,7 +47,7 @@ def train_rl(
         sampled_in = time.perf_counter() - began
         scalars |= learner.learn(weighed.rollouts, weighed.count, step)
         seconds = time.perf_counter() - began
-        scalars["tokens_per_s"] = scalars.get("sampled_tokens", 0.0) / seconds
+        scalars["tokens_per_s"] = scalars["sampled_tokens"] / seconds
         scalars["sampling_share"] = sampled_in / seconds
         around.log(step, scalars)
         silent_steps = silent_steps + 1 if scalars.get("zero_advantage_groups", 1.0) == 1.0 else 0
