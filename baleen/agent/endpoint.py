@@ -12,6 +12,7 @@ from baleen.agent.model import ModelFailure, Reply
 from baleen.agent.wire import from_wire, offered_tools, to_wire
 from baleen.chat import Message, without_lone_surrogates
 from baleen.config.errors import UserError
+from baleen.installation import install_command
 
 __all__ = ["BudgetSpent", "CostMeter", "Endpoint", "TokenPrice"]
 
@@ -229,6 +230,6 @@ def _openai() -> Any:
         import openai
     except ImportError:
         raise UserError(
-            "a model behind an address needs the package openai; pip install 'baleen[agents]'"
+            f"a model behind an address needs the package openai; install it with: {install_command('agents')}"
         ) from None
     return openai

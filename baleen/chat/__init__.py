@@ -1,6 +1,6 @@
 """Messages to text to token ids and back, for the DeepSeek-V3.2 chat format."""
 
-from baleen.chat.encoding import encode_messages, encode_pieces
+from baleen.chat.encoding import encode_messages, encode_pieces, last_turn_index
 from baleen.chat.errors import ChatError, EncodingError, ParseError, TokenizerError
 from baleen.chat.fields import Message
 from baleen.chat.parsing import Delta, StreamParser, parse_message_from_completion_text
@@ -22,6 +22,7 @@ __all__ = [
     "TokenizerError",
     "encode_messages",
     "encode_pieces",
+    "last_turn_index",
     "parse_message_from_completion_text",
     "train_tokenizer",
     "without_lone_surrogates",

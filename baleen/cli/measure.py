@@ -19,7 +19,13 @@ from baleen.evaluation.benchmark import Benchmark, run_benchmark
 from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
 from baleen.model.mla import MLA
 from baleen.rl import LIMITS, World
-from baleen.train.heldout import heldout_loss, indexer_fit, with_attention, with_random_indexers
+from baleen.train.heldout import (
+    heldout_loss,
+    heldout_losses,
+    indexer_fit,
+    with_attention,
+    with_random_indexers,
+)
 from baleen.train.supervised import to_batch
 
 COST_POSITIONS = (0.5, 1, 2, 4, 8, 16, 32)  # times index_topk
@@ -29,18 +35,21 @@ _PARTS = ("", "_attention", "_core")
 
 
 def indexer_figures(model: Transformer, rows: Packed) -> dict[str, Any]:
-    """Dense, sparse and random-indexer loss on `rows`, whose first half is real text, and how well the indexer fits."""
+    """Dense, sparse and random-indexer loss on `rows`, whose first half is real text, and how well the indexer fits.
+
+    Of each half also what each row adds to its mean losses.
+    """
     untrained = with_random_indexers(model, torch.Generator().manual_seed(1))
     half = len(rows.token_ids) // 2
     parts = {"text": first_rows(rows, half), "tasks": last_rows(rows, half)}
-    figures: dict[str, Any] = {
-        name: {
-            "dense_loss": heldout_loss(model, part, False),
-            "sparse_loss": heldout_loss(model, part, True),
-            "random_indexer_loss": heldout_loss(untrained, part, True),
+    figures: dict[str, Any] = {}
+    for name, part in parts.items():
+        losses = {
+            "dense": heldout_losses(model, part, False),
+            "sparse": heldout_losses(model, part, True),
+            "random_indexer": heldout_losses(untrained, part, True),
         }
-        for name, part in parts.items()
-    }
+        figures[name] = {f"{kind}_loss": sum(each) for kind, each in losses.items()} | {"rows": losses}
     figures["kl"], figures["recall"] = indexer_fit(model, rows)
     return figures
 
@@ -74,7 +83,7 @@ def solve(
     world: World = environment_for,
 ) -> Benchmark:
     """Ask `tasks` once each. The same model and tasks give the same answers."""
-    engine = Engine(model, EngineConfig(max_num_seqs=256, weights="float32"), tokenizer.eos_token_id)
+    engine = Engine(model, EngineConfig(max_num_seqs=256), tokenizer.eos_token_id)
     params = SamplingParams(
         max_tokens=evaluation.max_tokens,
         temperature=evaluation.temperature,
@@ -90,7 +99,7 @@ def solve(
 
 
 def answers_of(benchmark: Benchmark) -> list[dict[str, Any]]:
-    """What the gates want to know of each task, in the order of the tasks."""
+    """What the checks want to know of each task, in the order of the tasks."""
     return [
         {
             "domain": task.domain,
@@ -99,6 +108,7 @@ def answers_of(benchmark: Benchmark) -> list[dict[str, Any]]:
             "correct": trajectory.reward == 1.0,
             "well_formed": trajectory.stop_reason in (StopReason.FINISHED, StopReason.MAX_TURNS),
             "think_tokens": trajectory.think_tokens,
+            "completion_tokens": trajectory.completion_tokens,
         }
         for task, trajectory in zip(benchmark.tasks, benchmark.trajectories, strict=True)
     ]

@@ -1,7 +1,6 @@
 """`baleen rl MODEL`: reinforcement learning of a finished model on tasks of any kind, measured before and after."""
 
 import json
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from baleen.cli.clean_stop import STOPPING, CleanStop
 from baleen.config.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from baleen.config.stages import RLRun
     from baleen.environments import Environment, Task
 
-RECIPES = Path(__file__).parents[2] / "recipes"
-
 
 @dataclass(frozen=True)
 class Options:
     """Train a model by GRPO on tasks and say how much better it is on held-out ones. The same command resumes."""
 
-    model: tyro.conf.Positional[Path]
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Model folder, or the folder of a finished run."""
 
     tasks: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
@@ -33,8 +31,9 @@ class Options:
     out: Path = Path("runs/rl")
     """Folder of the run; the trained model is OUT/model."""
 
-    recipe: Path = RECIPES / "rl.toml"
-    """The stage and its evaluation; families of generated tasks may be named there beside --tasks."""
+    recipe: Path = Path("rl")
+    """The stage and its evaluation, a .toml file or the name of a recipe that ships, such as `rl_general`; families of
+    generated tasks may be named there beside --tasks."""
 
     seed: int = 0
     threads: int = 2
@@ -51,11 +50,11 @@ def main(argv: Sequence[str]) -> int:
 
     config = _config(options)
     tasks = _Tasks(config)  # what cannot work is refused before anything is written
-    stop = _Stop()
     stages = ["before", "train", "after"]
     with (
         RunFolder(options.out, config, seed=options.seed, threads=options.threads) as run,
         Progress(stages, weights={"train": 8}) as progress,
+        CleanStop(lambda: progress.message(STOPPING)) as stop,
     ):
         _run(tasks, run, progress, options.threads, stop)
         return _tell(run, progress)
@@ -64,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
 def _config(options: Options) -> "RLRun":
     from baleen.cli.loading import model_folder
     from baleen.config.recipe import load_toml
+    from baleen.config.shipped import find_recipe
     from baleen.config.stages import RLRun
 
     changes = {
@@ -71,7 +71,7 @@ def _config(options: Options) -> "RLRun":
         "model": str(model_folder(options.model).absolute()),
         "files": [str(path.absolute()) for path in options.tasks],
     }
-    return load_toml(options.recipe, RLRun, changes)
+    return load_toml(find_recipe(options.recipe), RLRun, changes)
 
 
 class _Tasks:
@@ -118,15 +118,17 @@ class _Tasks:
         return environment_for(task, self.assets.get(task.id))
 
 
-def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, stop: "_Stop") -> None:
+def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, stop: CleanStop) -> None:
     from baleen.chat import Tokenizer
     from baleen.cli import measure
+    from baleen.cli.loading import path_of
     from baleen.model import Transformer, load_model, save_model
     from baleen.rl import train_rl
     from baleen.train import Checkpoints, Interrupted, Surroundings, Workers
 
     config, tokenizer = tasks.config, Tokenizer.from_pretrained(tasks.config.model)
     model = load_model(config.model)
+    progress.message(f"rollouts: {path_of(model)}")
 
     def measured(name: str, model: Transformer) -> None:
         if run.read_stage(name) is not None:
@@ -149,18 +151,24 @@ def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, st
         run.log_metrics("train", step, **scalars)
         progress.update(step + 1, **scalars)
 
-    checkpoints = Checkpoints(run.checkpoints / "train")
+    def tell(line: str) -> None:
+        run.log(line)
+        progress.message(line)
+
+    checkpoints = Checkpoints(run.checkpoints / "train", tell)
     around = Surroundings(
         Workers(threads),
         checkpoints,
         log,
-        lambda: stop.wanted,
+        lambda: stop.heard,
         lambda done: run.truncate_metrics("train", done - 1),
+        progress.message,
     )
     try:
         train_rl(model, tokenizer, config.stage, tasks.of_step, around, config.seed, tasks.world)
     except Interrupted:
-        raise KeyboardInterrupt from None
+        stop.raise_if_heard()
+        raise
     progress.finish_stage(True)
     measured("after", model)
     save_model(model, run.path / "model")
@@ -198,17 +206,3 @@ def _record(run: "RunFolder", name: str) -> dict[str, Any]:
     record = run.read_stage(name)
     assert record is not None, f"{name} was just written"
     return record
-
-
-class _Stop:
-    """The first Ctrl-C lets the step end and saves; the second ends at once."""
-
-    wanted = False
-
-    def __init__(self) -> None:
-        signal.signal(signal.SIGINT, self._heard)
-
-    def _heard(self, *_: object) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True

@@ -2,6 +2,7 @@
 
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,9 +11,21 @@ from baleen.chat import Tokenizer, encode_messages, train_tokenizer
 from baleen.config import UsageError
 from baleen.config.stages import DataMix, Recipe, RLStage, TaskShare
 from baleen.data import Document, conversation_document, plain_document
-from baleen.environments import Split, Style, Task, TaskError, demonstrate, plain_text, sample_task
+from baleen.environments import (
+    Split,
+    Style,
+    Task,
+    TaskError,
+    demonstrate,
+    follow_up,
+    plain_text,
+    sample_conversation,
+    sample_task,
+)
 
 _PIECE, _PIECES = (3, 8), 3  # tokens of a copied piece, and how many there are
+_TURNS = (2, 4)  # of a conversation whose last turn is learnt from
+_FRUITLESS = 20  # draws per distinct task that is known
 _EASY = 12  # tokens to copy from, at most, while copying is new
 Draw = Callable[[random.Random], Document]
 
@@ -128,28 +141,52 @@ def either(documents: Sequence[Document], other: Draw, share: float) -> Draw:
     return draw
 
 
-def drawn_tasks(kinds: Mapping[str, TaskShare], count: int, key: tuple[object, ...]) -> list[Task]:
-    """`count` tasks to train on; the same key gives the same tasks."""
+def drawn_tasks(
+    kinds: Mapping[str, TaskShare], count: int, key: tuple[object, ...], follow_ups: float = 0.0
+) -> list[Task]:
+    """`count` tasks to train on, a share of them late in a conversation; the same key gives the same tasks."""
     rng = random.Random(zlib.crc32(repr(key).encode()))
-    return [_task(kinds, rng, "train") for _ in range(count)]
+    return [_task(kinds, rng, "train", follow_ups) for _ in range(count)]
 
 
-def held_out_tasks(kinds: Mapping[str, Sequence[int]], attempts: int, seed: int) -> list[Task]:
-    """`attempts` tasks of each difficulty of each family."""
+def held_out_tasks(
+    kinds: Mapping[str, Sequence[int]],
+    attempts: int,
+    seed: int,
+    tell: Callable[[str], None] = lambda line: None,
+) -> list[Task]:
+    """`attempts` distinct tasks for each difficulty of each family, twice as many where it is named twice.
+
+    Where there are fewer, all of them, and `tell` is told: after `_FRUITLESS` draws without a new one, for each that
+    is known and one more, the chance that one is left is about 2e-9.
+    """
     rng = random.Random(seed)
-    return [
-        sample_task(family, difficulty, rng, "heldout")
-        for family, difficulties in kinds.items()
-        for difficulty in difficulties
-        for _ in range(attempts)
-    ]
+    tasks: list[Task] = []
+    for family, difficulties in kinds.items():
+        for difficulty, times in Counter(difficulties).items():
+            wanted, fruitless = times * attempts, 0
+            found: dict[str, Task] = {}
+            while len(found) < wanted and fruitless < _FRUITLESS * (len(found) + 1):
+                task = sample_task(family, difficulty, rng, "heldout")
+                fruitless = fruitless + 1 if task.id in found else 0
+                found.setdefault(task.id, task)
+            if len(found) < wanted:
+                tell(
+                    f"{family} of difficulty {difficulty} has {len(found)} held-out tasks, not {wanted}: all are asked"
+                )
+            tasks += found.values()
+    return tasks
 
 
 def _drawn(mix: DataMix, rng: random.Random, split: Split) -> tuple[Task, Style]:
-    task = _task(mix.tasks, rng, split)
+    task = _task(mix.tasks, rng, split, mix.follow_ups)
     return task, rng.choices(list(mix.styles), list(mix.styles.values()))[0]
 
 
-def _task(kinds: Mapping[str, TaskShare], rng: random.Random, split: Split) -> Task:
-    family = rng.choices(list(kinds), [share.weight for share in kinds.values()])[0]
+def _task(kinds: Mapping[str, TaskShare], rng: random.Random, split: Split, follow_ups: float = 0.0) -> Task:
+    weights = [share.weight for share in kinds.values()]
+    if follow_ups and rng.random() < follow_ups:
+        difficulties = {family: share.difficulties for family, share in kinds.items()}
+        return follow_up(sample_conversation(difficulties, rng.randint(*_TURNS), rng, split, weights))
+    family = rng.choices(list(kinds), weights)[0]
     return sample_task(family, rng.choice(kinds[family].difficulties), rng, split)

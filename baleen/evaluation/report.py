@@ -56,6 +56,7 @@ def render(run: Run) -> str:
         titles=STAGES,
         state=state,
         verdict=sentence,
+        marks={"passed": "✓", "uncertain": "≈", "failed": "✗", "unfinished": "…"},
         parameters=cost_model.total_parameters(run.config) if run.config else None,
         seconds=sum(stage.seconds for stage in run.stages.values()),
         tiles=story.tiles(run),

@@ -10,14 +10,21 @@ from baleen.train.losses import token_loss
 from baleen.train.supervised import to_batch
 
 
-@torch.no_grad()
 def heldout_loss(model: Transformer, rows: Packed, sparse: bool) -> float:
     """Mean next-token cross-entropy over the target tokens, nats."""
+    return sum(heldout_losses(model, rows, sparse))
+
+
+@torch.no_grad()
+def heldout_losses(model: Transformer, rows: Packed, sparse: bool) -> list[float]:
+    """What each row adds to `heldout_loss`, nats: how much the rows differ says how sure their sum is."""
     batch = to_batch(rows)
     hidden = with_attention(model, sparse).hidden_states(
         batch.token_ids, model.metadata(batch.token_ids, batch.segments)
     )
-    return float(token_loss(model, hidden, batch, 1) / batch.targets(1).sum())
+    tokens = int(batch.targets(1).sum())
+    parts = [slice(i, i + 1) for i in range(len(batch.token_ids))]
+    return [float(token_loss(model, hidden[part], batch.rows(part), 1)) / tokens for part in parts]
 
 
 @torch.no_grad()

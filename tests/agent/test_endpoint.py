@@ -235,7 +235,7 @@ def test_failed_calls_cost_nothing_and_answers_without_usage_their_highest_price
 
 def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(UserError, match=r"pip install 'baleen\[agents\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '.+\[agents\]'"):
         Endpoint("http://127.0.0.1:1/v1", "m")
 
 
