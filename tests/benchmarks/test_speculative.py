@@ -19,6 +19,7 @@ def test_every_answer_of_a_solution_has_its_prompt(tokenizer: Tokenizer, family:
     answers = [message for message in demonstrate(task, "full") if message["role"] == "assistant"]
     found = prompts(tokenizer, family, 1)
     assert len(found) == len(answers) and (family in ("sum", "program")) == (len(answers) == 1)
+    assert all(task.question in tokenizer.decode(prompt) for prompt in found)
     assert all(a == b[: len(a)] for a, b in zip(found, found[1:], strict=False)), "each grows from the last"
 
 
