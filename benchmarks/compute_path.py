@@ -1,10 +1,10 @@
-"""What the default, the CPU kernels, gains over plain PyTorch on a model of the quickstart's size: prompts and decoding.
+"""What the default, the CPU kernels, gains over plain PyTorch: prompts and decoding of a model of quickstart size.
 
     python benchmarks/compute_path.py [MODEL] [--rounds 7]
 
-Without MODEL the weights are random, of the `tiny` shape that the quickstart trains. Both engines are in one process, on
-one thread, and take turns in each round; a ratio is made within a round, and its median is told with its range. Time is
-the processor's, so that what else it runs matters less.
+Without MODEL the weights are random, of the `tiny` shape that the quickstart trains. Both engines are in one process,
+on one thread, and take turns in each round; a ratio is made within a round, and its median is told with its range.
+Time is the processor's, so that what else it runs matters less.
 """
 
 import argparse
