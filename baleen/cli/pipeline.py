@@ -10,8 +10,10 @@ import torch
 
 from baleen.agent import Trajectory
 from baleen.cli import gates, measure, stage_data
+from baleen.cli.decode_cost import decode_cost
 from baleen.cli.progress import Progress
 from baleen.cli.run_folder import RunFolder
+from baleen.cli.selection import selection
 from baleen.config import ModelConfig, UserError
 from baleen.config.files import write_json
 from baleen.config.stages import (
@@ -272,14 +274,16 @@ class Pipeline:
         return UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
 
     def _export(self, name: str, model: Transformer) -> None:
-        """Write what a finished stage leaves beside its checkpoint: a model to use, the cost of decoding with it."""
+        """Write what a finished stage leaves beside its checkpoint: a model to use, and what the report shows of it."""
         path = self.folder.path
         if name == "sft":  # what `baleen rl` may begin with
             save_model(model, path / "model-sft")
             self._copy_tokenizer("model-sft")
         if name == "mixed":
             save_model(model, path / "model")
-            write_json(path / "cost.json", measure.decode_cost(model))
+            write_json(path / "cost.json", decode_cost(model))
+            text = self.heldout_text.token_ids[0].tolist()
+            write_json(path / "selection.json", selection(model, self.tokenizer, text, self.recipe.seed))
         if name == "speciale":
             save_model(model, path / "model-speciale")
             self._copy_tokenizer("model-speciale")

@@ -107,11 +107,10 @@ def plot(name: str, label: str, grid: Grid, draw: Callable[[Sequence[Axes]], Non
             figure = Figure(figsize=(width / 96, rows * height / 96), layout="constrained")
             figure.get_layout_engine().set(w_pad=0.1, h_pad=0.09, wspace=0.04, hspace=0.06)  # type: ignore[union-attr]
             ratios = None if narrow else grid.ratios
-            axes = figure.subplots(rows, columns, squeeze=False, width_ratios=ratios).flat
-            used = list(axes)[: grid.panels]
-            for spare in list(axes)[grid.panels :]:
+            axes = list(figure.subplots(rows, columns, squeeze=False, width_ratios=ratios).flat)
+            for spare in axes[grid.panels :]:
                 spare.set_visible(False)
-            draw(used)
+            draw(axes[: grid.panels])
             svgs.append(to_svg(figure, f"{name}-{'narrow' if narrow else 'wide'}", label))
     return Plot(svgs[0], svgs[1], label)
 
@@ -148,7 +147,7 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
         text = text.replace(stand_in, f"var({variable})")
     # Ids such as figure_1 and axes_2 repeat from figure to figure; only defined shapes need theirs.
     text = re.sub(
-        r' id="(?:figure|patch|axes|matplotlib\.axis|[xy]tick|line2d|text|Poly\w+|Line\w+)_\d+"', "", text
+        r' id="(?:figure|patch|axes|matplotlib\.axis|[xy]tick|line2d|text|\w*Poly\w+|Line\w+)_\d+"', "", text
     )
     return re.sub(r"\n\s*", "\n", text)
 

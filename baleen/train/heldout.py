@@ -10,14 +10,21 @@ from baleen.train.losses import token_loss
 from baleen.train.supervised import to_batch
 
 
-@torch.no_grad()
 def heldout_loss(model: Transformer, rows: Packed, sparse: bool) -> float:
     """Mean next-token cross-entropy over the target tokens, nats."""
-    batch = to_batch(rows)
-    hidden = with_attention(model, sparse).hidden_states(
-        batch.token_ids, model.metadata(batch.token_ids, batch.segments)
-    )
-    return float(token_loss(model, hidden, batch, 1) / batch.targets(1).sum())
+    return sum(row_losses(model, rows, sparse)) / int(to_batch(rows).targets(1).sum())
+
+
+@torch.no_grad()
+def row_losses(model: Transformer, rows: Packed, sparse: bool) -> list[float]:
+    """Next-token cross-entropy of each row, summed over its target tokens, nats."""
+    batch, reader = to_batch(rows), with_attention(model, sparse)
+    losses = []
+    for row in range(len(rows.token_ids)):
+        one = batch.rows(slice(row, row + 1))
+        hidden = reader.hidden_states(one.token_ids, reader.metadata(one.token_ids, one.segments))
+        losses.append(float(token_loss(reader, hidden, one, 1)))
+    return losses
 
 
 @torch.no_grad()
