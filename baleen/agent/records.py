@@ -103,15 +103,10 @@ def is_settled(row: Mapping[str, Any]) -> bool:
 
 
 def _numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        for number, row in enumerate(read_lines(path), 1):
-            if "task" not in row or "attempt" not in row:
-                raise UserError(f"{path}, line {number} is no episode; was it written by `baleen agent run`?")
-            yield number, row
-    except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: a line is not JSON ({error})") from None
+    for number, row in enumerate(read_lines(path), 1):
+        if "task" not in row or "attempt" not in row:
+            raise UserError(f"{path}, line {number} is no episode; was it written by `baleen agent run`?")
+        yield number, row
 
 
 def _places(played: Trajectory) -> list[int | None]:

@@ -102,7 +102,7 @@ def _run(
                 progress.finish_stage(tally.settled == len(wanted), note)
         for line in (*tally.summary(), *_ending(options, stop.heard, policy.meter)):
             progress.message(line)
-    return 130 if stop.heard else int(tally.settled < len(wanted))
+    return stop.exit_code if stop.heard else int(tally.settled < len(wanted))
 
 
 def _ending(options: RunOptions, stopped: bool, meter: CostMeter) -> Iterator[str]:

@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
         write_atomic(options.out / PLOT, standalone(accuracy_over_steps(rows)) + "\n")
     for line in (*_table(rows, run.outcomes), *_ending(options, run, policy)):
         print(line)
-    return 130 if run.stop.heard else int(not run.is_complete)
+    return run.stop.exit_code if run.stop.heard else int(not run.is_complete)
 
 
 def _management(options: EvalOptions, strategy: Strategy, window: int) -> ContextManagement | None:

@@ -1,7 +1,8 @@
 """`baleen COMMAND ...`: finds the command; turns every way it can end into an exit code and one clear line.
 
-Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted. Only the standard library is imported here, so
-that `baleen --help` answers at once; a command's module, and with it torch, is imported when it is run.
+Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by Ctrl-C, 143 by SIGTERM. Only the standard library is
+imported here, so that `baleen --help` answers at once; a command's module, and with it torch, is imported when it
+is run.
 """
 
 import difflib
@@ -71,7 +72,7 @@ def guarded(command: Callable[[], int], debug: bool = False) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt as error:
         _say("interrupted", *_notes(error))
-        return 130
+        return getattr(error, "exit_code", 130)  # a clean stop knows the signal
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

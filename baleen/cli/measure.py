@@ -17,23 +17,26 @@ from baleen.environments import Task, environment_for
 from baleen.evaluation.benchmark import Benchmark, run_benchmark
 from baleen.model import Record, Transformer
 from baleen.rl import LIMITS, World
-from baleen.train.heldout import heldout_loss, indexer_fit, row_losses, with_random_indexers
+from baleen.train.heldout import heldout_loss, heldout_losses, indexer_fit, with_random_indexers
 from baleen.train.supervised import to_batch
 
 
 def indexer_figures(model: Transformer, rows: Packed) -> dict[str, Any]:
-    """Dense, sparse and random-indexer loss on `rows`, whose first half is real text, and how well the indexer fits."""
+    """Dense, sparse and random-indexer loss on `rows`, whose first half is real text, and how well the indexer fits.
+
+    Of each half also what each row adds to its mean losses.
+    """
     untrained = with_random_indexers(model, torch.Generator().manual_seed(1))
     half = len(rows.token_ids) // 2
     parts = {"text": first_rows(rows, half), "tasks": last_rows(rows, half)}
-    ways = {"dense": (model, False), "sparse": (model, True), "random_indexer": (untrained, True)}
     figures: dict[str, Any] = {}
     for name, part in parts.items():
-        losses = {way: row_losses(reader, part, sparse) for way, (reader, sparse) in ways.items()}
-        targets = int(to_batch(part).targets(1).sum())
-        figures[name] = {"rows": losses} | {
-            f"{way}_loss": sum(nats) / targets for way, nats in losses.items()
+        losses = {
+            "dense": heldout_losses(model, part, False),
+            "sparse": heldout_losses(model, part, True),
+            "random_indexer": heldout_losses(untrained, part, True),
         }
+        figures[name] = {f"{kind}_loss": sum(each) for kind, each in losses.items()} | {"rows": losses}
     figures["kl"], figures["recall"] = indexer_fit(model, rows)
     return figures
 
@@ -83,7 +86,7 @@ def solve(
 
 
 def answers_of(benchmark: Benchmark) -> list[dict[str, Any]]:
-    """What the gates want to know of each task, in the order of the tasks."""
+    """What the checks want to know of each task, in the order of the tasks."""
     return [
         {
             "domain": task.domain,
@@ -92,6 +95,7 @@ def answers_of(benchmark: Benchmark) -> list[dict[str, Any]]:
             "correct": trajectory.reward == 1.0,
             "well_formed": trajectory.stop_reason in (StopReason.FINISHED, StopReason.MAX_TURNS),
             "think_tokens": trajectory.think_tokens,
+            "completion_tokens": trajectory.completion_tokens,
         }
         for task, trajectory in zip(benchmark.tasks, benchmark.trajectories, strict=True)
     ]

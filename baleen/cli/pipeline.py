@@ -9,8 +9,12 @@ from typing import Any
 import torch
 
 from baleen.agent import Trajectory
-from baleen.cli import gates, measure, stage_data
+from baleen.chat import Tokenizer
+from baleen.cli import acceptance, measure, stage_data
+from baleen.cli.checks import brief, judged, overall
+from baleen.cli.clean_stop import CleanStop
 from baleen.cli.decode_cost import decode_cost
+from baleen.cli.lineage import BASE, EXPORTS, PARENTS
 from baleen.cli.progress import Progress
 from baleen.cli.run_folder import RunFolder
 from baleen.cli.selection import selection
@@ -29,24 +33,10 @@ from baleen.data.packing import Packed, first_rows
 from baleen.environments import Task
 from baleen.model import Transformer, save_model
 from baleen.rl import play_groups, train_rl
-from baleen.train import Checkpoints, Interrupted, Surroundings, Workers, train
+from baleen.train import CheckpointError, Checkpoints, Interrupted, Surroundings, Workers, train
 from baleen.train.heldout import with_attention
 
-PARENTS: dict[str, str | None] = {
-    "pretrain": None,
-    "dsa_warmup": "pretrain",
-    "dsa_sparse": "dsa_warmup",
-    "sft": "dsa_sparse",
-    "specialist_math": "sft",
-    "specialist_logic": "sft",
-    "specialist_tool": "sft",
-    "distill": "sft",
-    "mixed": "distill",
-    "speciale": "mixed",
-}
-"""Every stage in the order it runs, and the stage whose model it begins with."""
-BASE = ("pretrain", "dsa_warmup", "dsa_sparse")
-DOMAINS = ("math", "logic", "tool")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 class Pipeline:
@@ -59,11 +49,11 @@ class Pipeline:
         progress: Progress,
         threads: int,
         corpus: Corpus,
-        should_stop: Callable[[], bool],
+        stop: CleanStop,
     ):
-        self.recipe, self.folder, self.progress, self.should_stop = recipe, folder, progress, should_stop
+        self.recipe, self.folder, self.progress, self.stop = recipe, folder, progress, stop
         self.workers = Workers(threads)
-        self.tokenizer = stage_data.tokenizer_of(folder.path / "model", recipe, corpus.train)
+        self.tokenizer = self._tokenizer(corpus)
         self.text = text_tokens(self.tokenizer, corpus.train)
         self.heldout_rows = self._heldout_rows(corpus)
         self.heldout_text = first_rows(self.heldout_rows, len(self.heldout_rows.token_ids) // 2)
@@ -72,21 +62,21 @@ class Pipeline:
             family: (*evaluation.tasks.get(family, ()), *evaluation.hard.get(family, ()))
             for family in {**evaluation.tasks, **evaluation.hard}
         }
-        self.tasks = stage_data.held_out_tasks(asked, evaluation.attempts, recipe.seed)
+        self.tasks = stage_data.held_out_tasks(asked, evaluation.attempts, recipe.seed, self._tell)
 
-    def run(self, stages: Sequence[str]) -> bool:
-        """Run `stages` that are not done yet; whether all gates of `stages` passed."""
-        passed = True
+    def run(self, stages: Sequence[str]) -> None:
+        """Run those of `stages` that are not done yet. Raises Stopped after a signal, once a step is saved."""
         for name in stages:
             record = self.folder.read_stage(name)
             if record is None:
-                record = self._run_stage(name)
-            else:
-                self.progress.skip_stage(name)
-            passed &= all(found["passed"] for found in record["gates"])
-        return passed
+                self.stop.raise_if_heard()
+                self._run_stage(name)
+                continue
+            if not all((self.folder.path / left).exists() for left in EXPORTS.get(name, ())):
+                self._export(name, self.model_after(name))
+            self.progress.skip_stage(name, overall(record["checks"]))
 
-    def _run_stage(self, name: str) -> dict[str, Any]:
+    def _run_stage(self, name: str) -> None:
         stage = getattr(self.recipe, name)
         model = self._begin(name)
         self.progress.start_stage(name, stage.steps)
@@ -98,7 +88,8 @@ class Pipeline:
             else:
                 train(model, stage, self._batches(name, stage), around)
         except Interrupted:
-            raise KeyboardInterrupt from None
+            self.stop.raise_if_heard()
+            raise
         record: dict[str, Any] = {
             "stage": name,
             "steps": stage.steps,
@@ -110,22 +101,35 @@ class Pipeline:
         record["seconds"] = clock.elapsed()
         self._export(name, model)
         self.folder.write_stage(name, record)  # last: a stage with a record has left all that it leaves
-        told = "; ".join(f"{found['name']} {found['value']:.3g}" for found in record["gates"])
-        self.progress.finish_stage(
-            all(found["passed"] for found in record["gates"]),
-            f"{record['bits_per_byte']:.3f} bits/byte; {told}".rstrip("; "),
-        )
-        return record
+        told = [f"{record['bits_per_byte']:.3f} bits/byte", *map(brief, record["checks"])]
+        self.progress.finish_stage(overall(record["checks"]), "; ".join(told))
 
     def model_after(self, name: str) -> Transformer:
-        """The model that a finished stage left. Raises UserError where it has not run."""
-        self._record(name)
-        found = Checkpoints(self.folder.checkpoints / name).latest()
-        if found is None:
-            raise self._unfinished(name)
+        """The model that a finished stage left. Raises UserError where it has not run, or its model is damaged."""
+        steps = self._record(name)["steps"]
         model = self._empty_model(name)
-        model.load_state_dict(found[1]["model"])
+        try:
+            _, groups, _ = Checkpoints(self.folder.checkpoints / name).at(steps)
+        except CheckpointError as error:
+            raise UserError(
+                f"the last checkpoint of finished stage {name} cannot be read: {error}; delete "
+                f"{self.folder.stages / name}.json to run the stage again"
+            ) from None
+        model.load_state_dict(groups["model"])
         return model
+
+    def _tokenizer(self, corpus: Corpus) -> Tokenizer:
+        """The run's tokenizer, learned once. Raises UserError where it is gone and a stage was trained with it."""
+        folder = self.folder.checkpoints / "tokenizer"
+        lost = [file for file in TOKENIZER_FILES if not (folder / file).exists()]
+        trained = [name for name in PARENTS if (self.folder.checkpoints / name).exists()]
+        if lost and trained:
+            raise UserError(
+                f"{folder / lost[0]} is missing, and {trained[0]} was trained with it; copy "
+                f"{' and '.join(TOKENIZER_FILES)} there from {self.folder.path}/model or model-sft, "
+                f"or start again in another folder with --out"
+            )
+        return stage_data.tokenizer_of(folder, self.recipe, corpus.train)
 
     def _begin(self, name: str) -> Transformer:
         parent = PARENTS[name]
@@ -156,8 +160,12 @@ class Pipeline:
             earlier = [line["elapsed"] for line in self.folder.metrics() if line["stage"] == name]
             clock.before = earlier[-1] if earlier else 0.0
 
-        checkpoints = Checkpoints(self.folder.checkpoints / name)
-        return Surroundings(self.workers, checkpoints, log, self.should_stop, resumed)
+        checkpoints = Checkpoints(self.folder.checkpoints / name, self._tell)
+        return Surroundings(self.workers, checkpoints, log, lambda: self.stop.heard, resumed)
+
+    def _tell(self, line: str) -> None:
+        self.folder.log(line)
+        self.progress.message(line)
 
     def _heldout_rows(self, corpus: Corpus) -> Packed:
         """Sixteen rows, the first half real text, the second tasks."""
@@ -230,39 +238,21 @@ class Pipeline:
             figures = measure.indexer_figures(model, self.heldout_rows)
             before = self._record(PARENTS[name])["summary"] if PARENTS[name] else figures
             found["summary"] = figures | {"kl_first": before["kl"], "kl_last": figures["kl"]}
-            found["gates"] = {
-                "pretrain": lambda: gates.pretrain_gates(load),
-                "dsa_warmup": lambda: gates.warmup_gates(before, figures),
-                "dsa_sparse": lambda: gates.sparse_gates(before, figures),
+            checks = {
+                "pretrain": lambda: acceptance.pretrain_checks(load),
+                "dsa_warmup": lambda: acceptance.warmup_checks(before, figures),
+                "dsa_sparse": lambda: acceptance.sparse_checks(before, figures),
             }[name]()
-            return found
+            return found | {"checks": judged(checks, self.recipe)}
         benchmark = measure.solve(model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking")
         answers = measure.answers_of(benchmark)
         hard = self.recipe.evaluation.hard
-        evals = [row | {"hard": gates.is_hard(row, hard)} for row in benchmark.rows()]
+        evals = [row | {"hard": acceptance.is_hard(row, hard)} for row in benchmark.rows()]
         found |= {"answers": answers, "evals": evals, "samples": benchmark.samples()}
-        found["gates"] = self._gates(name, answers)
-        return found
-
-    def _gates(self, name: str, answers: gates.Answers) -> list[gates.Gate]:
-        hard = self.recipe.evaluation.hard
-
-        def of(stage: str | None, hardness: bool = False) -> gates.Answers:
-            return gates.of_hardness(self._record(stage)["answers"], hard, hardness)
-
-        parent = PARENTS[name]
-        if name == "sft":
-            return gates.sft_gates(answers)
-        if name == "speciale":
-            return gates.speciale_gates(gates.of_hardness(answers, hard, True), of(parent, True))
-        after = gates.of_hardness(answers, hard, False)
-        if name == "distill":
-            teachers = {domain: of(f"specialist_{domain}") for domain in DOMAINS}
-            return gates.distill_gates(after, teachers)
-        before = of(parent)
-        if name == "mixed":
-            return gates.mixed_gates(after, before)
-        return gates.specialist_gates(name.removeprefix("specialist_"), after, before)
+        checks, told = acceptance.answer_checks(
+            name, answers, hard, lambda stage: self._record(stage)["answers"]
+        )
+        return found | {"checks": judged(checks, self.recipe)} | told
 
     def _record(self, name: str | None) -> dict[str, Any]:
         record = self.folder.read_stage(name) if name else None
@@ -276,21 +266,16 @@ class Pipeline:
     def _export(self, name: str, model: Transformer) -> None:
         """Write what a finished stage leaves beside its checkpoint: a model to use, and what the report shows of it."""
         path = self.folder.path
-        if name == "sft":  # what `baleen rl` may begin with
-            save_model(model, path / "model-sft")
-            self._copy_tokenizer("model-sft")
-        if name == "mixed":
-            save_model(model, path / "model")
-            write_json(path / "cost.json", decode_cost(model))
-            text = self.heldout_text.token_ids[0].tolist()
-            write_json(path / "selection.json", selection(model, self.tokenizer, text, self.recipe.seed))
-        if name == "speciale":
-            save_model(model, path / "model-speciale")
-            self._copy_tokenizer("model-speciale")
-
-    def _copy_tokenizer(self, folder: str) -> None:
-        for file in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copyfile(self.folder.path / "model" / file, self.folder.path / folder / file)
+        for left in EXPORTS.get(name, ()):
+            if left == "cost.json":
+                write_json(path / left, decode_cost(model))
+            elif left == "selection.json":
+                text = self.heldout_text.token_ids[0].tolist()
+                write_json(path / left, selection(model, self.tokenizer, text, self.recipe.seed))
+            else:
+                save_model(model, path / left)
+                for file in TOKENIZER_FILES:
+                    shutil.copyfile(self.folder.checkpoints / "tokenizer" / file, path / left / file)
 
 
 def _is_sparse(stage: str) -> bool:

@@ -27,9 +27,11 @@ _MAIN = ("reward", "loss", "index_kl", "accuracy")
 _MARKS = {
     "waiting": ("·", "dim"),
     "running": ("▸", "bold cyan"),
-    "passed": ("✓", "green"),
+    "done": ("✓", "green"),
+    "uncertain": ("≈", "yellow"),
     "failed": ("✗", "red"),
 }
+_OUTCOMES = {True: "done", None: "uncertain", False: "failed"}
 
 
 @dataclass
@@ -96,15 +98,15 @@ class Progress:
         else:
             self._print(f"[{name}] started" + (f", {total_steps} steps" if total_steps else ""))
 
-    def skip_stage(self, name: str, note: str = "done before") -> None:
-        """Mark a stage that an earlier session finished."""
+    def skip_stage(self, name: str, passed: bool | None = True) -> None:
+        """Mark a stage that an earlier session finished; `passed` as of `finish_stage`."""
         stage = self._find(name)
-        stage.state, stage.note = "passed", note
+        stage.state, stage.note = _OUTCOMES[passed], "done before"
         self._skipped.add(name)
         if self._live:
             self._draw(force=True)
         else:
-            self._print(f"[{name}] {note}")
+            self._print(f"[{name}] {stage.note}")
 
     def update(self, step: int, **scalars: float) -> None:
         """The current stage has done `step` steps; `scalars` are its newest numbers, as in metrics.jsonl."""
@@ -123,11 +125,11 @@ class Progress:
             self._drawn = now
             self._print(f"[{stage.name}] {self._numbers(stage)}")
 
-    def finish_stage(self, passed: bool, note: str = "") -> None:
-        """End the current stage: a check mark or a cross, and `note` beside it."""
+    def finish_stage(self, passed: bool | None, note: str = "") -> None:
+        """End the current stage: a check mark, a cross, or a mark of doubt for None, and `note` beside it."""
         stage = self._running()
         stage.seconds = self._clock() - stage.started
-        stage.state, stage.note = ("passed" if passed else "failed"), note
+        stage.state, stage.note = _OUTCOMES[passed], note
         self._current = None
         if self._live:
             self._draw(force=True)

@@ -1,18 +1,21 @@
 """`baleen quickstart`: from nothing to a model that reasons and calls tools, through every stage of V3.2."""
 
-import signal
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from baleen.cli.clean_stop import STOPPING, CleanStop
+from baleen.cli.lineage import missing
 from baleen.config.errors import UsageError
 from baleen.evaluation.run_data import STAGES
 
 if TYPE_CHECKING:
+    from baleen.cli.fork import Source
+    from baleen.cli.run_folder import RunFolder
     from baleen.config.stages import Recipe
     from baleen.data import Corpus
 
@@ -29,7 +32,8 @@ class Options:
     """Folder of the run."""
     smoke: bool = False
     """A few steps of each stage: checks that everything works, learns next to nothing."""
-    seed: int = 0
+    seed: int | None = None
+    """Random numbers of the run; 0 where the recipe does not say otherwise."""
     threads: int = 2
     """Workers, one core each."""
     text: Path | None = None
@@ -38,10 +42,15 @@ class Options:
     """Another recipe than recipes/tiny.toml."""
     stages: str = "all"
     """Only these, separated by commas, as in `pretrain,dsa_warmup`; what they build on must be there."""
+    fork: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """RUN or RUN:STAGE: begin with the recipe and the stages of a finished run, as far as the changes leave them as
+    they are, or up to STAGE. That run stays as it is; the new one goes to another --out."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """stage.key=value, as distill.steps=90: change the recipe; repeatable."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Entry of `baleen quickstart`. Returns 1 when a gate failed. Raises UserError, OSError."""
+    """Entry of `baleen quickstart`. Returns 1 when a check failed. Raises UserError, OSError."""
     options = tyro.cli(Options, args=list(argv), prog="baleen quickstart")
     if options.threads < 1:
         raise UsageError(f"--threads is {options.threads}; give at least 1")
@@ -49,37 +58,74 @@ def main(argv: Sequence[str]) -> int:
     from baleen.cli.progress import Progress
     from baleen.cli.run_folder import RunFolder
 
-    recipe, corpus = _recipe(options)
-    stop = _Stop()
+    source = _source(options)
+    recipe, corpus = _recipe(options, source)
+    told = _prepare(options, source, recipe, stages)
     with (
-        RunFolder(options.out, recipe, seed=options.seed, threads=options.threads) as run,
+        RunFolder(options.out, recipe, seed=recipe.seed, threads=options.threads) as run,
         Progress(stages, weights={name: _WEIGHTS.get(name, 6) for name in STAGES}) as progress,
+        CleanStop(lambda: progress.message(STOPPING)) as stop,
     ):
         from baleen.cli.pipeline import Pipeline
 
-        stop.progress = progress
-        pipeline = Pipeline(recipe, run, progress, options.threads, corpus, lambda: stop.wanted)
-        passed = pipeline.run(stages)
-    return _farewell(options, run, stages, passed)
+        if told:
+            run.log(told)
+            progress.message(told)
+        Pipeline(recipe, run, progress, options.threads, corpus, stop).run(stages)
+    return _farewell(options, run, stages, recipe.judged)
 
 
-def _recipe(options: Options) -> tuple["Recipe", "Corpus"]:
+def _source(options: Options) -> "Source | None":
+    from baleen.cli.fork import Source
+
+    if options.fork is None:
+        return None
+    source = Source.parse(options.fork)
+    if source.folder.resolve() == options.out.resolve():
+        raise UsageError(f"--from {options.fork} stays as it is; give the new run another folder with --out")
+    return source
+
+
+def _recipe(options: Options, source: "Source | None") -> tuple["Recipe", "Corpus"]:
     """The recipe of the run and its text. What cannot work is refused here, before anything is written."""
     from baleen.cli.stage_data import check_tasks
     from baleen.config import ModelConfig
-    from baleen.config.recipe import flatten, load_toml
+    from baleen.config.recipe import flatten, load_toml, parse_settings
     from baleen.config.stages import Recipe
     from baleen.data import load_corpus
 
-    changes: dict[str, Any] = {"seed": options.seed}
+    changes: dict[str, Any] = {}
+    if options.seed is not None:
+        changes["seed"] = options.seed
     if options.smoke:
         changes |= flatten(tomllib.loads((RECIPES / "smoke.toml").read_text()))
     if options.text:
         changes["text"] = str(options.text.absolute())
-    recipe = load_toml(options.recipe or RECIPES / "tiny.toml", Recipe, changes)
+    changes |= parse_settings(options.set)
+    usual = source.folder / "resolved.toml" if source else RECIPES / "tiny.toml"
+    recipe = load_toml(options.recipe or usual, Recipe, changes)
     ModelConfig.preset(recipe.preset, **recipe.sizes)
     check_tasks(recipe)
     return recipe, load_corpus(Path(recipe.text) if recipe.text else None, recipe.text_bytes)
+
+
+def _prepare(options: Options, source: "Source | None", recipe: "Recipe", stages: Sequence[str]) -> str:
+    """Refuse stages that lack what they build on; make the fork where it is not there yet, and say what it shares."""
+    is_new = not (options.out / "resolved.toml").exists()
+    shared = source.shared(recipe) if source and is_new else []
+    finished = shared or [name for name in STAGES if (options.out / "stages" / f"{name}.json").exists()]
+    if lack := missing(stages, finished):
+        stage, read = lack
+        raise UsageError(
+            f"--stages has {stage}, which needs {read}, and that has not finished in {options.out}; add it to --stages"
+        )
+    if not (source and shared):
+        return ""
+    from baleen.cli.fork import make_fork
+
+    make_fork(source, recipe, shared, options.out)
+    again = [name for name in stages if name not in shared]
+    return f"from {source.folder}: {', '.join(shared)}; to run: {', '.join(again) or 'nothing'}"
 
 
 def _stages(wanted: str) -> list[str]:
@@ -90,34 +136,43 @@ def _stages(wanted: str) -> list[str]:
     return [name for name in STAGES if name in names]
 
 
-class _Stop:
-    """The first Ctrl-C asks the stage to save and stop, the second ends at once."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self.progress: Any = None
-        signal.signal(signal.SIGINT, self._heard)
-
-    def _heard(self, *_: object) -> None:
-        if self.wanted or self.progress is None:
-            raise KeyboardInterrupt
-        self.wanted = True
-        self.progress.message("stopping after this step; the same command goes on from there")
-
-
-def _farewell(options: Options, run: Any, stages: Sequence[str], passed: bool) -> int:
+def _farewell(options: Options, run: "RunFolder", stages: Sequence[str], judged: bool) -> int:
+    """What was not passed and what to do about it, and where the results are. Returns the exit code."""
+    from baleen.cli.checks import brief
     from baleen.evaluation.report import write_report
 
-    for name in stages:
-        for gate in (run.read_stage(name) or {}).get("gates", ()):
-            if not gate["passed"]:
-                print(
-                    f"gate failed: {name}: {gate['name']} is {gate['value']:.4g}, wanted {gate['relation']} "
-                    f"{gate['limit']:g}; {gate['hint']}"
-                )
+    checks = [(name, check) for name in stages for check in (run.read_stage(name) or {}).get("checks", ())]
+    failed = [(name, check) for name, check in checks if check["state"] == "failed"]
+    for name, check in failed:
+        print(f"{name}: {brief(check)}, wanted {check['relation']} {check['bound']:g}; {check['hint']}")
+        if check["change"]:
+            print(
+                f"  baleen quickstart --from {options.out} --set {check['change']} --out {_another(options.out)}"
+            )
+    for name, check in checks:
+        if check["state"] == "uncertain":
+            print(
+                f"{name}: {brief(check)}, wanted {check['relation']} {check['bound']:g}; {_to_decide(check)}"
+            )
     print(f"report: {write_report(options.out)}")
     if (options.out / "model" / "config.json").exists():
         print(f"model: {options.out / 'model'}; try: baleen chat {options.out / 'model'}")
-    if options.smoke and not passed:
-        print("a smoke run shows its gates, it cannot meet them")
-    return 0 if passed or options.smoke else 1
+    if not judged:
+        print("too small a run to be judged: it shows that every stage works")
+    return 1 if failed else 0
+
+
+def _to_decide(check: Mapping[str, Any]) -> str:
+    if not check["n"]:
+        return "nothing was measured"
+    if check["n_needed"] is None:
+        return f"n = {check['n']}, and the estimate lies on the bound"
+    return f"n = {check['n']}, about {check['n_needed']:,} would decide"
+
+
+def _another(out: Path) -> Path:
+    """A folder beside `out` that is not there yet."""
+    number = 2
+    while (found := out.with_name(f"{out.name}-{number}")).exists():
+        number += 1
+    return found

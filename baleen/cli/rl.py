@@ -1,7 +1,6 @@
 """`baleen rl MODEL`: reinforcement learning of a finished model on tasks of any kind, measured before and after."""
 
 import json
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from baleen.cli.clean_stop import STOPPING, CleanStop
 from baleen.config.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ def main(argv: Sequence[str]) -> int:
 
     config = _config(options)
     tasks = _Tasks(config)  # what cannot work is refused before anything is written
-    stop = _Stop()
     stages = ["before", "train", "after"]
     with (
         RunFolder(options.out, config, seed=options.seed, threads=options.threads) as run,
         Progress(stages, weights={"train": 8}) as progress,
+        CleanStop(lambda: progress.message(STOPPING)) as stop,
     ):
         _run(tasks, run, progress, options.threads, stop)
         return _tell(run, progress)
@@ -118,7 +118,7 @@ class _Tasks:
         return environment_for(task, self.assets.get(task.id))
 
 
-def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, stop: "_Stop") -> None:
+def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, stop: CleanStop) -> None:
     from baleen.chat import Tokenizer
     from baleen.cli import measure
     from baleen.model import Transformer, load_model, save_model
@@ -149,18 +149,23 @@ def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, st
         run.log_metrics("train", step, **scalars)
         progress.update(step + 1, **scalars)
 
-    checkpoints = Checkpoints(run.checkpoints / "train")
+    def tell(line: str) -> None:
+        run.log(line)
+        progress.message(line)
+
+    checkpoints = Checkpoints(run.checkpoints / "train", tell)
     around = Surroundings(
         Workers(threads),
         checkpoints,
         log,
-        lambda: stop.wanted,
+        lambda: stop.heard,
         lambda done: run.truncate_metrics("train", done - 1),
     )
     try:
         train_rl(model, tokenizer, config.stage, tasks.of_step, around, config.seed, tasks.world)
     except Interrupted:
-        raise KeyboardInterrupt from None
+        stop.raise_if_heard()
+        raise
     progress.finish_stage(True)
     measured("after", model)
     save_model(model, run.path / "model")
@@ -198,17 +203,3 @@ def _record(run: "RunFolder", name: str) -> dict[str, Any]:
     record = run.read_stage(name)
     assert record is not None, f"{name} was just written"
     return record
-
-
-class _Stop:
-    """The first Ctrl-C lets the step end and saves; the second ends at once."""
-
-    wanted = False
-
-    def __init__(self) -> None:
-        signal.signal(signal.SIGINT, self._heard)
-
-    def _heard(self, *_: object) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from baleen.cli.machine import describe
 from baleen.config.errors import UsageError, UserError
 from baleen.config.files import write_atomic, write_json
+from baleen.config.line_file import read_lines
 from baleen.config.recipe import dump_toml, flatten
 
 
@@ -30,7 +31,8 @@ class RunFolder:
 
     `resumed` says whether the folder already held a run. Raises UsageError for a path that is a file or holds
     something else and for a configuration that differs from the run's; UserError when another process holds
-    the run; OSError for a folder that cannot be written. A folder made for nothing is removed again.
+    the run or a line of its metrics is damaged; OSError for a folder that cannot be written. A folder made for
+    nothing is removed again.
     """
 
     def __init__(self, path: Path, config: BaseModel, *, seed: int, threads: int) -> None:
@@ -47,6 +49,7 @@ class RunFolder:
             self.stages.mkdir(exist_ok=True)
             self._record_environment(describe(seed, threads))
             _repair_tail(path / "metrics.jsonl")
+            self.metrics()  # a damaged line is found here, not hours later
             self._metrics = open(path / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
             self._log = open(path / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
         except BaseException:
@@ -104,9 +107,8 @@ class RunFolder:
             self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines of `metrics.jsonl`, in order."""
-        with open(self.path / "metrics.jsonl", encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        """All lines of `metrics.jsonl`, in order. Raises UserError for a damaged one."""
+        return list(read_lines(self.path / "metrics.jsonl", ("stage", "step")))
 
     def write_stage(self, stage: str, result: Mapping[str, Any]) -> None:
         """Record that `stage` ended, and how, in `stages/STAGE.json`."""

@@ -2,6 +2,7 @@
 
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from baleen.data import Document, conversation_document, plain_document
 from baleen.environments import Split, Style, Task, TaskError, demonstrate, plain_text, sample_task
 
 _PIECE, _PIECES = (3, 8), 3  # tokens of a copied piece, and how many there are
+_FRUITLESS = 20  # draws per distinct task that is known
 _EASY = 12  # tokens to copy from, at most, while copying is new
 Draw = Callable[[random.Random], Document]
 
@@ -134,15 +136,33 @@ def drawn_tasks(kinds: Mapping[str, TaskShare], count: int, key: tuple[object, .
     return [_task(kinds, rng, "train") for _ in range(count)]
 
 
-def held_out_tasks(kinds: Mapping[str, Sequence[int]], attempts: int, seed: int) -> list[Task]:
-    """`attempts` tasks of each difficulty of each family."""
+def held_out_tasks(
+    kinds: Mapping[str, Sequence[int]],
+    attempts: int,
+    seed: int,
+    tell: Callable[[str], None] = lambda line: None,
+) -> list[Task]:
+    """`attempts` distinct tasks for each difficulty of each family, twice as many where it is named twice.
+
+    Where there are fewer, all of them, and `tell` is told: after `_FRUITLESS` draws without a new one, for each that
+    is known and one more, the chance that one is left is about 2e-9.
+    """
     rng = random.Random(seed)
-    return [
-        sample_task(family, difficulty, rng, "heldout")
-        for family, difficulties in kinds.items()
-        for difficulty in difficulties
-        for _ in range(attempts)
-    ]
+    tasks: list[Task] = []
+    for family, difficulties in kinds.items():
+        for difficulty, times in Counter(difficulties).items():
+            wanted, fruitless = times * attempts, 0
+            found: dict[str, Task] = {}
+            while len(found) < wanted and fruitless < _FRUITLESS * (len(found) + 1):
+                task = sample_task(family, difficulty, rng, "heldout")
+                fruitless = fruitless + 1 if task.id in found else 0
+                found.setdefault(task.id, task)
+            if len(found) < wanted:
+                tell(
+                    f"{family} of difficulty {difficulty} has {len(found)} held-out tasks, not {wanted}: all are asked"
+                )
+            tasks += found.values()
+    return tasks
 
 
 def _drawn(mix: DataMix, rng: random.Random, split: Split) -> tuple[Task, Style]:

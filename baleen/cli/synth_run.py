@@ -75,7 +75,7 @@ def run_synthesis(
             f"wrote {path} and {card.name}"
             + ("; stopped early: the same command goes on" if stop.heard else "")
         )
-    return 130 if stop.heard else int(not kept)
+    return stop.exit_code if stop.heard else int(not kept)
 
 
 def _numbers(journal: Journal) -> dict[str, float]:

@@ -7,7 +7,7 @@ on, cut off.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,14 +62,24 @@ class LineFile:
         return read_lines(self.path)
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of `path`, none if it does not exist; one that is still being written is left out."""
+def read_lines(path: Path, fields: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """The whole lines of `path`, none if it does not exist; one that is still being written is left out.
+
+    Raises UserError for a line that is no JSON object or lacks one of `fields`.
+    """
     if not path.exists():
         return
     with open(path, "rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict) or not all(field in row for field in fields):
+                raise UserError(f"{path}, line {number} is damaged; delete that line")
+            yield row
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -64,9 +64,10 @@ def validate(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first, *others = error.errors()
+        # a misspelt key first: it may be why others are missing
+        first, *others = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         key = ".".join(map(str, first["loc"]))
-        where = "override" if key in overrides else source
+        where = "override" if any(f"{name}.".startswith(f"{key}.") for name in overrides) else source
         more = f" (and {len(others)} more)" if others else ""
         raise UsageError(f"{where}: {_explain(first, key, model)}{more}") from None
 
@@ -85,6 +86,20 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Overrides for `load_toml` from `stage.key=value` with TOML values; a bare word is text. Raises UsageError."""
+    found: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = (part.strip() for part in setting.partition("="))
+        if not (equals and key and value and all(key.split("."))):
+            raise UsageError(f"--set {setting}: write stage.key=value, as distill.steps=90")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

@@ -125,6 +125,9 @@ class Recipe(Strict):
     """A whole run, from nothing to Speciale. The fields from `pretrain` on are the stages, in their order."""
 
     seed: int = 0
+    judged: bool = (
+        True  # whether a stage ends with checks of what it was for; too small a run cannot pass them
+    )
     preset: str = "tiny"
     sizes: dict[str, Any] = {}  # keys of config.json that differ from the preset's
     text: str = ""  # file or folder of text beside the standard library of the Python that runs
@@ -145,6 +148,18 @@ class Recipe(Strict):
     distill: DistillStage
     mixed: RLStage
     speciale: RLStage
+
+    @model_validator(mode="after")
+    def _check_teachers(self) -> Self:
+        known = [
+            name.removeprefix("specialist_") for name in type(self).model_fields if "specialist_" in name
+        ]
+        for domain in self.distill.prompts:
+            if domain not in known:
+                raise ValueError(
+                    f"distill.prompts.{domain}: there is no specialist_{domain} to ask; known: {', '.join(known)}"
+                )
+        return self
 
 
 class RLRun(Strict):

@@ -36,7 +36,7 @@ CONTENTS = {
     "speciale": "Speciale",
     "samples": "Samples",
     "bits": "Reading",
-    "gates": "Gates",
+    "checks": "Checks",
     "data": "Data",
 }
 """The page's sections, by id, with short names for the list at its top."""
@@ -85,6 +85,7 @@ def render(run: Run) -> str:
         titles=STAGES,
         state=state,
         verdict=sentence,
+        marks={"passed": "✓", "uncertain": "≈", "failed": "✗", "unfinished": "…"},
         parameters=cost_model.total_parameters(run.config) if run.config else None,
         seconds=sum(stage.seconds for stage in run.stages.values()),
         tiles=story.tiles(run),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from baleen.config.errors import UserError
+from baleen.config.line_file import read_lines
 from baleen.config.model import ModelConfig
 from baleen.evaluation.intervals import Interval, wilson
 from baleen.evaluation.prices import price_of
@@ -31,18 +32,25 @@ _LINKED = (
     *(f"stages/{stage}.json" for stage in STAGES),
     *("cost.json", "selection.json", "model/", "model-sft/", "model-speciale/"),
 )
+CHECK_STATES = ("passed", "uncertain", "failed")
 
 
 @dataclass(frozen=True)
-class Gate:
-    """An assertion that a stage ended with: `value` `relation` `limit`. hint: where to look when it fails."""
+class Check:
+    """What a stage must show: `found.estimate` `relation` `bound`. hint: what to do when it fails.
+
+    state: "passed", "uncertain" (the interval straddles the bound) or "failed". found: bounds of nan where the figure
+    has no interval. n_needed: about how many held-out items, instead of `n`, would decide an uncertain one.
+    """
 
     stage: str
     name: str
-    value: float
-    limit: float
+    found: Interval
     relation: str
-    passed: bool
+    bound: float
+    state: str
+    n: int | None
+    n_needed: int | None
     hint: str
 
 
@@ -89,7 +97,7 @@ class StageResult:
     tokens: int
     bits_per_byte: float
     summary: Mapping[str, Any]
-    gates: tuple[Gate, ...]
+    checks: tuple[Check, ...]
     evals: tuple[Evaluated, ...]
     expert_load: Sequence[Sequence[float]]
     samples: Sequence[Mapping[str, Any]]
@@ -115,8 +123,8 @@ class Run:
     files: Sequence[str] = field(repr=False)
 
     @property
-    def gates(self) -> list[Gate]:
-        return [gate for stage in self.stages.values() for gate in stage.gates]
+    def checks(self) -> list[Check]:
+        return [check for stage in self.stages.values() for check in stage.checks]
 
     def curve(self, stage: str, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of a scalar, where it was recorded and finite."""
@@ -181,7 +189,7 @@ def _read_stage(path: Path, name: str) -> StageResult | None:
             tokens=int(_number(values.get("tokens"), 0)),
             bits_per_byte=_number(values.get("bits_per_byte"), math.nan),
             summary=values.get("summary") or {},
-            gates=tuple(_gate(gate, name) for gate in values.get("gates") or ()),
+            checks=tuple(_check(check, name) for check in values.get("checks") or ()),
             evals=tuple(_evaluated(row) for row in values.get("evals") or ()),
             expert_load=values.get("expert_load") or (),
             samples=values.get("samples") or (),
@@ -192,14 +200,18 @@ def _read_stage(path: Path, name: str) -> StageResult | None:
         raise UserError(f"{path} lacks what a stage records ({error!r}); run the stage again") from None
 
 
-def _gate(values: Mapping[str, Any], stage: str) -> Gate:
-    return Gate(
+def _check(values: Mapping[str, Any], stage: str) -> Check:
+    if values["state"] not in CHECK_STATES:
+        raise ValueError(f"state {values['state']!r}")
+    return Check(
         stage=stage,
         name=values["name"],
-        value=_number(values["value"], math.nan),
-        limit=_number(values["limit"], math.nan),
+        found=Interval(*(_number(values.get(name), math.nan) for name in ("estimate", "low", "high"))),
         relation=values["relation"],
-        passed=bool(values["passed"]),
+        bound=_number(values["bound"], math.nan),
+        state=values["state"],
+        n=values.get("n"),
+        n_needed=values.get("n_needed"),
         hint=values.get("hint") or "",
     )
 
@@ -226,16 +238,9 @@ def _number(value: Any, otherwise: float) -> float:
 
 def _read_metrics(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Lines by stage. The last line may be half written by a run that is going on: it is left out."""
-    if not path.exists():
-        return {}
-    whole = path.read_text(encoding="utf-8").split("\n")[:-1]
     grouped: dict[str, list[dict[str, Any]]] = {}
-    for number, text in enumerate(whole, start=1):
-        try:
-            line = json.loads(text)
-            grouped.setdefault(line["stage"], []).append(line)
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}, line {number} is damaged; delete that line") from None
+    for line in read_lines(path, ("stage", "step")):
+        grouped.setdefault(line["stage"], []).append(line)
     return grouped
 
 

@@ -48,14 +48,16 @@ class TableRow:
 
 
 def verdict(run: Run) -> tuple[str, str]:
-    """(state, sentence); the state is "passed", "failed" or "unfinished"."""
-    gates = run.gates
-    failed = [gate for gate in gates if not gate.passed]
+    """(state, sentence); the state is "passed", "uncertain", "failed" or "unfinished"."""
+    checks = run.checks
+    failed, uncertain = (sum(check.state == state for check in checks) for state in ("failed", "uncertain"))
     if failed:
-        return "failed", f"{len(failed)} of {len(gates)} gates failed"
+        return "failed", f"{failed} of {len(checks)} checks failed"
     if len(run.stages) < len(STAGES):
         return "unfinished", f"{len(run.stages)} of {len(STAGES)} stages have run"
-    return "passed", f"all {len(gates)} gates passed" if gates else "finished, without gates"
+    if uncertain:
+        return "uncertain", f"no check failed, {uncertain} of {len(checks)} uncertain"
+    return "passed", f"all {len(checks)} checks passed" if checks else "finished, not judged"
 
 
 def journey(run: Run) -> list[JourneyRow]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,26 @@ from baleen.config.files import sync_folder, write_synced
 
 MANIFEST = "manifest.json"
 
+Checkpoint = tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]]
+"""(step, groups, state) as given to `Checkpoints.save`."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing or damaged; the message names its file and what is wrong."""
+
 
 class Checkpoints:
-    """The numbered checkpoints `step-N` of one stage; the newest intact one counts, the last two are kept."""
+    """The numbered checkpoints `step-N` of one stage; the newest intact one counts, the last two are kept.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    tell: gets one line when a damaged one is passed over.
+    """
+
+    def __init__(self, folder: Path, tell: Callable[[str], None] = lambda line: None):
+        self.folder, self.tell = folder, tell
 
     def save(self, step: int, groups: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
         """Write `groups` (file name -> named tensors) and the JSON-able `state`: the checkpoint after `step` steps."""
-        final = self.folder / f"step-{step:06d}"
+        final = self._path(step)
         if final.exists():
             return
         partial = self.folder / f".partial-{step:06d}"
@@ -42,21 +53,52 @@ class Checkpoints:
         for old in self._all()[:-2]:
             shutil.rmtree(old)
 
-    def latest(self) -> tuple[int, dict[str, dict[str, Tensor]], dict[str, Any]] | None:
-        """(step, groups, state) of the newest intact checkpoint, or None. A damaged one is passed over."""
+    def latest(self) -> Checkpoint | None:
+        """The newest intact checkpoint, or None. Damaged ones after it are put aside, and `tell` is told."""
+        damaged: list[Path] = []
+        found = None
         for folder in reversed(self._all()):
             try:
-                manifest = json.loads((folder / MANIFEST).read_text())
-                groups = {}
-                for file, checksum in manifest["sha256"].items():
-                    data = (folder / file).read_bytes()
-                    if hashlib.sha256(data).hexdigest() != checksum:
-                        raise ValueError(f"{folder / file} does not match its checksum")
-                    groups[file.removesuffix(".safetensors")] = load(data)
-                return manifest["step"], groups, manifest["state"]
-            except (OSError, ValueError, KeyError):
-                continue
-        return None
+                found = _read(folder)
+                break
+            except CheckpointError:
+                damaged.append(folder)
+        for folder in damaged:  # out of the way of the one that will be written in its place
+            aside = folder.with_name(f"damaged-{folder.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.rename(folder, aside)
+            how = f"step {found[0]}" if found else "the start of the stage"
+            self.tell(f"checkpoint {folder} is damaged (kept as {aside.name}); going on from {how}")
+        return found
+
+    def at(self, step: int) -> Checkpoint:
+        """The checkpoint after `step` steps. Raises CheckpointError where it is missing or damaged."""
+        return _read(self._path(step))
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:06d}"
 
     def _all(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))
+
+
+def _read(folder: Path) -> Checkpoint:
+    """Raises CheckpointError."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        step, state, checksums = manifest["step"], manifest["state"], manifest["sha256"]
+        if folder.name != f"step-{step:06d}":
+            raise CheckpointError(f"{folder / MANIFEST} is of step {step}")
+        groups = {}
+        for file, checksum in checksums.items():
+            data = (folder / file).read_bytes()
+            if hashlib.sha256(data).hexdigest() != checksum:
+                raise CheckpointError(f"{folder / file} does not match its checksum")
+            groups[file.removesuffix(".safetensors")] = load(data)
+        return step, groups, state
+    except OSError as error:
+        raise CheckpointError(f"{error.filename}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{folder / MANIFEST} is not a checkpoint's manifest") from None

@@ -12,19 +12,19 @@ from baleen.train.supervised import to_batch
 
 def heldout_loss(model: Transformer, rows: Packed, sparse: bool) -> float:
     """Mean next-token cross-entropy over the target tokens, nats."""
-    return sum(row_losses(model, rows, sparse)) / int(to_batch(rows).targets(1).sum())
+    return sum(heldout_losses(model, rows, sparse))
 
 
 @torch.no_grad()
-def row_losses(model: Transformer, rows: Packed, sparse: bool) -> list[float]:
-    """Next-token cross-entropy of each row, summed over its target tokens, nats."""
-    batch, reader = to_batch(rows), with_attention(model, sparse)
-    losses = []
-    for row in range(len(rows.token_ids)):
-        one = batch.rows(slice(row, row + 1))
-        hidden = reader.hidden_states(one.token_ids, reader.metadata(one.token_ids, one.segments))
-        losses.append(float(token_loss(reader, hidden, one, 1)))
-    return losses
+def heldout_losses(model: Transformer, rows: Packed, sparse: bool) -> list[float]:
+    """What each row adds to `heldout_loss`, nats: how much the rows differ says how sure their sum is."""
+    batch = to_batch(rows)
+    hidden = with_attention(model, sparse).hidden_states(
+        batch.token_ids, model.metadata(batch.token_ids, batch.segments)
+    )
+    tokens = int(batch.targets(1).sum())
+    parts = [slice(i, i + 1) for i in range(len(batch.token_ids))]
+    return [float(token_loss(model, hidden[part], batch.rows(part), 1)) / tokens for part in parts]
 
 
 @torch.no_grad()

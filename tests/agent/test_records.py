@@ -103,7 +103,12 @@ def test_only_the_last_try_of_an_attempt_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [(None, "has no trajectories.jsonl"), ('{"a": 1}\n', "line 1"), ("{\n", "not JSON"), ("", None)],
+    [
+        (None, "has no trajectories.jsonl"),
+        ('{"a": 1}\n', "line 1"),
+        ("{\n", "line 1 is damaged; delete"),
+        ("", None),
+    ],
 )
 def test_a_folder_that_is_no_run(tmp_path: Path, text: str | None, says: str | None) -> None:
     if text is not None:

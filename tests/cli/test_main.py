@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from baleen.cli import main as dispatcher
+from baleen.cli.clean_stop import Stopped
 from baleen.cli.main import COMMANDS, guarded, main
 from baleen.config.errors import UsageError, UserError
 
@@ -73,6 +74,7 @@ def test_a_command_gets_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
         (SystemExit(None), 0, ""),
         (SystemExit("out of luck"), 1, "baleen: out of luck\n"),
         (KeyboardInterrupt(), 130, "baleen: interrupted\n"),
+        (Stopped(143), 143, "baleen: interrupted\n"),
     ],
 )
 def test_endings(error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:

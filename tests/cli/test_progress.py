@@ -41,7 +41,7 @@ def test_plain_lines_are_limited_by_time() -> None:
     updates = [line for line in lines if "step " in line]
     assert len(updates) <= 100 / PLAIN_SECONDS + 2
     assert "step 100/100" in updates[-1] and "loss 0.01" in updates[-1] and "2,000 tokens/s" in updates[-1]
-    assert lines[-1] == "[pretrain] passed in 1:40; loss 0.01"
+    assert lines[-1] == "[pretrain] done in 1:40; loss 0.01"
     assert "\x1b" not in out.getvalue()
 
 
@@ -55,16 +55,18 @@ def test_long_lines_and_markup_are_left_alone() -> None:
 
 def test_a_terminal_shows_all_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, (console, out) = Clock(), terminal()
-    with Progress(["pretrain", "sft", "mixed"], console, clock=clock) as progress:
+    with Progress(["pretrain", "sft", "distill", "mixed"], console, clock=clock) as progress:
         progress.skip_stage("pretrain")
         progress.start_stage("sft", 10)
         for step in range(1, 6):
             clock.now += 1
             progress.update(step, loss=5.0 - step)
-        progress.finish_stage(False, "gate missed")
+        progress.finish_stage(False, "format 0.5, failed")
+        progress.start_stage("distill", 1)
+        progress.finish_stage(None, "lag -0.08, uncertain")
     text = out.getvalue()
-    assert "✓ pretrain" in text and "✗ sft" in text and "· mixed" in text
-    assert "gate missed" in text and "step 3/10" in text and BARS[-1] in text and "MiB" in text
+    assert "✓ pretrain" in text and "✗ sft" in text and "≈ distill" in text and "· mixed" in text
+    assert "format 0.5, failed" in text and "step 3/10" in text and BARS[-1] in text and "MiB" in text
 
 
 def test_no_color_means_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """Reinforcement learning of a finished model on task files and families, from the command line."""
 
 import json
+import os
 import random
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 
 from baleen.chat import Tokenizer, train_tokenizer
 from baleen.cli.main import main
+from baleen.cli.run_folder import RunFolder
 from baleen.cli.stage_data import check_tasks, demonstrations, drawn_tasks, first_copies, held_out_tasks
 from baleen.config import ModelConfig, UsageError
 from baleen.config.recipe import load_toml
@@ -72,6 +75,34 @@ def test_a_model_is_trained_on_files_and_families_and_asked_before_and_after(fol
     # the same command finds everything done
     assert command(folder) == 1
     assert (folder / "run" / "metrics.jsonl").read_text().splitlines() == lines
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_same_command_goes_on(folder, capsys, monkeypatch, number, code):
+    log = RunFolder.log_metrics
+
+    def interrupted(self: RunFolder, *told: object, **scalars: float) -> None:
+        log(self, *told, **scalars)
+        os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "log_metrics", interrupted)
+        assert command(folder) == code
+    assert "stopping after this step" in capsys.readouterr().out
+    assert [path.name for path in (folder / "run/checkpoints/train").iterdir()] == ["step-000001"]
+    assert command(folder) == 1
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [0, 1]
+
+
+def test_a_damaged_checkpoint_is_passed_over_aloud(folder, capsys):
+    command(folder)
+    newest = folder / "run/checkpoints/train/step-000002/model.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    capsys.readouterr()
+    command(folder)
+    assert "step-000002 is damaged" in capsys.readouterr().out
+    assert "step-000002 is damaged" in (folder / "run" / "log.txt").read_text()
 
 
 def test_what_cannot_be_trained_is_one_line(folder, capsys):

@@ -109,6 +109,19 @@ def test_truncation_drops_only_what_will_be_logged_again(tmp_path: Path) -> None
     assert lines == [("pretrain", 1, 1), ("pretrain", 2, 1), ("pretrain", 3, 1), ("sft", 1, 1), ("sft", 2, 9)]
 
 
+def test_a_damaged_line_of_the_metrics_ends_the_run_before_it_begins(tmp_path: Path) -> None:
+    with folder(tmp_path / "a") as run:
+        for step in (1, 2):
+            run.log_metrics("pretrain", step, loss=1.0)
+    path = tmp_path / "a" / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"step": 1', '"st": 1'))
+    with pytest.raises(UserError, match=r"metrics\.jsonl, line 1 is damaged; delete that line"):
+        folder(tmp_path / "a")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))  # the remedy helps
+    with folder(tmp_path / "a") as run:
+        assert [line["step"] for line in run.metrics()] == [2]
+
+
 def test_metrics_are_strict_json(tmp_path: Path) -> None:
     with folder(tmp_path / "a") as run:
         run.log_metrics("pretrain", 1, loss=float("nan"), lr=float("inf"), n=2)

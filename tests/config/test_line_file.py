@@ -46,5 +46,13 @@ def test_other_settings_are_another_run(tmp_path: Path) -> None:
     write(tmp_path, a=1, b=[2, 3])  # the lock was given back
 
 
+@pytest.mark.parametrize("damaged", [b'{"n": 2', b"[2]", b"\xff\xfe", b"", b'{"m": 2}', b"[" * 100_000])
+def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path, damaged: bytes) -> None:
+    path = tmp_path / "l.jsonl"
+    path.write_bytes(b'{"n": 1}\n' + damaged + b'\n{"n": 3}\n')
+    with pytest.raises(UserError, match=r"l\.jsonl, line 2 is damaged; delete that line"):
+        list(read_lines(path, ["n"]))
+
+
 def test_a_file_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
     assert list(read_lines(tmp_path / "none")) == []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from baleen.config.errors import UsageError
-from baleen.config.recipe import dump_toml, flatten, load_toml
+from baleen.config.recipe import dump_toml, flatten, load_toml, parse_settings
 
 
 class Stage(BaseModel):
@@ -55,6 +55,32 @@ def test_overrides_come_last_and_reach_into_tables(tmp_path: Path) -> None:
         load_toml(path, Recipe, {"name.x": 1})
 
 
+def test_settings_of_the_command_line_are_toml(tmp_path: Path) -> None:
+    found = parse_settings(
+        ["pretrain.steps=5", "specialists.math.domains = ['a', 'b']", "name=a word", "seed=-2"]
+    )
+    assert found == {
+        "pretrain.steps": 5,
+        "specialists.math.domains": ["a", "b"],
+        "name": "a word",
+        "seed": -2,
+    }
+    (tmp_path / "r.toml").write_text('name = "tiny"\n')
+    recipe = load_toml(tmp_path / "r.toml", Recipe, found)
+    assert recipe.specialists["math"].domains == ("a", "b") and recipe.name == "a word"
+    for setting, told in (
+        ("pretrain.stepz=5", "override: unknown key pretrain.stepz; did you mean pretrain.steps?"),
+        ("pretrian.steps=5", "override: unknown key pretrian; did you mean pretrain?"),
+        ("pretrain.steps=9O", "override: pretrain.steps = '9O': input should be a valid integer"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            load_toml(tmp_path / "r.toml", Recipe, parse_settings([setting]))
+        assert told in str(caught.value)
+    for setting in ("pretrain.steps", "=5", "pretrain.steps=", "pretrain..steps=5"):
+        with pytest.raises(UsageError, match="write stage.key=value"):
+            parse_settings([setting])
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -68,6 +94,8 @@ def test_overrides_come_last_and_reach_into_tables(tmp_path: Path) -> None:
         ('name = "a"\nseed = 3', "tiny.toml: seed=3 is odd; choose an even one"),
         ('name = "a"\nsed = 2\nsoed = 3', "(and 1 more)"),
         ('name = "a', "is not valid TOML"),
+        # a misspelt key comes before those that are missing
+        ("[pretrain]\nstepz = 2", "unknown key pretrain.stepz; did you mean pretrain.steps? (and 1 more)"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path: Path, text: str, told: str) -> None:

@@ -50,8 +50,8 @@ SKILL = {
 }
 
 
-def write_run(folder: Path, stages: Sequence[str] = STAGES, seed: int = 0, failed_gate: bool = False) -> Path:
-    """Write the folder of a run that got through `stages`; a gate of the last fails if `failed_gate`."""
+def write_run(folder: Path, stages: Sequence[str] = STAGES, seed: int = 0, state: str = "passed") -> Path:
+    """Write the folder of a run that got through `stages`; the last check of the last ends in `state`."""
     rng = random.Random(seed)
     (folder / "stages").mkdir(parents=True, exist_ok=True)
     (folder / "resolved.toml").write_text(RESOLVED)
@@ -60,8 +60,10 @@ def write_run(folder: Path, stages: Sequence[str] = STAGES, seed: int = 0, faile
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     for stage in stages:
         result = stage_result(stage, rng)
-        if failed_gate and stage == stages[-1]:
-            result["gates"][-1] |= {"passed": False, "value": result["gates"][-1]["limit"] - 0.2}
+        if stage == stages[-1] and state != "passed":
+            result["checks"][-1]["state"] = state
+            if state == "uncertain":
+                result["checks"][-1] |= {"estimate": 0.01, "low": -0.04, "high": 0.06, "n_needed": 6400}
         (folder / "stages" / f"{stage}.json").write_text(json.dumps(result))
     if "dsa_sparse" in stages:
         (folder / "cost.json").write_text(json.dumps(cost(rng)))
@@ -131,9 +133,21 @@ def stage_result(stage: str, rng: random.Random) -> dict[str, Any]:
         "tokens": STEPS[stage] * TOKENS_A_STEP,
         "bits_per_byte": bits[stage],
         "summary": SUMMARIES.get(stage, {}),
-        "gates": [
-            {"name": name, "value": value, "limit": limit, "relation": relation, "passed": True, "hint": hint}
-            for name, value, limit, relation, hint in GATES.get(stage, ())
+        "checks": [
+            {
+                "name": name,
+                "estimate": estimate,
+                "low": estimate - spread if spread else None,
+                "high": estimate + spread if spread else None,
+                "relation": relation,
+                "bound": bound,
+                "state": "passed",
+                "n": 256 if spread else None,
+                "n_needed": None,
+                "hint": hint,
+                "change": None,
+            }
+            for name, estimate, spread, bound, relation, hint in CHECKS.get(stage, ())
         ],
         "evals": rows,
         "answers": answers(rows, rng),
@@ -332,28 +346,53 @@ SUMMARIES: dict[str, dict[str, Any]] = {
     },
 }
 _RISE = "Look at the reward curve: flat from the start means SFT left no right samples to reinforce."
-GATES: dict[str, list[tuple[str, float, float, str, str]]] = {
-    "pretrain": [("text loss falls below", 1.86, 2.6, "<=", "Raise steps, or look at lr in metrics.jsonl.")],
+CHECKS: dict[str, list[tuple[str, float, float, float, str, str]]] = {
+    "pretrain": [
+        ("text loss falls below", 1.86, 0.0, 2.6, "<=", "Raise steps, or look at lr in metrics.jsonl.")
+    ],
     "dsa_warmup": [
-        ("indexer KL falls by a factor of", 10.0, 3.0, ">=", "Raise the warm-up's adam_lr or its steps."),
-        ("attention mass in the top k", 0.897, 0.8, ">=", "Raise index_topk or warm up for longer."),
-        ("random indexer's loss over dense", 3.24, 1.5, ">=", "Contexts may be shorter than index_topk."),
+        (
+            "indexer KL falls by a factor of",
+            10.0,
+            0.0,
+            3.0,
+            ">=",
+            "Raise the warm-up's adam_lr or its steps.",
+        ),
+        ("attention mass in the top k", 0.897, 0.0, 0.8, ">=", "Raise index_topk or warm up for longer."),
+        (
+            "random indexer's loss over dense",
+            3.24,
+            0.0,
+            1.5,
+            ">=",
+            "Contexts may be shorter than index_topk.",
+        ),
     ],
     "dsa_sparse": [
-        ("sparse loss over dense, tasks", 1.012, 1.05, "<=", "Train the sparse stage for longer."),
-        ("sparse loss over dense, real text", 1.01, 1.05, "<=", "Train the sparse stage for longer."),
+        ("sparse loss over dense, tasks", 1.012, 0.0, 1.05, "<=", "Train the sparse stage for longer."),
+        ("sparse loss over dense, real text", 1.01, 0.0, 1.05, "<=", "Train the sparse stage for longer."),
     ],
-    "specialist_math": [("rise of held-out accuracy, lower bound", 0.21, 0.0, ">=", _RISE)],
-    "specialist_logic": [("rise of held-out accuracy, lower bound", 0.24, 0.0, ">=", _RISE)],
+    "specialist_math": [("rise of held-out accuracy, lower bound", 0.21, 0.03, 0.0, ">=", _RISE)],
+    "specialist_logic": [("rise of held-out accuracy, lower bound", 0.24, 0.03, 0.0, ">=", _RISE)],
     "specialist_tool": [
-        ("rise of held-out accuracy, lower bound", 0.31, 0.0, ">=", _RISE),
-        ("held-out accuracy", 0.97, 0.9, ">=", "Look at the samples: does it call the tool?"),
+        ("rise of held-out accuracy, lower bound", 0.31, 0.03, 0.0, ">=", _RISE),
+        ("held-out accuracy", 0.97, 0.03, 0.9, ">=", "Look at the samples: does it call the tool?"),
     ],
-    "distill": [("worst gap to a specialist", 0.03, 0.05, "<=", "Distil more samples, or for more steps.")],
-    "mixed": [("sum over domains, after minus before", 0.04, 0.0, ">=", "Lower the length penalty.")],
+    "distill": [
+        ("worst gap to a specialist", 0.03, 0.03, 0.05, "<=", "Distil more samples, or for more steps.")
+    ],
+    "mixed": [("sum over domains, after minus before", 0.04, 0.03, 0.0, ">=", "Lower the length penalty.")],
     "speciale": [
-        ("thinking tokens against penalised", 1.62, 1.0, ">=", "Is the length penalty really off?"),
-        ("accuracy on hard items, rise", 0.17, 0.0, ">=", "Look at zero_advantage_groups: items too hard?"),
+        ("thinking tokens against penalised", 1.62, 0.0, 1.0, ">=", "Is the length penalty really off?"),
+        (
+            "accuracy on hard items, rise",
+            0.17,
+            0.03,
+            0.0,
+            ">=",
+            "Look at zero_advantage_groups: items too hard?",
+        ),
     ],
 }
 ENVIRONMENT: dict[str, Any] = {

@@ -5,7 +5,15 @@ import random
 
 import pytest
 
-from baleen.evaluation.intervals import Interval, bootstrap_mean, newcombe, newcombe_paired, wilson
+from baleen.evaluation.intervals import (
+    Interval,
+    bootstrap_mean,
+    newcombe,
+    newcombe_paired,
+    paired_ratio,
+    sum_of_independent,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +93,35 @@ def test_impossible_counts_are_refused() -> None:
         newcombe_paired([True], [])
     with pytest.raises(ValueError, match="level=95"):
         wilson(1, 2, level=95)
+
+
+def test_a_ratio_of_sums_by_hand() -> None:
+    """above 3, 5, 4, 8 over below 2, 2, 2, 4: ratio 2, residuals -1, 1, 0, 0, variance 2 * 4/3, t(3) = 3.18."""
+    found = paired_ratio([3, 5, 4, 8], [2, 2, 2, 4])
+    half = 3.182 * math.sqrt(2 * 4 / 3) / 10
+    assert found.estimate == 2
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=0.004)
+
+
+@pytest.mark.parametrize(("items", "quantile"), [(6, 2.5706), (8, 2.3646), (16, 2.1314), (31, 2.0423)])
+def test_the_ratios_width_is_students(items: int, quantile: float) -> None:
+    above = [1.0 + (-1) ** i * 0.1 for i in range(items)]
+    ratio = sum(above) / items
+    spread = math.sqrt(sum((a - ratio) ** 2 for a in above) * items / (items - 1)) / items
+    assert paired_ratio(above, [1.0] * items).high == pytest.approx(ratio + quantile * spread, rel=1e-3)
+
+
+def test_what_pairs_share_cancels_in_their_ratio() -> None:
+    below = [1.0, 5.0, 9.0, 20.0]
+    assert paired_ratio([2 * value for value in below], below) == pytest.approx((2, 2, 2))
+    assert math.isnan(paired_ratio([1.0], [1.0]).low) and math.isnan(paired_ratio([], []).estimate)
+    with pytest.raises(ValueError, match="pair the same items"):
+        paired_ratio([1.0, 2.0], [1.0])
+
+
+def test_the_sum_of_independent_estimates_adds_squares() -> None:
+    found = sum_of_independent([Interval(0.1, -0.2, 0.2), Interval(0.3, -0.1, 0.6)])
+    assert found == pytest.approx((0.4, 0.4 - 0.5, 0.4 + math.sqrt(0.1)))
+    one, other = wilson(56, 70), wilson(48, 80)
+    negative = Interval(-other.estimate, -other.high, -other.low)
+    assert sum_of_independent([one, negative]) == pytest.approx(newcombe(56, 70, 48, 80))

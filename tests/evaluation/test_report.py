@@ -43,7 +43,7 @@ def test_the_stages_are_those_of_the_made_up_run() -> None:
 def test_it_tells_the_whole_story(page: str) -> None:
     text = text_of(page)
     assert "from random weights to Speciale in 8 min" in text
-    assert "All 14 gates passed" in text
+    assert "All 14 checks passed" in text
     for title in STAGES.values():
         assert title in text
     assert page.count('<div class="wide"><svg') == page.count('<div class="narrow"><svg') == 10
@@ -104,11 +104,27 @@ def test_a_stage_in_progress_shows_its_curve_and_is_not_finished(tmp_path: Path)
     assert "not finished 1,300" in text
 
 
-def test_a_failed_gate_is_the_verdict(tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path / "run", failed_gate=True))
-    assert story.verdict(run) == ("failed", "1 of 14 gates failed")
+def test_a_failed_check_is_the_verdict(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run", state="failed"))
+    assert story.verdict(run) == ("failed", "1 of 14 checks failed")
     text = text_of(render(run))
-    assert "✗ 1 of 14 gates failed" in text and text.count("✗ failed") == 1
+    assert "✗ 1 of 14 checks failed" in text and text.count("✗ failed") == 1
+
+
+def test_an_uncertain_check_is_no_failure_and_says_what_would_decide_it(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run", state="uncertain"))
+    assert story.verdict(run) == ("uncertain", "no check failed, 1 of 14 uncertain")
+    text = text_of(render(run))
+    assert "≈ No check failed, 1 of 14 uncertain" in text and "✗ failed" not in text
+    assert "0.01 (-0.04 to 0.06)" in text.replace("\u2212", "-")
+    assert "≈ uncertain 6,400 held-out items instead of 256 would decide." in text
+
+
+def test_a_run_that_is_not_judged_says_so(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    for path in (run / "stages").iterdir():
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"checks": []}))
+    assert story.verdict(read_run(run)) == ("passed", "finished, not judged")
 
 
 def test_text_from_the_run_cannot_become_markup(tmp_path: Path) -> None:
@@ -119,8 +135,8 @@ def test_text_from_the_run_cannot_become_markup(tmp_path: Path) -> None:
         values = json.loads(path.read_text())
         values["samples"][0] |= {"prompt": evil, "completion": f"Thought: {evil}\nAnswer: </p>{evil}"}
         values["evals"][0]["family"] = evil
-        values["gates"] = [
-            {"name": evil, "value": 1, "limit": 1, "relation": evil, "passed": False, "hint": evil}
+        values["checks"] = [
+            {"name": evil, "estimate": 1, "bound": 1, "relation": evil, "state": "failed", "hint": evil}
         ]
         path.write_text(json.dumps(values))
     page = write_report(run).read_text(encoding="utf-8")
@@ -131,7 +147,7 @@ def test_numbers_that_are_not_known_are_dashes(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", ["pretrain"])
     path = run / "stages" / "pretrain.json"
     values = json.loads(path.read_text())
-    values["gates"][0] |= {"value": None, "passed": False}
+    values["checks"][0] |= {"estimate": None, "state": "failed"}
     values["bits_per_byte"] = None
     path.write_text(json.dumps(values))
     (run / "environment.json").unlink()
@@ -248,7 +264,7 @@ def test_numbers_for_people() -> None:
     [
         (lambda run: (run / "resolved.toml").unlink(), "holds no run"),
         (lambda run: (run / "stages" / "sft.json").write_text("{"), "sft.json is not valid JSON"),
-        (lambda run: (run / "stages" / "sft.json").write_text('{"gates": [{}]}'), "run the stage again"),
+        (lambda run: (run / "stages" / "sft.json").write_text('{"checks": [{}]}'), "run the stage again"),
         (lambda run: (run / "selection.json").write_text('{"documents": [{}]}'), "selection.json is damaged"),
         (lambda run: (run / "metrics.jsonl").write_text("nonsense\n"), "metrics.jsonl, line 1"),
         (lambda run: (run / "resolved.toml").write_text("= 1"), "resolved.toml is not valid TOML"),

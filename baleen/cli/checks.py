@@ -1,0 +1,109 @@
+"""One check of a stage: what was measured, with its interval, against a bound.
+
+A check fails only where its 95 % interval excludes the bound on the wrong side. Where the interval straddles the
+bound, the check is uncertain: `n_needed` says about how many held-out items would decide it. A figure without a
+noise model (no interval) is compared as it is.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from baleen.config.stages import Recipe
+from baleen.evaluation.intervals import Interval
+
+Check = dict[str, Any]
+
+
+def check(
+    name: str,
+    found: Interval | float,
+    relation: str,
+    bound: float,
+    hint: str,
+    n: int | None = None,
+    change: tuple[str, float] | None = None,
+) -> Check:
+    """One check: `found` `relation` (">", ">=" or "<=") `bound`, measured on `n` held-out items.
+
+    hint: what to do when it fails. change: the key of the recipe to change then, as `stage.key`, and the factor.
+    """
+    has_interval = isinstance(found, Interval)
+    interval = found if isinstance(found, Interval) else Interval(found, found, found)
+    state = _state(interval, relation, bound)
+    return {
+        "name": name,
+        "estimate": finite(interval.estimate),
+        "low": finite(interval.low) if has_interval else None,
+        "high": finite(interval.high) if has_interval else None,
+        "bound": bound,
+        "relation": relation,
+        "state": state,
+        "n": n,
+        "n_needed": _n_needed(interval, bound, n) if state == "uncertain" else None,
+        "hint": hint,
+        "change": change,
+    }
+
+
+def _state(found: Interval, relation: str, bound: float) -> str:
+    """A figure without an interval comes as one without width; one that is not a number has failed."""
+    low, high = (-found.high, -found.low) if relation == "<=" else (found.low, found.high)
+    bound = -bound if relation == "<=" else bound
+    if low > bound or (low == bound and relation != ">"):
+        return "passed"
+    return "uncertain" if low < high and high >= bound else "failed"
+
+
+def _n_needed(interval: Interval, bound: float, n: int | None) -> int | None:
+    """Items at which the interval, whose width falls as 1/√n, would reach from the estimate to the bound.
+
+    None where no number of items would do: the estimate lies on the bound, or nothing was measured.
+    """
+    distance = abs(interval.estimate - bound)
+    if not n or not distance > 0:  # also where the estimate is nan
+        return None
+    reach = (
+        interval.estimate - interval.low if interval.estimate > bound else interval.high - interval.estimate
+    )
+    return math.ceil(n * (reach / distance) ** 2)
+
+
+def judged(checks: list[Check], recipe: Recipe) -> list[Check]:
+    """The checks as a stage records them, with the changed key as `--set` takes it; none where nothing is judged."""
+    told = [found | {"change": _setting(recipe, found["change"])} for found in checks]
+    return told if recipe.judged else []
+
+
+def _setting(recipe: Recipe, change: tuple[str, float] | None) -> str | None:
+    """`stage.key=value` of the changed value; None where that would change nothing."""
+    if change is None:
+        return None
+    key, factor = change
+    stage, field = key.split(".")
+    value = getattr(getattr(recipe, stage), field)
+    changed = math.ceil(value * factor) if isinstance(value, int) else float(f"{value * factor:.3g}")
+    return f"{key}={changed}" if changed != value else None
+
+
+def overall(checks: Sequence[Check]) -> bool | None:
+    """False where a check failed, None where none did but one is uncertain, else True."""
+    states = {found["state"] for found in checks}
+    return False if "failed" in states else None if "uncertain" in states else True
+
+
+def figure(found: Check) -> str:
+    """`0.35 (0.28 to 0.41)`, the interval where there is one."""
+    estimate = "unknown" if found["estimate"] is None else f"{found['estimate']:.3g}"
+    known = found["low"] is not None and found["high"] is not None
+    return f"{estimate} ({found['low']:.3g} to {found['high']:.3g})" if known else estimate
+
+
+def brief(found: Check) -> str:
+    """For the line of a stage: what was measured, and whether that is not good enough."""
+    doubt = "" if found["state"] == "passed" else f", {found['state']}"
+    return f"{found['name']} {figure(found)}{doubt}"
+
+
+def finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
