@@ -19,14 +19,24 @@ WARM_UP = 2  # rounds that are not counted
 
 
 def decode_cost(model: Transformer) -> dict[str, Any]:
-    """Milliseconds of a decode step at each position, on as many threads as torch uses.
+    """Milliseconds of processor time of a decode step at each position, on one thread.
 
     Computed by the CPU kernels where they can be had, else by plain PyTorch; `kernels` says which. `ms` holds
     [positions][rounds] for "dense" and "dsa": the whole "step", and "attention" with its projections and the indexer.
     "given" is DSA told what to read, which leaves out the indexer's scores and the choice; plain PyTorch scores even
     then, so there it is absent. Dense and sparse take turns within each round. The cache holds random numbers: how many
     there are costs time, not which. Positions may exceed `max_position_embeddings`: rotary angles exist for any.
+    Processor time does not count the waiting for other processes of a busy machine; waiting for memory counts.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _measured(model)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measured(model: Transformer) -> dict[str, Any]:
     config = model.config
     kernels = can_pack()
     twins = {name: with_attention(model, name == "dsa") for name in ("dense", "dsa")}
@@ -51,7 +61,6 @@ def decode_cost(model: Transformer) -> dict[str, Any]:
         "index_topk": config.index_topk,
         "positions": positions,
         "sequences": sequences,
-        "threads": torch.get_num_threads(),
         "kernels": kernels,
         "ms": ms,
     }
@@ -78,9 +87,9 @@ class _Rounds:
         record = Record(replay_selected=self._some) if given else None
         token_ids = torch.zeros(len(self._slots), 1, dtype=torch.int64)
         with _attention_seconds(model) as attention:
-            start = time.perf_counter()
+            start = time.thread_time()
             model.logits(model.hidden_states(token_ids, meta, record))
-            step = time.perf_counter() - start
+            step = time.thread_time() - start
         return 1e3 * step, 1e3 * sum(attention)
 
 
@@ -90,10 +99,10 @@ def _attention_seconds(model: Transformer) -> Iterator[list[float]]:
     spans: list[float] = []
 
     def begin(*_: Any) -> None:
-        spans.append(-time.perf_counter())
+        spans.append(-time.thread_time())
 
     def end(*_: Any) -> None:
-        spans[-1] += time.perf_counter()
+        spans[-1] += time.thread_time()
 
     layers = model.model.layers[: model.config.num_hidden_layers]
     hooks = [layer.self_attn.register_forward_pre_hook(begin) for layer in layers]

@@ -23,7 +23,7 @@ def curve(
     """
     steps, values = run.curve(stage, name)
     x, y = _binned(np.asarray(steps, float), np.asarray(values))
-    width = max(1, len(y) // 12)
+    width = max(1, len(y) // 16)
     parts = np.split(np.arange(len(y)), np.searchsorted(x, sorted(breaks)))
     smooth = np.concatenate([trailing_mean(y[part], width) for part in parts])
     if width > 1:
@@ -42,10 +42,13 @@ def _binned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trailing_mean(y: np.ndarray, width: int) -> np.ndarray:
-    """Over the last `width` points up to each; at the start over as many as there are."""
+    """Over the last `width` points up to each, at the start over fewer: the last quarter of those there are.
+
+    Curves are steep at their start, where a mean over more would lag far behind.
+    """
     total = np.concatenate([[0.0], np.cumsum(y)])
     last = np.arange(1, len(y) + 1)
-    first = np.maximum(last - width, 0)
+    first = last - np.minimum(width, 1 + last // 4)
     return (total[last] - total[first]) / (last - first)
 
 
@@ -68,6 +71,9 @@ def few_ticks(axes: Axes) -> None:
 def plain_log(axes: Axes) -> None:
     """As few round numbers as tell the scale, written out, no minor ticks."""
     low, high = axes.get_ylim()
+    if high < 3 * low:  # a point or two, with no round number near: room for some
+        middle = (low * high) ** 0.5
+        low, high = middle / 3, middle * 3
     for factors in ((1,), (1, 2, 5), range(1, 10)):
         ticks = [f * 10.0**e for e in range(-12, 4) for f in factors if low <= f * 10.0**e <= high]
         if len(ticks) >= 3:

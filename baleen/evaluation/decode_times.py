@@ -12,16 +12,15 @@ from baleen.evaluation.timing import median_interval, quotient, ratio
 
 @dataclass(frozen=True)
 class DecodeTimes:
-    """Milliseconds of a decode step of `sequences` sequences at each position, [positions][rounds].
+    """Processor time of a decode step of `sequences` sequences, each at one position, on one thread.
 
-    ms: reader -> part. Readers: "dense", "dsa", and with kernels "given", DSA that is told what to read. Parts: "step"
-    and "attention", the latter with projections and indexer.
+    ms: milliseconds [positions][rounds], by reader and part. Readers: "dense", "dsa", and with kernels "given", DSA that
+    is told what to read. Parts: "step" and "attention", the latter with projections and indexer.
     """
 
     topk: int
     positions: tuple[int, ...]
     sequences: int
-    threads: int
     kernels: bool
     ms: Mapping[str, Mapping[str, list[list[float]]]]
 
@@ -30,7 +29,7 @@ class DecodeTimes:
         """From the content of cost.json; None where there is none, or one that another version wrote."""
         if not cost or "ms" not in cost:
             return None
-        names = ("sequences", "threads", "kernels", "ms")
+        names = ("sequences", "kernels", "ms")
         return cls(cost["index_topk"], tuple(cost["positions"]), *(cost[name] for name in names))
 
     def medians(self, reader: str, part: str) -> list[Interval]:

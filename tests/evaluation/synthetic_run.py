@@ -282,7 +282,7 @@ def cost(rng: random.Random) -> dict[str, Any]:
         }
         for reader, values in attention.items()
     }
-    facts = {"index_topk": 32, "positions": positions, "sequences": 16, "threads": 1, "kernels": True}
+    facts = {"index_topk": 32, "positions": positions, "sequences": 16, "kernels": True}
     return facts | {"ms": ms}
 
 

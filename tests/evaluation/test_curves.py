@@ -37,7 +37,13 @@ def test_a_later_value_leaves_earlier_points_alone() -> None:
 
 
 def test_the_trailing_mean() -> None:
-    assert curves.trailing_mean(np.array([1.0, 3.0, 5.0, 10.0]), 2).tolist() == [1.0, 2.0, 4.0, 7.5]
+    assert curves.trailing_mean(np.array([1.0, 3.0, 5.0, 10.0, 20.0]), 2).tolist() == [
+        1.0,
+        3.0,
+        5.0,
+        7.5,
+        15.0,
+    ]
 
 
 def test_a_jump_stays_a_jump_where_the_data_changes() -> None:

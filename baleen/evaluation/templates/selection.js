@@ -12,8 +12,12 @@ for (const box of document.querySelectorAll(".selection")) {
         tokens[i].className = i == query ? "q" : i > query ? "f" : "m" + m[i];
       }
       panel.querySelector("b").textContent = r;
+      const text = tokens[query].parentNode;
+      const below = tokens[query].offsetTop - text.offsetTop - text.scrollTop;
+      if (below < 0 || below > text.clientHeight - 30) text.scrollTop += below - text.clientHeight + 60;
     }
   };
+  show(+slider.value);
   slider.oninput = () => show(+slider.value);
   box.onclick = (event) => {
     const token = event.target.closest(".context i[data-m]");
