@@ -18,10 +18,7 @@ help:
 
 # The stamps make an install run once, and again only when its inputs change.
 .venv/.stamp-setup: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Baleen needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ..."; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet $(PIP_FLAGS) -c constraints.txt -e .
+	@$(PYTHON) tools/setup_environment.py $(PIP_FLAGS)
 	@touch $@
 
 .venv/.stamp-dev: .venv/.stamp-setup

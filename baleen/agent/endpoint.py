@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,8 +10,9 @@ from urllib.parse import urlsplit
 from baleen.agent.cost import FREE, BudgetSpent, CostMeter, Pricing, TokenPrice
 from baleen.agent.model import ModelFailure, Reply
 from baleen.agent.wire import from_wire, offered_tools, to_wire
-from baleen.chat import Message
+from baleen.chat import Message, without_lone_surrogates
 from baleen.config.errors import UserError
+from baleen.installation import install_command
 
 __all__ = ["BudgetSpent", "CostMeter", "Endpoint", "TokenPrice"]
 
@@ -19,9 +21,18 @@ _FINISHES = {
     "length": "length",
     "tool_calls": "tool_calls",
     "content_filter": "content_filter",
+    "model_length": "length",
 }
+_BROKEN_OFF = ("abort", "error", "insufficient_system_resource")  # the server's failure, told with status 200
 _TOO_LONG = re.compile(
-    r"context.length|context.window|maximum context|too many tokens|prompt is too long", re.I
+    r"context.(length|window|size)|maximum context|too many tokens|prompt is too long"
+    r"|exceeds the maximum number of tokens",
+    re.I,
+)
+_UNKNOWN_MODEL = re.compile(
+    r"model[ _]not[ _](exist|found)|(invalid|unknown|no such)[ _]model|not a valid model"
+    r"|model\W+\S+\W+(does not exist|not found)",
+    re.I,
 )
 _SHOWN = 300  # characters of a server's complaint
 _BYTES_PER_TOKEN = 2  # at least, in a price that must not be too low
@@ -33,8 +44,8 @@ class Endpoint:
     api_key: what the server wants, None for nothing; it appears in no message and no record.
     pricing, meter: what the tokens cost, and where it is added up and capped.
     max_tokens: of an answer where a call names no limit. timeout: seconds for one try.
-    retries: further tries, with growing pauses or those the server asks for, after timeouts, lost connections
-    and the statuses 408, 409, 429 and 5xx.
+    retries: further tries, with growing pauses or those the server asks for, after timeouts, lost connections,
+    the statuses 408, 409, 429 and 5xx, and answers that the server broke off.
     """
 
     def __init__(
@@ -60,6 +71,7 @@ class Endpoint:
         self._pricing = pricing
         self._max_tokens = max_tokens
         self._secret = api_key
+        self._retries = retries
         self._openai = openai
         # The one hosted API that refuses the name that all others take.
         self._limit_name = "max_completion_tokens" if address.hostname == "api.openai.com" else "max_tokens"
@@ -103,6 +115,19 @@ class Endpoint:
         for key, value in (("temperature", temperature), ("seed", seed)):
             if value is not None:
                 request[key] = value
+        request = without_lone_surrogates(request)
+        finish = ""
+        for number in range(self._retries + 1):
+            if number:
+                time.sleep(min(0.25 * 2**number, 8.0))
+            reply = self._try(request, limit)
+            finish = reply.finish_reason
+            if finish not in _BROKEN_OFF:
+                return reply
+        raise ModelFailure(f"{self.base_url} broke off its answer (finish_reason {finish!r})")
+
+    def _try(self, request: dict[str, Any], limit: int) -> Reply:
+        """One call, paid for; its finish reason may also be one of `_BROKEN_OFF`."""
         size = len(json.dumps(request, ensure_ascii=False).encode()) // _BYTES_PER_TOKEN
         with self.meter.call(self._pricing(size, 0, limit)) as bill:
             answer = self._ask(request)
@@ -120,7 +145,7 @@ class Endpoint:
         try:
             return self._client.chat.completions.create(**request)
         except openai.APIStatusError as error:
-            if error.status_code in (400, 413, 422) and _TOO_LONG.search(str(error.message)):
+            if error.status_code in (400, 413, 422) and _TOO_LONG.search(_complaint(error)):
                 return Reply({"role": "assistant", "content": ""}, "length")
             raise self._refused(error) from None
         except openai.APITimeoutError:
@@ -134,14 +159,15 @@ class Endpoint:
     def _refused(self, error: Any) -> UserError | ModelFailure:
         body = error.body if isinstance(error.body, dict) else {}
         status, said = error.status_code, self._clean(body.get("message") or error.message)
+        # Servers disagree on the status of an unknown model: 400, 403, 404 and 503 are all in use.
+        if status == 404 or _UNKNOWN_MODEL.search(_complaint(error)):
+            return UserError(
+                f"{self.base_url} knows no model {self._model!r} or no such address (status {status}: {said}); "
+                "check --model and --base-url"
+            )
         if status in (401, 403):
             return UserError(
                 f"{self.base_url} refused the API key (status {status}); set the variable that --api-key-env names"
-            )
-        if status == 404:
-            return UserError(
-                f"{self.base_url} knows no model {self._model!r} or no such address (status 404: {said}); "
-                "check --model and --base-url"
             )
         if status == 402 or getattr(error, "code", None) == "insufficient_quota":
             return UserError(f"{self.base_url}: the account has no money left (status {status}: {said})")
@@ -152,9 +178,12 @@ class Endpoint:
         message = getattr(choices[0], "message", None) if choices else None
         if not choices or message is None:
             raise ModelFailure(f"{self.base_url} gave an answer without a choice: {self._clean(answer)}")
-        finish = _FINISHES.get(choices[0].finish_reason or "stop", "stop")
+        told = choices[0].finish_reason
+        finish = told if told in _BROKEN_OFF else _FINISHES.get(str(told), "stop")
         said = from_wire(message)
-        if message.refusal:
+        if finish in _BROKEN_OFF:
+            pass  # whatever it holds is not an answer
+        elif message.refusal:
             finish = "content_filter"
         # Baleen's own server tells when a model's text did not follow its format.
         elif said is None or (choices[0].model_extra or {}).get("parse_error"):
@@ -171,6 +200,12 @@ class Endpoint:
         if self._secret:
             text = text.replace(self._secret, "…")
         return text[:_SHOWN]
+
+
+def _complaint(error: Any) -> str:
+    """All that a server said about a request that it refused: code, type and message."""
+    body = error.body if isinstance(error.body, dict) else {}
+    return f"{body.get('code')} {body.get('type')} {error.message}"
 
 
 def _usage(answer: Any) -> tuple[int, int, int, int] | None:
@@ -195,6 +230,6 @@ def _openai() -> Any:
         import openai
     except ImportError:
         raise UserError(
-            "a model behind an address needs the package openai; pip install 'baleen[agents]'"
+            f"a model behind an address needs the package openai; install it with: {install_command('agents')}"
         ) from None
     return openai

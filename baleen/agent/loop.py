@@ -16,7 +16,7 @@ from baleen.agent.cost import BudgetSpent
 from baleen.agent.dialogue import Generate, Player, PolicyFailure, Said, TokenPlayer
 from baleen.agent.trajectory import StopReason, Trajectory, Turn, Usage
 from baleen.agent.worker import Worker
-from baleen.chat import EncodingError, Message, Tokenizer
+from baleen.chat import EncodingError, Message, Tokenizer, without_lone_surrogates
 from baleen.config.engine import SamplingParams
 from baleen.config.errors import UserError
 from baleen.environments import Environment, ToolFailure
@@ -84,7 +84,7 @@ async def play(
         messages=tuple(episode.history.all),
         stop_reason=end.reason,
         reward=end.reward,
-        error=end.error,
+        error=without_lone_surrogates(end.error),
         context=management.describe() if management else "",
         num_fired=episode.history.num_fired,
         seconds=time.perf_counter() - episode.began,
@@ -147,7 +147,7 @@ class _Episode:
 
     async def play(self) -> _End:
         try:
-            messages = await self._in_world(self._environment.reset)
+            messages = without_lone_surrogates(await self._in_world(self._environment.reset))
         except ToolFailure as failure:
             return _End(StopReason.TOOL_ERROR, str(failure), None)
         self.history = ManagedHistory(messages, self._management)
@@ -250,7 +250,7 @@ class _Episode:
             return out_of_turns
         started = time.perf_counter()
         try:
-            replies = await self._in_world(self._environment.step, message)
+            replies = without_lone_surrogates(await self._in_world(self._environment.step, message))
             if not replies:
                 score = await self._in_world(self._environment.score, message)
                 return _End(StopReason.FINISHED, reward=score)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from baleen.agent.trajectory import StopReason, Trajectory
-from baleen.chat import Message
+from baleen.chat import Message, without_lone_surrogates
 from baleen.environments import Environment
 
 
@@ -30,7 +30,7 @@ def _differences_of_ids(stored: Trajectory) -> Iterator[str]:
 
 def _differences_of_world(stored: Trajectory, environment: Environment) -> Iterator[str]:
     messages = list(stored.messages)
-    opening = environment.reset()
+    opening = without_lone_surrogates(environment.reset())
     if messages[: len(opening)] != opening:
         yield "the opening messages differ"
         return
@@ -41,7 +41,7 @@ def _differences_of_world(stored: Trajectory, environment: Environment) -> Itera
         is_last = place == len(messages) - 1
         if is_last and stored.stop_reason is not StopReason.FINISHED:
             return  # the world was not asked, or its reply was not kept
-        replies = environment.step(said)
+        replies = without_lone_surrogates(environment.step(said))
         if not replies:
             yield from _differences_of_end(stored, environment, said, turn, is_last)
             return

@@ -11,6 +11,7 @@ from baleen.agent.loop import Limits, play
 from baleen.agent.records import Episode
 from baleen.agent.trajectory import StopReason, Trajectory
 from baleen.agent.worker import Worker
+from baleen.chat import without_lone_surrogates
 from baleen.config.errors import UserError
 from baleen.environments import Environment, Task, ToolFailure
 
@@ -90,4 +91,5 @@ async def _play_one(
 
 def _unplayed(attempt: Attempt, reason: StopReason, error: str) -> Trajectory:
     """The record of an attempt whose world could not be made."""
+    error = without_lone_surrogates(error)
     return Trajectory(attempt.task.id, "", (), attempt.task.messages, reason, None, error)

@@ -30,6 +30,16 @@ class StopReason(StrEnum):
         """Whether the rollout says nothing about the policy and belongs in no average."""
         return self in (StopReason.TOOL_ERROR, StopReason.POLICY_ERROR, StopReason.CRASHED)
 
+    @property
+    def is_truncation(self) -> bool:
+        """Whether a limit ended the rollout before the policy had finished."""
+        return self in (
+            StopReason.MAX_TURNS,
+            StopReason.MAX_TOKENS,
+            StopReason.MAX_SECONDS,
+            StopReason.MAX_DOLLARS,
+        )
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -129,6 +139,11 @@ class Trajectory:
     context: str = ""
     num_fired: int = 0
     seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether a limit on length, turns, time or money cut it short. Its reward of 0.0 is the policy's own."""
+        return self.stop_reason.is_truncation
 
     @property
     def steps(self) -> int:

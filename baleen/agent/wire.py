@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from baleen.chat import Message
+from baleen.chat import Message, without_lone_surrogates
 
 _TURN_ROLES = ("user", "developer")
 _KEPT = {"role", "content", "name", "tool_calls", "tool_call_id"}
@@ -68,7 +68,7 @@ def from_wire(message: Any) -> Message | None:
     """The assistant message of an answer of the `openai` library; None where a call in it has no name.
 
     `reasoning_content` is there if the server gave any (under that name or as `reasoning`). Ids that are missing
-    or given twice are replaced.
+    or given twice are replaced, and lone surrogates by U+FFFD.
     """
     extra = message.model_extra or {}
     answer: Message = {"role": "assistant", "content": _text(message.content) or _text(message.refusal)}
@@ -94,7 +94,7 @@ def from_wire(message: Any) -> Message | None:
         calls.append({"id": call_id, "type": "function", "function": name})
     if calls:
         answer["tool_calls"] = calls
-    return answer
+    return without_lone_surrogates(answer)
 
 
 def _text(content: Any) -> str:

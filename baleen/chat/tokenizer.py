@@ -15,6 +15,7 @@ import tokenizers
 
 from baleen.chat.errors import TokenizerError
 from baleen.chat.tokens import BOS, CONTROLS, EOS, PAD, Control
+from baleen.chat.unicode import without_lone_surrogates
 
 
 class Tokenizer:
@@ -70,9 +71,7 @@ class Tokenizer:
 
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text. What looks like a control token is spelled out in ordinary tokens."""
-        # A lone surrogate cannot be written as UTF-8; it becomes U+FFFD, as it would on the way through HTTP.
-        clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return self._text.encode(clean, add_special_tokens=False).ids
+        return self._text.encode(without_lone_surrogates(text), add_special_tokens=False).ids
 
     def encode_pieces(self, pieces: Iterable[str]) -> list[int]:
         """Ids of what `baleen.chat.encode_pieces` made: `Control` pieces by name, other pieces as text."""

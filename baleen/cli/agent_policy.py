@@ -23,7 +23,7 @@ SCRIPTED, SEARCHER = "scripted", "searcher"
 class PlayOptions(ModelOptions, ComputeOptions):
     """Which tasks are played, by whom, how often, and within which limits."""
 
-    tasks: Annotated[Path, tyro.conf.Positional]
+    tasks: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TASKS")]
     """Tasks, one a line, as `baleen synth` writes them."""
 
     out: Path
@@ -39,10 +39,10 @@ class PlayOptions(ModelOptions, ComputeOptions):
     attempts: int = 1
     """How often each task is played."""
 
-    first: int | None = None
-    """Play only so many tasks, the first of the file."""
+    first: Annotated[int | None, tyro.conf.arg(aliases=["--limit"])] = None
+    """Play only so many tasks, the first ones of each family in turn."""
 
-    concurrency: int = 4
+    concurrency: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = 4
     """Episodes at a time."""
 
     max_turns: int = 50

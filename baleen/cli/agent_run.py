@@ -15,7 +15,7 @@ from baleen.agent.records import NAME, Episode
 from baleen.agent.runner import Attempt, play_many
 from baleen.cli.agent_policy import PlayOptions, Policy, require_positive
 from baleen.cli.agent_tally import Tally
-from baleen.cli.agent_tasks import assets_of, keep_tasks, unique
+from baleen.cli.agent_tasks import assets_of, first_of, keep_tasks, unique
 from baleen.cli.clean_stop import CleanStop
 from baleen.cli.progress import Progress
 from baleen.config import UsageError, UserError
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     """Play what is left to play. Returns 0, 1 when any attempt failed through the infrastructure, 130 if stopped."""
     options = tyro.cli(RunOptions, args=list(argv), prog="baleen agent run")
     _check(options)
-    tasks = unique(read_tasks(options.tasks)[: options.first])
+    tasks = unique(first_of(read_tasks(options.tasks), options.first))
     if not tasks:
         raise UserError(f"{options.tasks} holds no task")
     assets = assets_of(options.assets, options.tasks)

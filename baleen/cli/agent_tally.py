@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from baleen.agent.records import is_settled
-from baleen.evaluation.intervals import bootstrap_mean
+from baleen.agent.trajectory import StopReason
+from baleen.evaluation.intervals import wilson_mean
 
 Key = tuple[str, int]
 
@@ -64,11 +65,11 @@ class Tally:
     def summary(self) -> Iterator[str]:
         """Lines for the end of a run. The task is the unit of the interval, however often it was played."""
         rewards: dict[str, list[float]] = {}
-        for (task, _), score in sorted(self._scores.items()):
+        for (task, _), score in self._scores.items():
             if score.reward is not None:
                 rewards.setdefault(task, []).append(score.reward)
         if rewards:
-            interval = bootstrap_mean([sum(values) / len(values) for values in rewards.values()])
+            interval = wilson_mean([sum(values) / len(values) for values in rewards.values()])
             yield (
                 f"  reward {interval.estimate:.3f} (95 % {interval.low:.3f} to {interval.high:.3f}): "
                 f"{self._rewarded} episodes of {len(rewards)} tasks, solved at least once "
@@ -78,6 +79,9 @@ class Tally:
         yield "  outcomes: " + (
             ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
         )
+        truncated = sum(count for reason, count in reasons.items() if StopReason(reason).is_truncation)
+        if truncated:
+            yield f"  {truncated} of {len(self._scores)} episodes were cut short by a limit, with reward 0"
         errors = Counter(score.error for score in self._scores.values() if not score.is_settled)
         if errors:
             (error, _), *_ = errors.most_common(1)

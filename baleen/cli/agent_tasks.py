@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from baleen.config import UserError
@@ -10,6 +11,20 @@ from baleen.environments import Task
 from baleen.synthesis import read_tasks
 
 _TASKS, _PLACES = "tasks.jsonl", "places.json"
+
+
+def first_of(tasks: Sequence[Task], count: int | None) -> Sequence[Task]:
+    """`count` tasks, one from each family in turn, so that a mixed file is not judged by its first family. None: all.
+
+    A larger count only adds to a smaller one.
+    """
+    if count is None:
+        return tasks
+    families: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        families.setdefault((task.domain, task.family), []).append(task)
+    in_turn = (task for turn in zip_longest(*families.values()) for task in turn if task is not None)
+    return list(islice(in_turn, count))
 
 
 def unique(tasks: Sequence[Task]) -> Sequence[Task]:

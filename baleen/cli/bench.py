@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from baleen.cli.bench_options import (
     fitted,
     longest_sequence,
 )
+from baleen.cli.loading import usable_threads
 from baleen.config import EngineConfig, ModelConfig, UsageError, UserError
 from baleen.config.files import write_atomic, write_json
 
@@ -33,7 +34,9 @@ def main(argv: Sequence[str]) -> int:
     options = tyro.cli(Options, args=list(argv), prog="baleen bench")
     peers = asked_peers(options)
     config, name = _config(options)
-    options = fitted(options, config)
+    options = replace(fitted(options, config), threads=usable_threads(options.threads))
+    if not options.plain:
+        _require_kernels()
     if "llama.cpp" in peers:
         check_llama_cpp(config)
     figures = measure(options, config, name, peers)
@@ -70,6 +73,15 @@ def _config(options: Options) -> tuple[ModelConfig, str]:
     from baleen.cli.bench_shapes import shape
 
     return shape(options.shape), f"{options.shape}, random weights"
+
+
+def _require_kernels() -> None:
+    from baleen.ops import cpu
+
+    if reason := cpu.missing():
+        raise UserError(
+            f"the CPU kernels cannot be measured: {reason}; or measure plain PyTorch with --plain"
+        )
 
 
 def measure(options: Options, config: ModelConfig, name: str, peers: list[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import tyro
 
 from baleen.config import ModelConfig, UsageError, UserError
 from baleen.config.engine import WeightFormat
+from baleen.installation import install_command
 
 OURS = "baleen"
 PEERS = {"transformers": ("transformers",), "llama.cpp": ("xllamacpp", "gguf")}  # and the packages they need
@@ -28,13 +29,13 @@ class Options:
     programs first: on a busy machine the spread tells how little the numbers mean.
     """
 
-    model: Annotated[Path | None, tyro.conf.Positional] = None
+    model: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL]")] = None
     """Model folder, or the folder of a finished run."""
 
     shape: Literal["400m", "140m", "tiny"] | None = None
     """A model with random weights in its place, named for its number of parameters."""
 
-    weights: WeightFormat = "float32"
+    weights: Annotated[WeightFormat, tyro.conf.arg(aliases=["--dtype"])] = "float32"
     """Type of the weights, the same for every engine; for int8 q8_0 in llama.cpp and bfloat16 in transformers."""
 
     plain: bool = False
@@ -61,11 +62,11 @@ class Options:
     threads: int = 1
     """CPU threads of every engine."""
 
-    chunk: int = 1024
-    """Prompt tokens in one step of our engine (max_num_batched_tokens)."""
+    chunk: Annotated[int, tyro.conf.arg(aliases=["--max-num-batched-tokens"])] = 1024
+    """Prompt tokens in one step of our engine."""
 
     peers: str = ""
-    """Other engines beside ours, as transformers,llama.cpp. They need: pip install -e '.[bench]'"""
+    """Other engines beside ours, as transformers,llama.cpp. They come with the extra `bench`."""
 
     seconds: float = 900.0
     """Longest time that one measurement may take, preparation included; a slower peer is left out from there on."""
@@ -103,7 +104,7 @@ def asked_peers(options: Options) -> list[str]:
         if missing:
             raise UsageError(
                 f"--peers {peer} needs {' and '.join(missing)}, not installed here; "
-                "install what it needs with: pip install -e '.[bench]'"
+                f"install what it needs with: {install_command('bench')}"
             )
     if options.weights == "int8" and options.plain:
         raise UsageError("--plain has no int8 weights; choose --weights float32 or bfloat16, or leave it out")

@@ -41,7 +41,7 @@ class Row:
             "unit": "tokens/s" if self.tokens else "ms",
             "values": list(values.values),
             "median": values.median,
-            "spread": values.spread,
+            "spread": known_spread(values),
             "roofline_share": self.roofline_seconds / Sample(tuple(self.seconds)).median,
             "bound": self.bound,
         }
@@ -62,8 +62,13 @@ class Comparison:
             "at": self.at,
             "values": list(self.sample.values),
             "median": self.sample.median,
-            "spread": self.sample.spread,
+            "spread": known_spread(self.sample),
         }
+
+
+def known_spread(sample: Sample) -> float | None:
+    """None after one round, which tells nothing of how far the next would be off."""
+    return sample.spread if len(sample.values) > 1 else None
 
 
 class Rounds:

@@ -17,8 +17,8 @@ _NAMES = {
     "first token, cached": "the same, cached",
 }
 NOTES = (
-    "median of the rounds ± half their range; roofline: the share of what this machine could do at best with the "
-    "bytes and FLOPs that the model's shapes ask for, and what bounds it",
+    "median of the rounds ± half their range, unknown after one round; roofline: the share of what this machine could "
+    "do at best with the bytes and FLOPs that the model's shapes ask for, and what bounds it",
     "llama.cpp runs with its own choice of cache type and attention kernel; for the agreement with float32 caches and "
     "without flash attention; transformers has no int8 and computes in bfloat16 there",
 )
@@ -39,7 +39,7 @@ def show(figures: Mapping[str, Any]) -> None:
         if name != named:
             table.add_section()
         value = f"{number(row['median'], 4)} {'ms' if row['unit'] == 'ms' else 'tok/s'}"
-        shares = percent(row["spread"]), percent(row["roofline_share"])
+        shares = _spread(row), percent(row["roofline_share"])
         table.add_row(name if name != named else "", row["engine"], value, *shares, row["bound"])
         named = name
     console.print(table)
@@ -49,13 +49,17 @@ def show(figures: Mapping[str, Any]) -> None:
     for column in ("median", "±"):
         table.add_column(column, justify="right")
     for row in figures["comparisons"]:
-        table.add_row(row["name"], f"{row['at']:,}", f"{row['median']:.3g}", percent(row["spread"]))
+        table.add_row(row["name"], f"{row['at']:,}", f"{row['median']:.3g}", _spread(row))
     console.print(table)
     for note in NOTES if figures["agreement"] else NOTES[:1]:
         console.print(note, style="dim", highlight=False)
     _agreement(console, figures)
     for failure in figures["failures"]:
         console.print(f"left out: {failure}", style="yellow", highlight=False)
+
+
+def _spread(row: Mapping[str, Any]) -> str:
+    return "unknown" if row["spread"] is None else percent(row["spread"])
 
 
 def _machine(console: Console, figures: Mapping[str, Any]) -> None:

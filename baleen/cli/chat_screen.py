@@ -6,6 +6,7 @@ from typing import TextIO
 from rich.console import Console
 
 from baleen.cli.chat_session import Screen
+from baleen.cli.chat_wrap import WordWrap
 
 _SAFE = {
     code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
@@ -18,17 +19,18 @@ def printable(text: str) -> str:
 
 
 class TerminalScreen(Screen):
-    """Streams with colours: thinking dimmed, tools in colour, notices in yellow."""
+    """Streams with colours: thinking dimmed, tools in colour, notices in yellow. Lines break between words."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._open = ""  # the kind of text whose line is not ended yet
+        self._open: str | None = None  # the style of the text whose line is not ended yet
+        self._wrap = WordWrap()
 
     def reasoning(self, text: str) -> None:
-        self._write("reasoning", text, "dim italic")
+        self._write(text, "dim italic")
 
     def content(self, text: str) -> None:
-        self._write("content", text, "")
+        self._write(text, "")
 
     def tool_call(self, name: str, arguments: str) -> None:
         self._line(f"  {name} {arguments}", "cyan")
@@ -42,24 +44,26 @@ class TerminalScreen(Screen):
     def cost(self, text: str) -> None:
         self._line(text, "dim")
 
-    def _write(self, kind: str, text: str, style: str) -> None:
+    def _write(self, text: str, style: str) -> None:
         if not text:
             return
-        if self._open not in ("", kind):
+        if self._open != style:
             self._end_line()
-        self._open = kind
-        self._console.print(
-            printable(text), style=style, end="", markup=False, highlight=False, soft_wrap=True
-        )
+        self._open = style
+        self._print(self._wrap.push(printable(text), self._console.width), style)
 
     def _line(self, text: str, style: str) -> None:
         self._end_line()
-        self._console.print(printable(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text), style=style, markup=False, highlight=False)
 
     def _end_line(self) -> None:
-        if self._open:
-            self._console.print()
-        self._open = ""
+        if self._open is not None:
+            self._print(self._wrap.finish(self._console.width) + "\n", self._open)
+        self._open = None
+
+    def _print(self, text: str, style: str) -> None:
+        # soft_wrap: the lines are broken already
+        self._console.print(text, style=style, end="", markup=False, highlight=False, soft_wrap=True)
 
 
 class PlainScreen(Screen):

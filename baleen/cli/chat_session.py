@@ -1,10 +1,11 @@
 """A conversation with a model that may call tools: what `baleen chat` runs, without a terminal."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from baleen.agent.conversation import Conversation
-from baleen.chat import EncodingError, Message, Tokenizer
+from baleen.chat import EncodingError, Message, Tokenizer, encode_pieces
 from baleen.config import UserError
 from baleen.config.engine import SamplingParams
 from baleen.environments import Environment, Task, environment_for
@@ -26,6 +27,7 @@ class Screen(Protocol):
     def tool_call(self, name: str, arguments: str) -> None: ...
     def tool_result(self, text: str) -> None: ...
     def notice(self, text: str) -> None: ...
+    def cost(self, text: str) -> None: ...
 
 
 @dataclass
@@ -50,8 +52,24 @@ def builtin_world(store: str) -> Environment:
     return environment_for(Task("chat", "tool", "chat", 0, "train", (SYSTEM_MESSAGE,), "", data))
 
 
+@dataclass
+class Answer:
+    """What a question led to. `content` is empty if there was no answer, and then the question is forgotten.
+
+    problems: what went wrong on the way, in words: answers cut or in a broken format; empty if nothing did.
+    """
+
+    content: str
+    problems: list[str]
+    spent: Spent
+
+
 class ChatSession:
-    """Keeps the messages, asks the engine, runs the tools. Thinking lasts as long as a chain of calls."""
+    """Keeps the messages, asks the engine, runs the tools. Thinking lasts as long as a chain of calls.
+
+    What it keeps can always be encoded again: of an answer that was cut or unreadable in parts only the content that
+    was shown, of a round of calls that the format cannot write nothing.
+    """
 
     def __init__(
         self,
@@ -75,42 +93,61 @@ class ChatSession:
     def reset(self) -> None:
         self.messages.clear()
 
-    def ask(self, text: str, screen: Screen) -> Spent:
-        """One question, its tool calls and its answer. Raises UserError when there is no room for an answer.
+    def ask(self, text: str, screen: Screen, is_stopped: Callable[[], bool] = lambda: False) -> Answer:
+        """One question, its tool calls and its answer. Characters that UTF-8 cannot encode become question marks.
 
-        Whatever ends it early, KeyboardInterrupt included, the messages are as before the question.
+        is_stopped: asked between two steps of the engine; if it returns True, KeyboardInterrupt is raised.
+
+        Raises UserError when there is no room for an answer. Whatever is raised, KeyboardInterrupt included, the
+        messages are as before the question.
         """
         mode: ThinkingMode = "thinking" if self.thinking else "chat"
         head = [SYSTEM_MESSAGE] if self.tools else []
-        question: Message = {"role": "user", "content": text}
-        try:
-            turn = Conversation(self._tokenizer, mode, [*head, *self.messages, question])
-        except EncodingError as error:
-            raise UserError(
-                f"the conversation cannot be continued ({error}); /reset starts a new one"
-            ) from error
-        spent = Spent()
+        question: Message = {"role": "user", "content": text.encode("utf-8", "replace").decode()}
+        turn = Conversation(self._tokenizer, mode, [*head, *self.messages, question])
+        kept = [question]
+        answer = Answer("", [], Spent())
         for _ in range(MAX_TOOL_ROUNDS):
-            choice, token_ids = self._answer(turn.prompt_ids, mode, screen, spent)
+            choice, token_ids = self._answer(turn.prompt_ids, mode, screen, answer.spent, is_stopped)
             message = _assistant_message(choice)
             turn.add_completion(message, token_ids)
-            if choice.finish_reason == "length":
-                screen.notice("cut at the limit of tokens")
-            if choice.parse_error:
-                screen.notice(f"parts of the answer could not be read: {choice.parse_error}")
+            if problem := self._problem(choice, turn.num_tokens):
+                answer.problems.append(problem)
+                screen.notice(problem)
             if choice.finish_reason != "tool_calls":
-                self.messages = turn.messages[len(head) :]
-                return spent
+                answer.content = choice.content
+                break
             results = self._world.step(message)
             for call, result in zip(choice.calls, results, strict=True):
                 screen.tool_call(call.name, call.arguments)
                 screen.tool_result(str(result["content"]))
             turn.add(results)
-        screen.notice(f"no answer in {MAX_TOOL_ROUNDS} rounds of tool calls; this question is forgotten")
-        return spent
+            if _can_be_encoded([question, message, *results]):
+                kept += message, *results
+        else:
+            answer.problems.append(f"no answer in {MAX_TOOL_ROUNDS} rounds of tool calls")
+            screen.notice(answer.problems[-1])
+        if answer.content:
+            self.messages += [*kept, {"role": "assistant", "content": answer.content}]
+        else:
+            screen.notice("there is no answer; this question is forgotten")
+        return answer
+
+    def _problem(self, choice: Choice, num_tokens: int) -> str | None:
+        """What is wrong with a completion that brought the conversation to `num_tokens`."""
+        if choice.finish_reason == "length":
+            if num_tokens > self._max_model_len:
+                return f"cut: the context of {self._max_model_len} tokens is full; /reset starts a new conversation"
+            return f"cut after {self._params.max_tokens} tokens; --max-tokens allows more"
+        return choice.parse_error and f"parts of the answer could not be read: {choice.parse_error}"
 
     def _answer(
-        self, prompt: list[int], mode: ThinkingMode, screen: Screen, spent: Spent
+        self,
+        prompt: list[int],
+        mode: ThinkingMode,
+        screen: Screen,
+        spent: Spent,
+        is_stopped: Callable[[], bool],
     ) -> tuple[Choice, list[int]]:
         """Stream one completion to the screen. Returns it, and its token ids."""
         room = self._max_model_len - len(prompt)
@@ -124,6 +161,8 @@ class ChatSession:
         request = self._engine.add_request(prompt, params)
         try:
             while choice.finish_reason is None:
+                if is_stopped():
+                    raise KeyboardInterrupt
                 for output in self._engine.step():
                     delta = choice.push(output)
                     screen.reasoning(delta.reasoning)
@@ -144,6 +183,15 @@ def _assistant_message(choice: Choice) -> Message:
     if choice.finish_reason == "tool_calls":
         message["tool_calls"] = [_tool_call(call.id, call.name, call.arguments) for call in choice.calls]
     return message
+
+
+def _can_be_encoded(messages: Sequence[Message]) -> bool:
+    """Whether a later prompt can repeat them: the arguments of a call may be anything, the format wants an object."""
+    try:
+        encode_pieces(messages, "chat")
+    except EncodingError:
+        return False
+    return True
 
 
 def _tool_call(identity: str, name: str, arguments: str) -> dict[str, Any]:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from baleen.config import UsageError
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+_UNITS = {"B": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Options:
     --to fp8 gives e4m3 with a scale for each 128 x 128 block; without --to each tensor keeps its numbers.
     """
 
-    src: tyro.conf.Positional[Path]
+    src: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
     """Folder of a model: config.json and safetensors, one file or shards with an index."""
-    dst: tyro.conf.Positional[Path]
+    dst: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DST")]
     """Folder to write; must be new, empty, or left by the same command when it was interrupted."""
-    to: Literal["fp8", "bf16", "float32"] | None = None
-    """Number format of the weights."""
+    to: Annotated[Literal["fp8", "bfloat16", "float32"] | None, tyro.conf.arg(aliases=["--dtype"])] = None
+    """Number format of the weights; each tensor keeps its own if not given."""
     shard_size: str = "5GB"
     """Largest size of one file, in decimal bytes: 800MB, 5GB. A tensor larger than that gets its own."""
     add_indexer: bool = False
@@ -55,11 +55,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of "5GB", "800MB", "1000". Raises UsageError for anything else, and for zero."""
-    match = re.fullmatch(r"(\d{1,15})\s*([KMG]?)B?", text.strip().upper(), re.ASCII)
+    """Bytes of "5GB", "800M", "1000B". Raises UsageError for anything else, and for zero."""
+    match = re.fullmatch(r"(\d{1,15})\s*([KMG]?B|[KMG]|)", text.strip().upper(), re.ASCII)
     if not match or not int(match[1]):
         raise UsageError(f"--shard-size {text!r} is not a size; expected a positive number as 800MB or 5GB")
-    return int(match[1]) * _UNITS[match[2]]
+    if not match[2]:
+        raise UsageError(f"--shard-size {text!r} has no unit; say {text}GB or {text}MB, or {text}B for bytes")
+    return int(match[1]) * _UNITS[match[2][0]]
 
 
 def _tell(file: str, number: int, count: int, made: bool) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,20 +18,25 @@ from rich.text import Text
 
 from baleen.cli import machine
 from baleen.environments.sandbox import Sandbox, SandboxUnavailable
+from baleen.installation import install_command
 
 NEEDED_MEMORY = 4 * 2**30  # bytes the quickstart stays below
 NEEDED_DISK = 2 * 2**30
 OLDEST_TORCH = (2, 11)
-_STYLES = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
+_STYLES = {"ok": ("✓", "green"), "off": ("–", "dim"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
+_EXTRAS = {
+    "agents": "for models behind an address, and for the interpreter's tasks",
+    "bench": "to measure transformers and llama.cpp beside the engine",
+}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the answer; `remedy` is empty where all is well."""
+    """One line of the answer; `remedy` is empty where all is well. "off": optional, and not there."""
 
     name: str
     value: str
-    state: Literal["ok", "warn", "fail"] = "ok"
+    state: Literal["ok", "off", "warn", "fail"] = "ok"
     remedy: str = ""
 
 
@@ -50,7 +56,10 @@ def main(argv: Sequence[str]) -> int:
     checks = [
         check_python(),
         *check_packages(machine.package_versions()),
+        *check_extras({extra: machine.package_versions(names) for extra, names in machine.EXTRAS.items()}),
         check_torch(),
+        check_gpu(),
+        check_kernels(),
         *check_cores(machine.usable_cores(), os.environ, os.getloadavg()[0]),
         check_memory(machine.available_memory(), machine.total_memory()),
         check_disk(options.out),
@@ -72,8 +81,20 @@ def check_packages(versions: Mapping[str, str | None]) -> list[Check]:
     """One line for all installed packages, one for each missing one."""
     there = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     missing = [name for name, version in versions.items() if version is None]
-    remedy = "install Baleen's dependencies with `make setup`"
+    remedy = f"install it with: {install_command()}"
     return [Check("packages", there), *(Check(name, "missing", "fail", remedy) for name in missing)]
+
+
+def check_extras(extras: Mapping[str, Mapping[str, str | None]]) -> list[Check]:
+    """One line for each optional set of packages, given their versions."""
+    checks = []
+    for extra, versions in extras.items():
+        missing = [name for name, version in versions.items() if version is None]
+        value = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+        if missing:
+            value = f"without {', '.join(missing)}; {_EXTRAS[extra]}: {install_command(extra)}"
+        checks.append(Check(f"extra {extra}", value, "off" if missing else "ok"))
+    return checks
 
 
 def check_torch() -> Check:
@@ -81,16 +102,38 @@ def check_torch() -> Check:
     try:
         torch = importlib.import_module("torch")
     except (ImportError, OSError) as error:
-        return Check("torch", str(error).splitlines()[0], "fail", "reinstall it with `make setup`")
+        return Check("torch", str(error).splitlines()[0], "fail", f"reinstall it with: {install_command()}")
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
     value = (
         f"{torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
     )
-    if torch.cuda.is_available():
-        value += f", GPU {torch.cuda.get_device_name(0)}"
     if version < OLDEST_TORCH:
-        return Check("torch", value, "fail", "Baleen needs torch 2.11 or newer: run `make setup`")
+        return Check("torch", value, "fail", f"Baleen needs torch 2.11 or newer: {install_command()}")
     return Check("torch", value)
+
+
+def check_gpu() -> Check:
+    """The GPU that torch sees. No command needs one."""
+    try:
+        cuda = importlib.import_module("torch").cuda
+    except (ImportError, OSError):  # `check_torch` says why
+        return Check("GPU", "unknown", "off")
+    if not cuda.is_available():
+        return Check("GPU", "none that this torch can use; the commands run on the CPU", "off")
+    return Check("GPU", f"{cuda.get_device_name(0)}; the commands run on the CPU all the same")
+
+
+def check_kernels() -> Check:
+    """The C++ kernels: compiled here if they have not been yet, which takes some ten seconds."""
+    try:
+        cpu = importlib.import_module("baleen.ops.cpu")
+    except (ImportError, OSError):  # no torch
+        return Check("kernels", "unknown", "off")
+    reason = cpu.missing()
+    if not reason:
+        return Check("kernels", f"compiled and loaded, for {cpu.instruction_set()}")
+    remedy = "install a current g++ with OpenMP (Debian, Ubuntu: apt install g++): without the kernels plain PyTorch "
+    return Check("kernels", reason, "warn", remedy + "computes, several times slower")
 
 
 def check_cores(cores: int, environment: Mapping[str, str], load: float) -> list[Check]:
@@ -126,15 +169,17 @@ def check_memory(available: int | None, total: int | None) -> Check:
 
 
 def check_disk(out: Path) -> Check:
-    """Space and permission where runs are written."""
+    """Whether a folder can be made and written where runs go, and the space there."""
     value = f"{machine.free_disk(out) / 2**30:.1f} GiB free for {out}"
-    there = out
+    there = out.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
-    if not os.access(there, os.W_OK):
-        return Check(
-            "disk", f"{there.resolve()} cannot be written", "fail", "choose another folder with --out"
-        )
+    try:  # permissions alone tell root nothing, nor of a disk that is full or mounted read-only
+        with tempfile.TemporaryDirectory(prefix=".baleen-", dir=there) as folder:
+            Path(folder, "file").write_bytes(bytes(4096))
+    except OSError as error:
+        value = f"{there} cannot be written: {error.strerror or error}"
+        return Check("disk", value, "fail", "choose another folder with --out")
     if machine.free_disk(out) < NEEDED_DISK:
         return Check("disk", value, "warn", "free 2 GiB, or choose a folder on another disk with --out")
     return Check("disk", value)
@@ -146,7 +191,7 @@ def check_sandbox() -> Check:
         Sandbox()
     except SandboxUnavailable as error:
         reason, _, remedy = str(error).removeprefix("no sandbox: ").partition("; ")
-        remedy = remedy or "see docs/sandbox.md"
+        remedy = remedy or "run on Linux as an ordinary user, or as a root that may change its uid"
         return Check("sandbox", reason, "warn", f"{remedy} (needed for agents that write or run programs)")
     return Check("sandbox", "bubblewrap; every limit was tried and holds")
 

@@ -14,7 +14,7 @@ from baleen.agent import ContextManagement, Limits
 from baleen.agent.records import Episode
 from baleen.agent.runner import Attempt, play_many
 from baleen.cli.agent_policy import PlayOptions, Policy, require_positive
-from baleen.cli.agent_tasks import assets_of, keep_tasks, unique
+from baleen.cli.agent_tasks import assets_of, first_of, keep_tasks, unique
 from baleen.cli.clean_stop import CleanStop
 from baleen.cli.progress import Progress
 from baleen.config import UsageError, UserError
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     options.check()
     for name in ("window", "trigger", "parallel"):
         require_positive(name, getattr(options, name))
-    tasks = unique(read_tasks(options.tasks)[: options.first])
+    tasks = unique(first_of(read_tasks(options.tasks), options.first))
     if not tasks:
         raise UserError(f"{options.tasks} holds no task")
     assets = assets_of(options.assets, options.tasks)

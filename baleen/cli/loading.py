@@ -1,19 +1,24 @@
-"""What `serve` and `chat` share: finding a model folder, loading it, and the prices of its cost line.
+"""What commands share that serve a model: finding its folder, loading it, saying what computes, prices of a cost line.
 
 torch is imported inside the functions, so that `--help` and mistakes in the options are answered at once.
 """
 
 import gc
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import tyro
+
+from baleen.cli.options import say
 from baleen.config import UserError
-from baleen.config.engine import WeightFormat
+from baleen.config.engine import Backend, Weights
 
 if TYPE_CHECKING:
     from baleen.chat import Tokenizer
     from baleen.engine import Engine
+    from baleen.model import Transformer
     from baleen.server import Prices
 
 _FULL_LENGTH_ANSWERS = 4
@@ -26,8 +31,11 @@ class ComputeOptions:
     threads: int = 1
     """CPU threads for the model."""
 
-    weights: WeightFormat | None = None
-    """Pack the weights for the CPU kernels: faster, and the same bits whatever else is served. Plain if not given."""
+    weights: Annotated[Weights, tyro.conf.arg(aliases=["--dtype"])] = "auto"
+    """What numbers the weights have; auto keeps the checkpoint's own, any other name asks for the CPU kernels."""
+
+    backend: Backend = "auto"
+    """auto: the compiled CPU kernels, or plain PyTorch where there is no C++ compiler; torch: plain PyTorch."""
 
     speculative: bool = False
     """Let the MTP layer guess a token ahead: the same answers, sooner where the guesses are right."""
@@ -72,7 +80,11 @@ def load(path: Path, max_running: int, max_model_len: int | None, compute: Compu
     from baleen.config.engine import EngineConfig
     from baleen.engine import Engine
 
-    torch.set_num_threads(compute.threads)
+    torch.set_num_threads(usable_threads(compute.threads))
+    if not (folder / "tokenizer.json").is_file():
+        raise UserError(
+            f"{folder} holds a model without tokenizer.json; copy that file from where the model came from"
+        )
     try:
         tokenizer = Tokenizer.from_pretrained(folder)
     except ChatError as error:
@@ -88,11 +100,31 @@ def load(path: Path, max_running: int, max_model_len: int | None, compute: Compu
         max_model_len=length,
         num_blocks=_cache_blocks(length, max_running),
         weights=compute.weights,
+        backend=compute.backend,
         speculative=compute.speculative,
     )
     engine = Engine.from_pretrained(folder, config)
+    say(str(engine.compute_path))
     gc.freeze()  # what is loaded stays: the collector need not walk it in the middle of a step
     return LoadedModel(model_name(folder), engine, tokenizer, length)
+
+
+def path_of(model: "Transformer") -> str:
+    """What computes in an engine that serves `model` by default, in a line for the user."""
+    from baleen.config import EngineConfig
+    from baleen.engine import choose_path
+
+    weight = next(model.parameters())
+    return str(choose_path(EngineConfig(), model.config, weight.dtype, weight.device))
+
+
+def usable_threads(threads: int) -> int:
+    """`threads`, or the processors that this process may use where they are fewer; says so."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads <= processors:
+        return threads
+    say(f"--threads is {threads}, this process may use {processors} processors; using {processors}")
+    return processors
 
 
 def _cache_blocks(max_model_len: int, max_running: int) -> int:

@@ -10,17 +10,19 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "pydantic", "tyro", "rich", "tomli-w") + (
-    "fastapi",
-    "uvicorn",
-    "h11",
-    "prometheus-client",
-    "jinja2",
-    "matplotlib",
+# The dependencies of pyproject.toml, and its extras that users install.
+PACKAGES = (
+    *("torch", "numpy", "safetensors", "tokenizers", "pydantic", "tyro", "rich", "tomli-w", "fastapi"),
+    *("uvicorn", "h11", "prometheus-client", "jinja2", "jsonschema", "packaging", "matplotlib"),
 )
+EXTRAS = {
+    "agents": ("openai", "jupyter_client", "ipykernel"),
+    "bench": ("transformers", "xllamacpp", "gguf"),
+}
 
 
 def cpu_name() -> str | None:
@@ -74,10 +76,10 @@ def free_disk(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def package_versions() -> dict[str, str | None]:
-    """Installed version of each package Baleen needs; None for a missing one."""
+def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str | None]:
+    """Installed version of each package, those that Baleen needs if not told; None for a missing one."""
     versions: dict[str, str | None] = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

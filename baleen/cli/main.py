@@ -57,7 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = words[0]
     if name not in COMMANDS:
         return _unknown(name)
-    return guarded(lambda: importlib.import_module(f"baleen.cli.{name}").main(words[1:]), debug)
+    if sys.platform == "win32":
+        _say("error: Baleen does not run on Windows itself; run it in WSL, which `wsl --install` sets up")
+        return 1
+    return guarded(lambda: _run(name, words[1:]), debug)
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    command = importlib.import_module(f"baleen.cli.{name}")
+    from baleen.cli.options import rules
+
+    with rules():
+        return command.main(words)
 
 
 def guarded(command: Callable[[], int], debug: bool = False) -> int:
@@ -89,6 +100,14 @@ def _fail(error: Exception) -> int:
     if isinstance(error, UserError):
         _say(f"error: {error}")
         return error.exit_code
+    package = (
+        (error.name or "baleen").partition(".")[0] if isinstance(error, ModuleNotFoundError) else "baleen"
+    )
+    if package != "baleen":
+        from baleen.installation import install_command
+
+        _say(f"error: the package {package} is missing; install it with: {install_command()}")
+        return 1
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename is not None else ""
         remedy = _REMEDIES.get(error.errno or 0)

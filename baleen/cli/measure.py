@@ -70,7 +70,7 @@ def solve(
     world: World = environment_for,
 ) -> Benchmark:
     """Ask `tasks` once each. The same model and tasks give the same answers."""
-    engine = Engine(model, EngineConfig(max_num_seqs=256, weights="float32"), tokenizer.eos_token_id)
+    engine = Engine(model, EngineConfig(max_num_seqs=256), tokenizer.eos_token_id)
     params = SamplingParams(
         max_tokens=evaluation.max_tokens,
         temperature=evaluation.temperature,

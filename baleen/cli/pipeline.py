@@ -161,7 +161,7 @@ class Pipeline:
             clock.before = earlier[-1] if earlier else 0.0
 
         checkpoints = Checkpoints(self.folder.checkpoints / name, self._tell)
-        return Surroundings(self.workers, checkpoints, log, lambda: self.stop.heard, resumed)
+        return Surroundings(self.workers, checkpoints, log, lambda: self.stop.heard, resumed, self._tell)
 
     def _tell(self, line: str) -> None:
         self.folder.log(line)
@@ -211,12 +211,12 @@ class Pipeline:
         for domain, prompts in stage.prompts.items():
             key = (self.recipe.seed, "distill", domain)
             stage_of = getattr(self.recipe, f"specialist_{domain}").model_copy(update={"group": stage.group})
-            tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key)
+            tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key, stage.follow_ups)
             specialist = self.model_after(f"specialist_{domain}")
             for teacher, share in ((specialist, 1.0), (sft, stage.terse)):
                 asked = tasks[: round(share * len(tasks))]
                 groups = play_groups(teacher, self.tokenizer, stage_of, asked, key)
-                for group in groups:
+                for group in groups.trajectories:
                     right = sorted(
                         (one for one in group if one.reward == 1.0), key=lambda one: one.think_tokens
                     )

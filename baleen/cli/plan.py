@@ -1,7 +1,7 @@
 """`baleen plan`: what a model of given sizes will take, before there is a weight: parameters, bytes, FLOPs, dollars."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ ASSUMPTIONS = {
 class Options:
     """Show what a model takes, from its config alone: parameters, tensors, bytes, FLOPs, memory, dollars."""
 
-    model: Annotated[Path | None, tyro.conf.Positional] = None
+    model: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL]")] = None
     """Model folder, its config.json, or the folder of a finished run."""
 
     preset: Annotated[
@@ -49,7 +49,7 @@ class Options:
     """List the name and shape of every tensor that a checkpoint must hold."""
 
     index: Path | None = None
-    """A model.safetensors.index.json to compare with; exits 1 if names are missing or unexpected."""
+    """Index, single file or folder of a checkpoint to compare with; exits 1 if names are missing or unexpected."""
 
     context: int | None = None
     """Tokens of one served sequence and end of the plot; 64 times index_topk if not given."""
@@ -103,13 +103,12 @@ def main(argv: Sequence[str]) -> int:
 def gather(config: ModelConfig, name: str, options: Options, context: int) -> dict[str, Any]:
     """Everything that the command shows, as one JSON object; bytes, FLOPs and dollars per million tokens."""
     from baleen.model import sizes
-    from baleen.model.safetensors_folder import read_weight_map
     from baleen.model.weights import compare_index, released_shapes
     from baleen.train.optim import takes_muon
 
     mesh = sizes.Mesh(options.data, options.expert, options.tensor)
     mesh.check(config)
-    names = read_weight_map(options.index) if options.index is not None else None
+    names = _stored_names(options.index) if options.index is not None else None
     shapes = released_shapes(config)
     counts = sizes.count_parameters(shapes, config)
 
@@ -167,6 +166,17 @@ def _context(options: Options, config: ModelConfig) -> int:
     if options.sequences < 1:
         raise UsageError(f"--sequences {options.sequences} is below 1; give how many are kept at once")
     return context
+
+
+def _stored_names(path: Path) -> Iterable[str]:
+    """Names of a checkpoint's tensors. One that is a single file has no index: its header is read. Raises UserError."""
+    from baleen.model.safetensors_folder import INDEX, SINGLE, read_header, read_weight_map
+
+    index = path / INDEX if path.is_dir() else path
+    single = index.with_name(SINGLE)
+    if index.suffix == ".safetensors" or (not index.exists() and single.is_file()):
+        return read_header(index if index.suffix == ".safetensors" else single)
+    return read_weight_map(index)
 
 
 def _cache(config: ModelConfig) -> dict[str, int]:

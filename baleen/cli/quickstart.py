@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from baleen.config.stages import Recipe
     from baleen.data import Corpus
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 # Shares of the whole time, for the estimate of what is left.
 _WEIGHTS = {"pretrain": 38, "dsa_sparse": 10, "sft": 8, "mixed": 10, "dsa_warmup": 3}
 
@@ -39,7 +38,7 @@ class Options:
     text: Path | None = None
     """File or folder of text to train on besides the standard library of this Python."""
     recipe: Path | None = None
-    """Another recipe than recipes/tiny.toml."""
+    """A .toml file, or the name of a recipe that ships, such as `general`; `tiny` if not given."""
     stages: str = "all"
     """Only these, separated by commas, as in `pretrain,dsa_warmup`; what they build on must be there."""
     fork: Annotated[str | None, tyro.conf.arg(name="from")] = None
@@ -91,6 +90,7 @@ def _recipe(options: Options, source: "Source | None") -> tuple["Recipe", "Corpu
     from baleen.cli.stage_data import check_tasks
     from baleen.config import ModelConfig
     from baleen.config.recipe import flatten, load_toml, parse_settings
+    from baleen.config.shipped import find_recipe
     from baleen.config.stages import Recipe
     from baleen.data import load_corpus
 
@@ -98,12 +98,12 @@ def _recipe(options: Options, source: "Source | None") -> tuple["Recipe", "Corpu
     if options.seed is not None:
         changes["seed"] = options.seed
     if options.smoke:
-        changes |= flatten(tomllib.loads((RECIPES / "smoke.toml").read_text()))
+        changes |= flatten(tomllib.loads(find_recipe("smoke").read_text(encoding="utf-8")))
     if options.text:
         changes["text"] = str(options.text.absolute())
     changes |= parse_settings(options.set)
-    usual = source.folder / "resolved.toml" if source else RECIPES / "tiny.toml"
-    recipe = load_toml(options.recipe or usual, Recipe, changes)
+    usual = source.folder / "resolved.toml" if source else find_recipe("tiny")
+    recipe = load_toml(find_recipe(options.recipe) if options.recipe else usual, Recipe, changes)
     ModelConfig.preset(recipe.preset, **recipe.sizes)
     check_tasks(recipe)
     return recipe, load_corpus(Path(recipe.text) if recipe.text else None, recipe.text_bytes)

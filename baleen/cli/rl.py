@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from baleen.config.stages import RLRun
     from baleen.environments import Environment, Task
 
-RECIPES = Path(__file__).parents[2] / "recipes"
-
 
 @dataclass(frozen=True)
 class Options:
     """Train a model by GRPO on tasks and say how much better it is on held-out ones. The same command resumes."""
 
-    model: tyro.conf.Positional[Path]
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Model folder, or the folder of a finished run."""
 
     tasks: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
@@ -33,8 +31,9 @@ class Options:
     out: Path = Path("runs/rl")
     """Folder of the run; the trained model is OUT/model."""
 
-    recipe: Path = RECIPES / "rl.toml"
-    """The stage and its evaluation; families of generated tasks may be named there beside --tasks."""
+    recipe: Path = Path("rl")
+    """The stage and its evaluation, a .toml file or the name of a recipe that ships, such as `rl_general`; families of
+    generated tasks may be named there beside --tasks."""
 
     seed: int = 0
     threads: int = 2
@@ -64,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
 def _config(options: Options) -> "RLRun":
     from baleen.cli.loading import model_folder
     from baleen.config.recipe import load_toml
+    from baleen.config.shipped import find_recipe
     from baleen.config.stages import RLRun
 
     changes = {
@@ -71,7 +71,7 @@ def _config(options: Options) -> "RLRun":
         "model": str(model_folder(options.model).absolute()),
         "files": [str(path.absolute()) for path in options.tasks],
     }
-    return load_toml(options.recipe, RLRun, changes)
+    return load_toml(find_recipe(options.recipe), RLRun, changes)
 
 
 class _Tasks:
@@ -121,12 +121,14 @@ class _Tasks:
 def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, stop: CleanStop) -> None:
     from baleen.chat import Tokenizer
     from baleen.cli import measure
+    from baleen.cli.loading import path_of
     from baleen.model import Transformer, load_model, save_model
     from baleen.rl import train_rl
     from baleen.train import Checkpoints, Interrupted, Surroundings, Workers
 
     config, tokenizer = tasks.config, Tokenizer.from_pretrained(tasks.config.model)
     model = load_model(config.model)
+    progress.message(f"rollouts: {path_of(model)}")
 
     def measured(name: str, model: Transformer) -> None:
         if run.read_stage(name) is not None:
@@ -160,6 +162,7 @@ def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, st
         log,
         lambda: stop.heard,
         lambda done: run.truncate_metrics("train", done - 1),
+        progress.message,
     )
     try:
         train_rl(model, tokenizer, config.stage, tasks.of_step, around, config.seed, tasks.world)

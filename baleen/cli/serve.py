@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from baleen.cli.loading import ComputeOptions
+from baleen.cli.options import with_model_positional
 from baleen.config import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ API_KEY_VARIABLE = "BALEEN_API_KEY"
 class ServeOptions(ComputeOptions):
     """Serve a model over HTTP: chat completions as DeepSeek's and OpenAI's clients know them, and a page."""
 
-    model: Annotated[Path | None, tyro.conf.Positional] = None
+    model: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL]")] = None
     """Model folder (config.json, safetensors, tokenizer.json) or the folder of a finished run."""
 
     host: str = "127.0.0.1"
@@ -41,13 +42,13 @@ class ServeOptions(ComputeOptions):
     api_key: str | None = None
     """Key that clients must send. Better set BALEEN_API_KEY: other users can read a command line."""
 
-    served_name: str | None = None
+    served_name: Annotated[str | None, tyro.conf.arg(aliases=["--served-model-name"])] = None
     """Model name in the API; the folder's name if not given."""
 
     thinking: bool = True
     """Whether the served name thinks when a request does not say."""
 
-    max_running: int = 16
+    max_running: Annotated[int, tyro.conf.arg(aliases=["--max-num-seqs"])] = 16
     """Answers made at once."""
 
     max_queued: int = 64
@@ -68,7 +69,7 @@ class ServeOptions(ComputeOptions):
 
 def main(argv: Sequence[str]) -> int:
     """Run the command. Returns 0 after an orderly end, 1 after a forced one. Raises UserError, OSError."""
-    options = tyro.cli(ServeOptions, args=list(argv), prog="baleen serve")
+    options = tyro.cli(ServeOptions, args=with_model_positional(argv), prog="baleen serve")
     from baleen.server import Limits
 
     _check(options)

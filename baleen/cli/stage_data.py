@@ -11,9 +11,20 @@ from baleen.chat import Tokenizer, encode_messages, train_tokenizer
 from baleen.config import UsageError
 from baleen.config.stages import DataMix, Recipe, RLStage, TaskShare
 from baleen.data import Document, conversation_document, plain_document
-from baleen.environments import Split, Style, Task, TaskError, demonstrate, plain_text, sample_task
+from baleen.environments import (
+    Split,
+    Style,
+    Task,
+    TaskError,
+    demonstrate,
+    follow_up,
+    plain_text,
+    sample_conversation,
+    sample_task,
+)
 
 _PIECE, _PIECES = (3, 8), 3  # tokens of a copied piece, and how many there are
+_TURNS = (2, 4)  # of a conversation whose last turn is learnt from
 _FRUITLESS = 20  # draws per distinct task that is known
 _EASY = 12  # tokens to copy from, at most, while copying is new
 Draw = Callable[[random.Random], Document]
@@ -130,10 +141,12 @@ def either(documents: Sequence[Document], other: Draw, share: float) -> Draw:
     return draw
 
 
-def drawn_tasks(kinds: Mapping[str, TaskShare], count: int, key: tuple[object, ...]) -> list[Task]:
-    """`count` tasks to train on; the same key gives the same tasks."""
+def drawn_tasks(
+    kinds: Mapping[str, TaskShare], count: int, key: tuple[object, ...], follow_ups: float = 0.0
+) -> list[Task]:
+    """`count` tasks to train on, a share of them late in a conversation; the same key gives the same tasks."""
     rng = random.Random(zlib.crc32(repr(key).encode()))
-    return [_task(kinds, rng, "train") for _ in range(count)]
+    return [_task(kinds, rng, "train", follow_ups) for _ in range(count)]
 
 
 def held_out_tasks(
@@ -166,10 +179,14 @@ def held_out_tasks(
 
 
 def _drawn(mix: DataMix, rng: random.Random, split: Split) -> tuple[Task, Style]:
-    task = _task(mix.tasks, rng, split)
+    task = _task(mix.tasks, rng, split, mix.follow_ups)
     return task, rng.choices(list(mix.styles), list(mix.styles.values()))[0]
 
 
-def _task(kinds: Mapping[str, TaskShare], rng: random.Random, split: Split) -> Task:
-    family = rng.choices(list(kinds), [share.weight for share in kinds.values()])[0]
+def _task(kinds: Mapping[str, TaskShare], rng: random.Random, split: Split, follow_ups: float = 0.0) -> Task:
+    weights = [share.weight for share in kinds.values()]
+    if follow_ups and rng.random() < follow_ups:
+        difficulties = {family: share.difficulties for family, share in kinds.items()}
+        return follow_up(sample_conversation(difficulties, rng.randint(*_TURNS), rng, split, weights))
+    family = rng.choices(list(kinds), weights)[0]
     return sample_task(family, rng.choice(kinds[family].difficulties), rng, split)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -32,7 +32,9 @@ class GeneralOptions(SynthOptions):
     domains: tuple[str, ...] = ()
     """Domains of the scripted author; all if not given."""
 
-    tools: Literal["python", "sql"] = "python"
+    tools: Annotated[Literal["python", "sql"], tyro.conf.arg(name="tool-language", aliases=["--tools"])] = (
+        "python"
+    )
     """What a model writes tools in: Python functions, which run in the sandbox, or SQL, which is fast in training."""
 
     levels: int = 5

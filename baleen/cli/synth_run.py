@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import tyro
 
 from baleen.cli.clean_stop import CleanStop
 from baleen.cli.progress import Progress
@@ -24,7 +26,7 @@ class SynthOptions:
     seed: int = 0
     """Where the candidates come from; the same seed gives the same ones."""
 
-    tasks: int | None = None
+    tasks: Annotated[int | None, tyro.conf.arg(name="num-tasks", aliases=["--tasks"])] = None
     """Stop when this many tasks are kept; all candidates if not given."""
 
     workers: int = os.cpu_count() or 1

@@ -10,7 +10,9 @@ MAX_BIAS = 100.0
 MAX_ALTERNATIVES = 20
 MAX_STOP = 256
 
-WeightFormat = Literal["float32", "bfloat16", "int8"]  # of packed weights
+WeightFormat = Literal["float32", "bfloat16", "int8"]
+Weights = Literal["auto", WeightFormat]
+Backend = Literal["auto", "torch"]
 
 
 class _Checked(BaseModel):
@@ -49,10 +51,23 @@ class EngineConfig(_Checked):
         description="true or false: a result tells which positions each token read in each layer; takes "
         "num_blocks * block_size * layers * index_topk * 4 bytes",
     )
-    weights: WeightFormat | None = Field(
-        default=None,
-        description="float32, bfloat16 or int8: pack the weights for the CPU kernels; none: plain PyTorch",
+    weights: Weights = Field(
+        default="auto",
+        description="float32, bfloat16 or int8, or auto: bfloat16 where the model is bfloat16, else float32",
     )
+    backend: Backend = Field(
+        default="auto",
+        description="auto: the compiled CPU kernels, or plain PyTorch where these cannot be had and weights are auto "
+        "too; torch: plain PyTorch",
+    )
+
+    @model_validator(mode="after")
+    def _plain_pytorch_has_no_int8(self) -> "EngineConfig":
+        if self.backend == "torch" and self.weights == "int8":
+            raise ValueError(
+                "weights='int8' needs the CPU kernels, backend='torch' is without them; leave one of the two out"
+            )
+        return self
 
 
 class SamplingParams(_Checked):

@@ -200,8 +200,13 @@ class ModelConfig(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "sizes"
-            raise UserError(f"{source}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+            where, rule = (
+                ".".join(map(str, first["loc"])) or "sizes",
+                first["msg"].removeprefix("Value error, "),
+            )
+            if rule.startswith("Input "):  # about one value
+                rule = f"{first['input']!r:.100} {rule.removeprefix('Input ')}"
+            raise UserError(f"{source}: {where}: {rule}") from None
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> "ModelConfig":

@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from baleen.config.errors import UsageError
+from baleen.config.shipped import choices, find_recipe
 
 MAX_EXTENDS = 8
 
@@ -19,8 +20,8 @@ Model = TypeVar("Model", bound=BaseModel)
 def load_toml(path: Path, model: type[Model], overrides: Mapping[str, Any] | None = None) -> Model:
     """The `model` that the TOML file at `path` describes, after `overrides` (dotted key -> value).
 
-    `extends = "other.toml"`, beside it, takes what the file does not say from there, key by key, also within
-    the sections that are in both.
+    `extends = "other.toml"`, beside it, or a shipped recipe as `extends = "tiny"`, takes what the file does not
+    say from there, key by key, also within the sections that are in both.
 
     Raises UsageError for a missing or malformed file, an unknown key, a wrong type and a value out of range;
     it names the file, the key and, for an unknown key, the nearest known one.
@@ -36,7 +37,7 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"{path} does not exist; give the path of a recipe, as recipes/tiny.toml") from None
+        raise UsageError(f"{path} does not exist; {choices()}") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder; give the path of a .toml file") from None
     except UnicodeDecodeError:
@@ -49,8 +50,8 @@ def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     if depth == MAX_EXTENDS:
         raise UsageError(f"{path}: extends goes {MAX_EXTENDS} files deep; do two recipes extend each other?")
     if not isinstance(base, str):
-        raise UsageError(f'{path}: extends = {base!r}; give the name of a recipe beside it, as "tiny.toml"')
-    merged = _read(path.parent / base, depth + 1)
+        raise UsageError(f'{path}: extends = {base!r}; give the name of a recipe, as "tiny"')
+    merged = _read(find_recipe(base, path.parent), depth + 1)
     for key, value in values.items():
         section = merged.get(key)
         merged[key] = section | value if isinstance(value, dict) and isinstance(section, dict) else value

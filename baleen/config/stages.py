@@ -63,6 +63,12 @@ class RLStage(Strict):
         False  # log-probabilities of engine and trainer agree to the bit; needs a C++ compiler
     )
     length_penalty: float = Field(default=0.0, ge=0)
+    # sequences that the loss is averaged over: all of a step (the paper's mean), or only those of groups whose
+    # rewards differ, which makes a step with few of them as large as one with many
+    average_over: Literal["all", "informative"] = "all"
+    mtp: float = Field(
+        default=0.0, ge=0
+    )  # weight of the MTP layer's loss on the rollouts; reaches that layer alone
     clip_norm: float = Field(default=1.0, gt=0)
     checkpoint_every: int = Field(default=20, gt=0)
 
@@ -89,6 +95,7 @@ class DistillStage(SupervisedStage):
 
     prompts: dict[str, int]  # domain -> tasks that its specialist is asked
     group: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
+    follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that come late in a conversation
     # share of the tasks to which the SFT model's tersest solution is added
     terse: float = Field(default=0.1, ge=0, le=1)
     # share of documents from `distill_data`, both modes among them
@@ -103,6 +110,8 @@ class DataMix(Strict):
         ge=0, le=1
     )  # share of the demonstrations in the chat encoding, the rest is plain
     tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
+    # share of the demonstrations that answer the last of two to four questions of one conversation
+    follow_ups: float = Field(default=0.0, ge=0, le=1)
     copies: float = Field(default=0.0, ge=0, lt=1)  # share of documents that copy random tokens
     tasks: dict[str, TaskShare]
     styles: dict[Literal["full", "short", "direct"], float]  # of the demonstrations, by weight

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from baleen.chat import Message, Tokenizer, encode_pieces
+from baleen.chat import Message, Tokenizer, encode_pieces, last_turn_index
 from baleen.data.packing import Document
 
 
@@ -14,18 +14,19 @@ def plain_document(tokenizer: Tokenizer, question: str, solution: str) -> Docume
 
 
 def conversation_document(tokenizer: Tokenizer, messages: Sequence[Message], thinking_mode: str) -> Document:
-    """A conversation with one user message, its assistant messages the targets.
+    """A conversation whose assistant messages after the last user message are the targets.
 
-    The ids are those of a rollout that said the same. Raises EncodingError.
+    The ids are those of a rollout that said the same: what stands before is one prompt. Raises EncodingError.
     """
+    asked = last_turn_index(messages) + 1
     pieces = encode_pieces(messages, thinking_mode)
-    token_ids: list[int] = []
-    loss_mask: list[bool] = []
-    start = 0
-    for i, message in enumerate(messages):
+    start = len(encode_pieces(messages[:asked], thinking_mode))
+    token_ids = tokenizer.encode_pieces(pieces[:start])
+    loss_mask = [False] * len(token_ids)
+    for i in range(asked, len(messages)):
         end = len(encode_pieces(messages[: i + 1], thinking_mode))
         ids = tokenizer.encode_pieces(pieces[start:end])
         token_ids += ids
-        loss_mask += [message["role"] == "assistant"] * len(ids)
+        loss_mask += [messages[i]["role"] == "assistant"] * len(ids)
         start = end
     return Document(token_ids, loss_mask)

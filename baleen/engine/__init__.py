@@ -1,8 +1,18 @@
 """The inference engine: scheduler, paged latent cache, sampler."""
 
 from baleen.engine.async_engine import AsyncEngine
+from baleen.engine.compute_path import ComputePath, choose_path
 from baleen.engine.engine import Engine
 from baleen.engine.sampler import sampled_logprobs
 from baleen.engine.sequence import GenerationResult, KeptSets, StepOutput
 
-__all__ = ["AsyncEngine", "Engine", "GenerationResult", "KeptSets", "StepOutput", "sampled_logprobs"]
+__all__ = [
+    "AsyncEngine",
+    "ComputePath",
+    "Engine",
+    "GenerationResult",
+    "KeptSets",
+    "StepOutput",
+    "choose_path",
+    "sampled_logprobs",
+]

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from baleen.config import UserError
+from baleen.config import ModelConfig, UserError
 from baleen.config.engine import EngineConfig, SamplingParams
-from baleen.engine.runner import Runner, packed_if_possible
+from baleen.engine.compute_path import choose_path
+from baleen.engine.runner import Runner
 from baleen.engine.sampler import Sampled, sample
 from baleen.engine.scheduler import Scheduler, Work
 from baleen.engine.sequence import FinishReason, GenerationResult, KeptSets, Sequence, StepOutput
-from baleen.model import Transformer, load_model
+from baleen.model import Transformer, load_model, pack, stored_dtype
 
 
 class Engine:
@@ -24,7 +25,8 @@ class Engine:
 
     max_model_len: tokens of prompt and completion together, the least of the config's limit, the model's and
     what the cache can hold. policy_version: raised by whoever changes the weights, who also calls
-    `reset_prefix_cache`. decode: text of token ids, needed only for requests with stop strings.
+    `reset_prefix_cache`. decode: text of token ids, needed only for requests with stop strings. compute_path: what
+    computes; its `str` is a line for the user.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Engine:
         decode: Callable[[list[int]], str] | None = None,
     ):
         self._decode = decode
-        self.model = model = packed_if_possible(model, config)
+        weight = next(model.parameters())
+        self.compute_path = choose_path(config, model.config, weight.dtype, weight.device)
+        self.model = model = self._as_served(model)
         self.config = config
         self.eos_token_id = model.config.eos_token_id if eos_token_id is None else eos_token_id
         self.max_model_len = min(
@@ -48,7 +52,7 @@ class Engine:
         self.policy_version = 0
         self.num_drafted = self.num_accepted = 0  # guesses of the MTP layer that were checked, and were right
         self._scheduler = Scheduler(config)
-        self._runner = Runner(model, config, self.max_model_len)
+        self._runner = Runner(model, config, self.compute_path.packed, self.max_model_len)
         self._sequences: dict[str, Sequence] = {}
         self._results: dict[str, GenerationResult] = {}
         self._ids = itertools.count()
@@ -59,12 +63,20 @@ class Engine:
         cls,
         path: str | Path,
         config: EngineConfig | None = None,
-        dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         decode: Callable[[list[int]], str] | None = None,
     ) -> "Engine":
-        """Load a Hugging Face-format folder. Raises UserError where it is none or does not fit its config."""
-        return cls(load_model(path, dtype, device), config or EngineConfig(), decode=decode)
+        """Load a Hugging Face-format folder. Raises UserError where it is none or does not fit its config.
+
+        Plain PyTorch computes in float32 unless `config` asks for bfloat16.
+        """
+        config = config or EngineConfig()
+        stored = stored_dtype(path)
+        if choose_path(config, ModelConfig.from_pretrained(path), stored, device).packed:
+            dtype = stored  # what is packed next is made of the very numbers of the checkpoint
+        else:
+            dtype = torch.bfloat16 if config.weights == "bfloat16" else torch.float32
+        return cls(load_model(path, dtype, device), config, decode=decode)
 
     @property
     def num_free_blocks(self) -> int:
@@ -183,9 +195,13 @@ class Engine:
         Requests in progress keep their tokens; their context is computed anew, as is what was cached.
         """
         assert model.config == self.model.config, "another architecture needs another engine"
-        self.model = self._runner.model = packed_if_possible(model, self.config)
+        self.model = self._runner.model = self._as_served(model)
         self.policy_version += 1
         self.reset_prefix_cache()
+
+    def _as_served(self, model: Transformer) -> Transformer:
+        form = self.compute_path.packed
+        return model if form is None else pack(model, form)
 
     def reset_prefix_cache(self) -> None:
         """Forget what was computed. Requests in progress are computed anew."""

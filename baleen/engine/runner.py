@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baleen.config.engine import EngineConfig
+from baleen.config.engine import EngineConfig, WeightFormat
 from baleen.engine.page_guard import PageGuard
 from baleen.engine.scheduler import Work
 from baleen.engine.sequence import Sequence
-from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer, can_pack, pack
+from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer
 
 # Pieces of a prompt up to this long join the forward pass of the sequences that sample, with a row for each
 # token: a pass of their own would mostly be overhead.
@@ -21,28 +21,24 @@ SHORT_PIECE = 32
 Ints = NDArray[np.int64]
 
 
-def packed_if_possible(model: Transformer, config: EngineConfig) -> Transformer:
-    """`model` packed as the config asks, or as it is where the kernels cannot be had; they say so themselves."""
-    if config.weights is None or not can_pack():
-        return model
-    return pack(model, config.weights)
-
-
 class Runner:
     """Owns the cache and the block tables of the running sequences."""
 
-    def __init__(self, model: Transformer, config: EngineConfig, max_model_len: int):
+    def __init__(
+        self, model: Transformer, config: EngineConfig, packed: WeightFormat | None, max_model_len: int
+    ):
+        """packed: the format of the model's packed weights; None for a plain one."""
         self.model = model
         self.max_model_len = max_model_len
         self.block_size = config.block_size
         weight = next(model.parameters())  # the embedding
         self.device = weight.device
         # packed weights below float32: what is cached is rounded as they are, and read twice as fast
-        dtype = torch.bfloat16 if config.weights in ("bfloat16", "int8") else weight.dtype
+        dtype = torch.bfloat16 if packed in ("bfloat16", "int8") else weight.dtype
         slots = config.num_blocks * config.block_size
         self.cache = LatentCache(
             *(model.config, slots, dtype, self.device, config.speculative, config.record_selection),
-            index_bytes=config.weights == "int8" and can_pack(),
+            index_bytes=packed == "int8",
         )
         self._tables = np.zeros((config.max_num_seqs, -(-max_model_len // config.block_size)), np.int64)
         self._passes: list[_Pass] = []  # of the last step

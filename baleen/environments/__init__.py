@@ -1,5 +1,6 @@
 """Worlds that agents are trained and tested in: tasks with exact checkers, tools, demonstrations."""
 
+from baleen.environments.conversation_tasks import follow_up, sample_conversation
 from baleen.environments.suite import (
     FAMILIES,
     demonstrate,
@@ -38,8 +39,10 @@ __all__ = [
     "environment_for",
     "families_of",
     "family_of",
+    "follow_up",
     "near_miss",
     "plain_text",
+    "sample_conversation",
     "sample_task",
     "scripted_solution",
 ]

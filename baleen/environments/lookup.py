@@ -24,16 +24,23 @@ def next_key(salt: str, key: str) -> str | None:
 
 
 class Lookup:
-    """ "Start at 417 and follow 2 links."; difficulty is the number of links, each found by one call."""
+    """ "Start at 417 and follow 2 links."; difficulty is the number of links, each found by one call.
+
+    store: name of the store that every instance is drawn from; by default each instance has a new one.
+    """
 
     name = "lookup"
     domain: Domain = "tool"
     difficulties = range(1, 4)
     uses_tools = True
 
+    def __init__(self, store: str | None = None) -> None:
+        self._store = store
+
     def draw(self, difficulty: int, rng: random.Random) -> dict[str, Any]:
         while True:
-            salt, start = f"{rng.getrandbits(40):010x}", str(rng.randrange(100, 1000))
+            salt = self._store or f"{rng.getrandbits(40):010x}"
+            start = str(rng.randrange(100, 1000))
             path = _path(salt, start, difficulty)
             # Without this the start, or a stop on the way, could be right by luck.
             if len(set(path)) == len(path):

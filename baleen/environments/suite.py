@@ -72,8 +72,12 @@ def sample_task(family: str, difficulty: int, rng: random.Random, split: Split) 
     if family == GENERAL:
         _require("split", split, SPLITS)
         return _general_task(difficulty, rng, split)
-    kind = family_of(family)
-    _require(f"difficulty of {family}", difficulty, kind.difficulties)
+    return draw_task(family_of(family), difficulty, rng, split)
+
+
+def draw_task(kind: Family, difficulty: int, rng: random.Random, split: Split) -> Task:
+    """A random task of a family of the suite, or of one like it that draws from less. Raises TaskError."""
+    _require(f"difficulty of {kind.name}", difficulty, kind.difficulties)
     _require("split", split, SPLITS)
     # Logic families share one split: `reverse` must not practise what `program` holds out.
     scope = kind.domain if kind.domain == "logic" else kind.name

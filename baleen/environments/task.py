@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol, Self
 
-from baleen.chat import Message
+from baleen.chat import Message, without_lone_surrogates
 
 Domain = Literal["math", "logic", "tool", "code", "search", "interpreter", "general"]
 Split = Literal["train", "heldout"]
@@ -59,7 +59,7 @@ class Task:
             raise TaskError(
                 f"a task's row lacks {', '.join(missing)}; was the file written by `baleen synth`?"
             )
-        values = {f.name: row[f.name] for f in fields(cls)}
+        values = {f.name: without_lone_surrogates(row[f.name]) for f in fields(cls)}
         return cls(**values | {"messages": tuple(row["messages"])})
 
 

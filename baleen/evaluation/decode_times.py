@@ -14,8 +14,8 @@ from baleen.evaluation.timing import median_interval, quotient, ratio
 class DecodeTimes:
     """Processor time of a decode step of `sequences` sequences, each at one position, on one thread.
 
-    ms: milliseconds [positions][rounds], by reader and part. Readers: "dense", "dsa", and with kernels "given", DSA that
-    is told what to read. Parts: "step" and "attention", the latter with projections and indexer.
+    ms: milliseconds [positions][rounds], by reader and part. Readers: "dense", "dsa", and with kernels "given", DSA
+    that is told what to read. Parts: "step" and "attention", the latter with projections and indexer.
     """
 
     topk: int

@@ -39,6 +39,11 @@ def wilson(correct: float, n: int, level: float = 0.95) -> Interval:
     return Interval(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)))
 
 
+def wilson_mean(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Score interval of the mean of values within [0, 1]; wider than needed where they lie between 0 and 1."""
+    return wilson(math.fsum(values), len(values), level)
+
+
 def newcombe(correct: float, n: int, correct_before: float, n_before: int, level: float = 0.95) -> Interval:
     """Interval of the rise `correct/n - correct_before/n_before`, the two samples drawn independently."""
     after, before = wilson(correct, n, level), wilson(correct_before, n_before, level)

@@ -14,7 +14,7 @@ from baleen.agent.records import Episode, read_episodes
 from baleen.chat import Message
 from baleen.config.files import write_atomic
 from baleen.evaluation.formats import duration, short
-from baleen.evaluation.intervals import Interval, bootstrap_mean
+from baleen.evaluation.intervals import Interval, wilson_mean
 from baleen.evaluation.task_titles import TaskTitle, kinds_of, title_of
 
 MOST_EPISODES = 300  # on one page
@@ -155,12 +155,11 @@ def _survey(run: Path) -> tuple[Totals, set[int]]:
         usage += played.usage
         steps, calls, seconds = steps + played.steps, calls + played.tool_calls, seconds + played.seconds
     count = max(1, len(outcomes))
-    # Sorted, as at the end of a run: the resampling depends on the order.
-    means = [sum(tries) / len(tries) for _, tries in sorted(rewards.items()) if tries]
+    means = [sum(tries) / len(tries) for tries in rewards.values() if tries]
     totals = Totals(
         len(outcomes),
         len(rewards),
-        bootstrap_mean(means),
+        wilson_mean(means),
         usage,
         steps / count,
         calls / count,

@@ -128,14 +128,19 @@ class Record:
     routed_experts: list[Tensor] = field(default_factory=list)  # [B, S, k] a MoE layer
 
     def average(self, values: Tensor) -> Tensor:
-        """Mean of `values` [B, S] over the counted tokens."""
-        return values.mean() if self.counted is None else values[self.counted].mean()
+        """Mean of `values` [B, S] over the counted tokens, 0 without any."""
+        if self.counted is None:
+            return values.mean()
+        return values[self.counted].sum() / self.counted.sum().clamp(min=1)
+
+    def expert_counts(self, n_routed_experts: int) -> Tensor:
+        """[n_moe_layers, E] how many of the counted tokens' choices each expert got."""
+        chosen = (
+            experts if self.counted is None else experts[self.counted] for experts in self.routed_experts
+        )
+        return torch.stack([torch.bincount(one.flatten(), minlength=n_routed_experts) for one in chosen])
 
     def expert_load(self, n_routed_experts: int) -> Tensor:
-        """[n_moe_layers, E] share of the counted tokens' choices that each expert got."""
-        loads = []
-        for experts in self.routed_experts:
-            chosen = experts if self.counted is None else experts[self.counted]
-            counts = torch.bincount(chosen.flatten(), minlength=n_routed_experts)
-            loads.append(counts / counts.sum())
-        return torch.stack(loads)
+        """[n_moe_layers, E] the share of `expert_counts` in each layer."""
+        counts = self.expert_counts(n_routed_experts)
+        return counts / counts.sum(-1, keepdim=True)

@@ -32,7 +32,7 @@ from baleen.model.weights import QUANTIZATION_CONFIG, check_tensors, scale_name
 from baleen.ops import FP8, dequantise, quantise, scale_shape
 
 RECORD = ".convert.json"  # in an unfinished folder: what is being made of what
-_FORMATS = {"bf16": torch.bfloat16, "float32": torch.float32}
+_FORMATS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 # The matrices that the release stores in FP8; embedding, head, norms, router, weights_proj and eh_proj are not.
 _QUANTISED = re.compile(
     r"model\.layers\.\d+\..*\b(q_a_proj|q_b_proj|kv_a_proj_with_mqa|kv_b_proj|o_proj|wq_b|wk"
@@ -56,7 +56,7 @@ class IndexerSizes:
 class Plan:
     """What to make. to: number format, None keeps each tensor's. indexer: add one to each layer of a dense model."""
 
-    to: Literal["fp8", "bf16", "float32"] | None = None
+    to: Literal["fp8", "bfloat16", "float32"] | None = None
     max_shard_bytes: int = 5 * 10**9
     indexer: IndexerSizes | None = None
 

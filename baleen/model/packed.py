@@ -10,6 +10,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from baleen.config import ModelConfig
 from baleen.model.cache import AttentionMetadata, Record
 from baleen.model.fp8 import FP8Linear
 from baleen.model.mla import MLA
@@ -17,6 +18,7 @@ from baleen.model.moe import MLP, MoE
 from baleen.model.transformer import DecoderLayer, Transformer
 from baleen.ops import cpu
 from baleen.ops.cpu import (
+    MAX_INDEX_HEADS,
     LatentAttention,
     Mixture,
     PackedWeight,
@@ -29,8 +31,17 @@ from baleen.ops.cpu import (
 
 
 def can_pack() -> bool:
-    """Whether the kernels can be had here; compiles them at the first call, or says in one line why not."""
+    """Whether the kernels can be had here; compiles them at the first call."""
     return cpu.available()
+
+
+def why_not_packed(config: ModelConfig, device: torch.device) -> str:
+    """Why a model of `config` on `device` cannot be packed, in a clause; "" where it can. Compiles the kernels."""
+    if device.type != "cpu":
+        return f"the CPU kernels do not compute on {device}"
+    if config.index_n_heads > MAX_INDEX_HEADS:
+        return f"the CPU kernels take at most {MAX_INDEX_HEADS} index heads, the model has {config.index_n_heads}"
+    return cpu.missing()
 
 
 def pack(model: Transformer, form: WeightFormat) -> Transformer:
@@ -137,7 +148,7 @@ class PackedMLA(nn.Module):
         self.attention = LatentAttention(
             down=_pack(torch.cat(down), form),
             up=_pack(torch.cat(up), form),
-            absorbed_k=PackedWeight.pack(w_k.transpose(1, 2) * source.softmax_scale, form),
+            absorbed_k=PackedWeight.pack(w_k.transpose(1, 2).float() * source.softmax_scale, form),
             absorbed_v=PackedWeight.pack(w_v, form),
             o_proj=_pack(source.o_proj.weight, form),
             head_weights=_pack(indexer.weights_proj.weight, "float32") if indexer is not None else None,

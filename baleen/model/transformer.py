@@ -56,10 +56,16 @@ class MTPLayer(DecoderLayer):
         self.shared_head = nn.ModuleDict({"norm": nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)})
 
     def forward(  # type: ignore[override]
-        self, hidden: Tensor, embedded: Tensor, cos: Tensor, sin: Tensor, meta: AttentionMetadata
+        self,
+        hidden: Tensor,
+        embedded: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        meta: AttentionMetadata,
+        record: Record | None = None,
     ) -> Tensor:
         x = self.eh_proj(torch.cat((self.enorm(embedded), self.hnorm(hidden)), dim=-1))
-        return self.shared_head["norm"](super().forward(x, cos, sin, meta, None))
+        return self.shared_head["norm"](super().forward(x, cos, sin, meta, record))
 
 
 class Backbone(nn.Module):
@@ -132,16 +138,25 @@ class Transformer(nn.Module):
         return self.lm_head(hidden).float()
 
     def mtp_hidden_states(
-        self, hidden: Tensor, token_ids: Tensor, meta: AttentionMetadata | None = None
+        self,
+        hidden: Tensor,
+        token_ids: Tensor,
+        meta: AttentionMetadata | None = None,
+        record: Record | None = None,
+        alone: bool = False,
     ) -> Tensor:
         """Hidden states that predict token t+2 for t = 0..S-2: [B, S-1, hidden_size].
 
-        `hidden` [B, S, hidden_size] are the main model's, for `token_ids` [B, S].
+        `hidden` [B, S, hidden_size] are the main model's, for `token_ids` [B, S]. `record` observes the MTP layer's
+        S-1 positions. `alone` cuts the gradient to the main model: hidden states and embedding.
         """
         meta = meta or self.metadata(token_ids)
         segments = None if meta.segments is None else meta.segments[:, :-1]
         meta = AttentionMetadata(meta.positions[:, :-1], segments)
-        return self.draft_hidden_states(hidden[:, :-1], token_ids[:, 1:], meta)
+        hidden, embedded = hidden[:, :-1], self.model.embed_tokens(token_ids[:, 1:])
+        if alone:
+            hidden, embedded = hidden.detach(), embedded.detach()
+        return self._mtp(hidden, embedded, meta, record)
 
     def draft_hidden_states(self, hidden: Tensor, next_ids: Tensor, meta: AttentionMetadata) -> Tensor:
         """Hidden states [B, S, hidden_size] that predict the token after the next.
@@ -149,9 +164,13 @@ class Transformer(nn.Module):
         `hidden` [B, S, hidden_size] are the main model's at the positions of `meta`, `next_ids` [B, S] the tokens that
         follow these positions.
         """
+        return self._mtp(hidden, self.model.embed_tokens(next_ids), meta, None)
+
+    def _mtp(
+        self, hidden: Tensor, embedded: Tensor, meta: AttentionMetadata, record: Record | None
+    ) -> Tensor:
         cos, sin = self._rope(meta.positions)
-        layer = self.model.layers[self.config.num_hidden_layers]
-        return layer(hidden, self.model.embed_tokens(next_ids), cos, sin, meta)
+        return self.model.layers[self.config.num_hidden_layers](hidden, embedded, cos, sin, meta, record)
 
     def metadata(self, token_ids: Tensor, segments: Tensor | None = None) -> AttentionMetadata:
         """Positions of a training batch: counted from the start of the row, or of each packed document."""

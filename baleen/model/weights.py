@@ -99,6 +99,16 @@ def load_model(
     return model.eval()
 
 
+def stored_dtype(path: str | Path) -> torch.dtype:
+    """bfloat16 where a model that is loaded so keeps every number of the folder's checkpoint, else float32.
+
+    What `Transformer.set_dtype` leaves in float32 may have any type. Raises UserError as `load_model`.
+    """
+    chooses = (".weights_proj.weight", ".e_score_correction_bias")
+    types = {entry.dtype for name, entry in TensorFolder(path).entries.items() if not name.endswith(chooses)}
+    return torch.bfloat16 if types == {torch.bfloat16} else torch.float32
+
+
 def check_tensors(source: str, entries: Mapping[str, Entry], model: Transformer) -> None:
     """Compare what a folder `source` holds with the names and shapes of `model`, block scales with their weights."""
     wanted = {name: tuple(tensor.shape) for name, tensor in released_tensors(model)}

@@ -38,9 +38,12 @@ def topk_positions(scores: Tensor, keep: Tensor, k: int) -> tuple[Tensor, Tensor
 
 
 def selection_mask(positions: Tensor, valid: Tensor, length: int) -> Tensor:
-    """[B, S, K] positions -> [B, S, length] boolean mask of the selected set S_t."""
-    mask = torch.zeros(*positions.shape[:-1], length, dtype=torch.bool, device=positions.device)
-    return mask.scatter(-1, positions, valid)
+    """[B, S, K] positions -> [B, S, length] boolean mask of the selected set S_t.
+
+    Where not `valid` a position may hold anything, the number of a selected one included.
+    """
+    mask = torch.zeros(*positions.shape[:-1], length + 1, dtype=torch.bool, device=positions.device)
+    return mask.scatter(-1, positions.masked_fill(~valid, length), True)[..., :length]
 
 
 def index_kl(probs: Tensor, scores: Tensor, keep: Tensor) -> Tensor:

@@ -35,6 +35,9 @@ def synthesise(
     `judge` runs in threads; what it raises ends the run after the others in flight are recorded, so it must turn
     a candidate's faults into a verdict with a reason. `told` is called after each verdict. Ends early when
     `should_stop()` turns true or when `wanted` tasks are kept.
+
+    No more candidates are in flight than tasks are wanting. So the ones judged are the same for any number of
+    workers, and there are more than `wanted` tasks only where the last candidate has several.
     """
     pending = (c for c in candidates if c.name not in journal.done)
     kept = sum(len(verdict.tasks) for verdict in journal.verdicts)
@@ -42,9 +45,10 @@ def synthesise(
         flying: set[Future[Verdict]] = set()
         failure: BaseException | None = None
         while True:
-            over = failure is not None or should_stop() or (wanted is not None and kept >= wanted)
-            if not over:
-                flying |= {pool.submit(_timed, judge, c) for c in islice(pending, workers - len(flying))}
+            if failure is None and not should_stop():
+                room = workers if wanted is None else min(workers, wanted - kept)
+                free = max(0, room - len(flying))
+                flying |= {pool.submit(_timed, judge, c) for c in islice(pending, free)}
             if not flying:
                 break
             landed, flying = wait(flying, return_when=FIRST_COMPLETED)

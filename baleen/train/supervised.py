@@ -31,6 +31,7 @@ class Surroundings:
     log: Callable[[int, dict[str, float]], None]
     should_stop: Callable[[], bool] = field(default=lambda: False)
     resumed: Callable[[int], None] = field(default=lambda done: None)  # told how many steps are done already
+    warn: Callable[[str], None] = field(default=lambda text: None)  # told what a user should see at once
 
 
 def main_names(model: Transformer) -> set[str]:
@@ -40,10 +41,12 @@ def main_names(model: Transformer) -> set[str]:
 
 
 def trainable_names(model: Transformer, stage: SupervisedStage) -> set[str]:
-    """Parameters that the stage changes: only the indexers in the warm-up (V3.2 report, sec. 2.1.1), else all used."""
-    if stage.lm == 0:
-        return {name for name in main_names(model) if ".indexer." in name}
-    return {name for name, _ in model.named_parameters()} if stage.mtp else main_names(model)
+    """Parameters that the stage changes: only the indexers in the warm-up (V3.2 report, sec. 2.1.1), else all used.
+
+    The MTP layer is among them where its loss has a weight.
+    """
+    used = {name for name, _ in model.named_parameters()} if stage.mtp else main_names(model)
+    return {name for name in used if ".indexer." in name} if stage.lm == 0 else used
 
 
 def train(
@@ -54,6 +57,8 @@ def train(
     `batches(step)` is a pure function of the step, so a resumed run sees the data of an uninterrupted one.
     Raises Interrupted after a checkpoint when `around.should_stop()` turns true.
     """
+    if stage.mtp and not model.config.num_nextn_predict_layers:
+        stage = stage.model_copy(update={"mtp": 0.0})
     names = trainable_names(model, stage)
     optimisers = Optimisers(model, names, stage.muon_lr, stage.adam_lr, stage.steps, stage.hold)
     start = restore(model, optimisers, around.checkpoints)
@@ -87,20 +92,19 @@ def _gradients(
     model: Transformer, batch: Batch, weights: LossWeights, params: list[Tensor], workers: Workers
 ) -> tuple[dict[str, float], Tensor]:
     """Set `.grad`; returns the summed loss parts and the experts' load [n_moe_layers, E]."""
-    rows = len(batch.token_ids)
-    tokens = max(1, int(batch.targets(1).sum()))
+    totals = batch.totals()
 
     def loss_of(part: slice) -> tuple[Tensor, Any]:
-        share = (part.stop - part.start) / rows
-        loss, parts, record = supervised_loss(model, batch.rows(part), weights, tokens, share)
-        return loss, (parts, share * record.expert_load(model.config.n_routed_experts))
+        loss, parts, record = supervised_loss(model, batch.rows(part), weights, totals)
+        return loss, (parts, record.expert_counts(model.config.n_routed_experts))
 
-    results = workers.gradients(loss_of, workers.slices(rows), params)
-    totals: dict[str, float] = {}
+    results = workers.gradients(loss_of, workers.slices(totals.rows), params)
+    logged: dict[str, float] = {}
     for parts, _ in results:
         for name, value in parts.items():
-            totals[name] = totals.get(name, 0.0) + value
-    return totals, torch.stack([load for _, load in results]).sum(0)
+            logged[name] = logged.get(name, 0.0) + value
+    counts = torch.stack([counts for _, counts in results]).sum(0)
+    return logged, counts / counts.sum(-1, keepdim=True)
 
 
 @torch.no_grad()

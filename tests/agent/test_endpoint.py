@@ -92,7 +92,11 @@ def test_missing_and_doubled_ids_are_mended() -> None:
         (says(None, refusal="I will not"), "content_filter", "I will not"),
         (says("", tool_calls=[{"id": "a", "type": "function", "function": {"name": None}}]), "malformed", ""),
         (says("", tool_calls=[{"id": "a", "type": "custom", "custom": {"name": "x"}}]), "malformed", ""),
+        (says("cut", "model_length"), "length", "cut"),
         (fails(400, "This model's maximum context length is 4096 tokens"), "length", ""),
+        (fails(400, "the request is too large", type="exceed_context_size_error", n_ctx=4096), "length", ""),
+        (fails(400, "request (5000 tokens) exceeds the available context size (4096 tokens)"), "length", ""),
+        (fails(400, "The input token count (9) exceeds the maximum number of tokens allowed"), "length", ""),
         (says([{"type": "text", "text": "in parts"}]), "stop", "in parts"),
         (says("odd", None), "stop", "odd"),
     ],
@@ -115,6 +119,26 @@ def test_odd_answers_are_values(answer: Answer, finish: str, content: str) -> No
 def test_no_answer_is_a_failure_of_the_model(answer: Answer, says_what: str) -> None:
     with pytest.raises(ModelFailure, match=says_what):
         ask(answer, retries=0)
+
+
+@pytest.mark.parametrize("finish", ["insufficient_system_resource", "abort", "error"])
+def test_an_answer_that_the_server_broke_off_is_none(finish: str) -> None:
+    meter = CostMeter()
+    broken = says("half of it", finish, tool_calls=None)
+    with pytest.raises(ModelFailure, match=f"broke off its answer .*{finish}"):
+        ask(broken, retries=0, pricing=TokenPrice(0, 0, 100), meter=meter)
+    assert meter.spent == pytest.approx(0.002), "its tokens were paid for"
+    reply, server = ask(broken, says("all of it"), retries=1)
+    assert reply.message["content"] == "all of it" and len(server.requests) == 2
+
+
+def test_half_characters_are_replaced_on_both_ways() -> None:
+    half: list[Message] = [{"role": "user", "content": "x\ud83d"}]
+    answer = calls(("f\udc80", '{"a": 1}'), content="\ud800", reasoning_content="\udfff")
+    reply, server = ask(answer, messages=half)
+    assert server.requests[0]["messages"][0]["content"] == "x\ufffd"
+    assert (reply.message["content"], reply.message["reasoning_content"]) == ("\ufffd", "\ufffd")
+    assert reply.message["tool_calls"][0]["function"]["name"] == "f\ufffd"
 
 
 def test_a_busy_or_failing_server_is_asked_again() -> None:
@@ -141,6 +165,13 @@ def test_a_silent_server_and_one_that_is_not_there() -> None:
     [
         (fails(401, "Incorrect API key sk-secret"), "refused the API key"),
         (fails(404, "no model m"), "--model"),
+        (fails(400, "Model Not Exist"), "knows no model 'm' .*status 400: Model Not Exist.*--model"),
+        (fails(400, "Invalid model name passed in model=m. Call `/v1/models`"), "knows no model"),
+        (fails(400, "m is not a valid model ID"), "knows no model"),
+        (fails(400, "The model `m` does not exist or you do not have access to it."), "knows no model"),
+        (fails(400, "model 'm' not found"), "knows no model"),
+        (fails(403, "no access", code="model_not_found"), "knows no model"),
+        (fails(503, "No available channel", code="model_not_found"), "knows no model"),
         (fails(402, "Insufficient Balance"), "no money left"),
         (fails(429, "quota", code="insufficient_quota"), "no money left"),
     ],
@@ -204,7 +235,7 @@ def test_failed_calls_cost_nothing_and_answers_without_usage_their_highest_price
 
 def test_a_missing_package_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(UserError, match=r"pip install 'baleen\[agents\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '.+\[agents\]'"):
         Endpoint("http://127.0.0.1:1/v1", "m")
 
 

@@ -23,6 +23,8 @@ from baleen.agent import (
     Worker,
     play,
 )
+from baleen.agent.records import Episode
+from baleen.agent.replay import differences
 from baleen.chat import Message
 from baleen.config import UserError
 from baleen.environments import FAMILIES, environment_for, sample_task, scripted_solution
@@ -107,7 +109,33 @@ def test_a_new_question_starts_afresh() -> None:
 def test_each_limit_ends_the_episode(limits: Limits, reason: StopReason, turns: int, says_what: str) -> None:
     done = played(endless, limits=limits)
     assert (done.stop_reason, done.reward, len(done.turns)) == (reason, 0.0, turns)
-    assert says_what in done.error
+    assert says_what in done.error and done.is_truncated
+
+
+def test_limits_failures_and_the_policys_own_ends_are_told_apart() -> None:
+    limits = {reason for reason in StopReason if reason.is_truncation}
+    failures = {reason for reason in StopReason if reason.is_failure_of_infrastructure}
+    assert limits == {"max_turns", "max_tokens", "max_seconds", "max_dollars"}
+    assert set(StopReason) - limits - failures == {"finished", "parse_error", "refused"}
+    assert not limits & failures
+    assert not played(lambda n: answer("one")).is_truncated and not played(unreachable).is_truncated
+    assert played(lambda n: Reply(answer("so fa"), "length")).is_truncated
+
+
+def test_half_characters_of_a_world_reach_neither_policy_nor_record() -> None:
+    """As from the name of a file that is not UTF-8, or from JSON."""
+
+    class Listing(Watched):
+        def step(self, assistant: Message) -> list[Message]:
+            return [reply | {"content": "caf\udce9"} for reply in super().step(assistant)]
+
+    model = Model(lambda n: answer("one") if n else look("a"))
+    done = played(model, Listing())
+    assert done.reward == 1.0 and model.asked[1][-1]["content"] == "caf\ufffd"
+    assert "caf\ufffd" in json.dumps(Episode(done).to_row(), ensure_ascii=False).encode().decode()
+    assert list(differences(done, Listing())) == []
+    crashed = played(lambda n: look("a"), Watched(fails={"step": ValueError("caf\udce9")}), contain=True)
+    assert crashed.error == "ValueError: caf\ufffd"
 
 
 def test_time_cuts_a_slow_answer_short_and_counts_slow_tools() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from baleen.cli.main import main
 from baleen.environments import FAMILIES, Task, sample_task, scripted_solution
+from baleen.evaluation.intervals import wilson
 from tests.agent.stand_in import Answer, calls, fails, says, stand_in
 
 ROOT = Path(__file__).parent.parent.parent
@@ -155,6 +156,65 @@ def test_a_refused_key_ends_the_run_at_once(file: Path, capsys: pytest.CaptureFi
         assert run(file, "--base-url", server.url, "--model", "m") == 1
         assert len(server.requests) <= 4
     assert "refused the API key" in capsys.readouterr().err
+
+
+def test_an_unknown_model_ends_the_run_at_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with stand_in([fails(400, "Model Not Exist")]) as server:
+        assert run(file, "--base-url", server.url, "--model", "misspelt") == 1
+        assert len(server.requests) <= 4
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and "knows no model 'misspelt'" in said[0] and not rows(file.parent / "out")
+
+
+def test_what_a_server_breaks_off_is_played_again(file: Path, tasks: list[Task]) -> None:
+    with stand_in([says("half", "insufficient_system_resource")]) as server:
+        model = ["--base-url", server.url, "--model", "m", "--retries", "0"]
+        assert run(file, *model) == 1
+        assert {(row["stop_reason"], row["reward"]) for row in rows(file.parent / "out")} == {
+            ("policy_error", None)
+        }
+        server.script = solves(tasks)
+        assert run(file, *model) == 0
+
+
+def test_half_characters_do_not_end_a_run(file: Path, tasks: list[Task]) -> None:
+    """Neither in an answer nor in a task; both are stored as U+FFFD, and replayed so."""
+    row = tasks[0].to_row()
+    system = {"role": "system", "content": "\ud800"}
+    broken = row | {"id": "half\udc80", "messages": [system, *row["messages"]]}
+    file.write_text("".join(json.dumps(r) + "\n" for r in (row, broken)))
+    out = file.parent / "out"
+    with stand_in([says("so \ud83d", reasoning_content="hm \udfff")]) as server:
+        assert run(file, "--base-url", server.url, "--model", "m") == 0
+    played = {row["task"]: row["messages"] for row in rows(out)}
+    assert played["half\ufffd"][0]["content"] == "\ufffd"
+    assert {m[-1]["content"] for m in played.values()} == {"so \ufffd"}
+    assert {m[-1]["reasoning_content"] for m in played.values()} == {"hm \ufffd"}
+    assert main(["agent", "replay", str(out)]) == 0
+
+
+def test_the_first_tasks_are_of_every_family(file: Path, tasks: list[Task]) -> None:
+    families = {task.id: task.family for task in tasks}
+    out = file.parent / "out"
+    assert run(file, "--policy", "scripted", "--first", "3") == 0
+    assert len({families[row["task"]] for row in rows(out)}) == len(rows(out)) == 3
+    assert run(file, "--policy", "scripted", "--first", "9") == 0
+    assert len(rows(out)) == 9 and max(Counter(families[row["task"]] for row in rows(out)).values()) == 2
+
+
+def test_the_end_of_a_run_tells_cut_answers_from_failures(
+    file: Path, tasks: list[Task], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = [says("cut", "length"), says("cut", "length"), fails(400, "ill"), says("wrong")]
+    with stand_in(answers) as server:
+        model = ["--base-url", server.url, "--model", "m", "--retries", "0", "--concurrency", "1"]
+        assert run(file, *model) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    n = len(tasks)
+    assert f"outcomes: {n - 3} finished, 2 max_tokens, 1 policy_error" in printed
+    assert f"2 of {n} episodes were cut short by a limit" in printed
+    assert "1 failed through no fault of the policy" in printed
+    assert f"reward 0.000 (95 % 0.000 to {wilson(0, n - 1).high:.3f})" in printed
 
 
 def test_limits_of_the_command_reach_the_episodes(file: Path, tasks: list[Task]) -> None:

@@ -48,14 +48,14 @@ def test_resharding_changes_no_byte_and_copies_the_tokenizer_but_no_code(source,
     assert not (tmp_path / "out" / RECORD).exists()
 
 
-def test_to_fp8_and_back_to_bf16_and_float32(source, tmp_path):
+def test_to_fp8_and_back_to_bfloat16_and_float32(source, tmp_path):
     assert convert(source, tmp_path / "fp8", "--to", "fp8", "--shard-size", "50KB") == 0
     fp8 = tensors_of(tmp_path / "fp8")
     name = "model.layers.1.mlp.experts.3.up_proj.weight"
     assert fp8[name].dtype == torch.float8_e4m3fn and fp8[name + "_scale_inv"].shape == (1, 1)
     for kept in ("mlp.gate.weight", "self_attn.indexer.weights_proj.weight", "input_layernorm.weight"):
         assert fp8["model.layers.1." + kept].dtype == torch.float32
-    for word, dtype in (("bf16", torch.bfloat16), ("float32", torch.float32)):
+    for word, dtype in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
         assert convert(tmp_path / "fp8", tmp_path / word, "--to", word) == 0
         back = tensors_of(tmp_path / word)
         assert back.keys() == tensors_of(source).keys()
@@ -159,7 +159,13 @@ def test_a_dense_model_gets_indexers_and_keeps_its_logits(tmp_path):
 
 
 def test_sizes_are_read_strictly():
-    assert [parse_size(t) for t in ("5GB", "800mb", "12", "3 K")] == [5 * 10**9, 8 * 10**8, 12, 3000]
-    for text in ("0", "-1GB", "5TB", "", "1.5GB", "GB"):
+    assert [parse_size(t) for t in ("5GB", "800mb", "12B", "3 K")] == [5 * 10**9, 8 * 10**8, 12, 3000]
+    for text in ("0", "0GB", "-1GB", "5TB", "", "1.5GB", "GB"):
         with pytest.raises(UsageError, match="shard-size"):
             parse_size(text)
+
+
+def test_a_size_without_its_unit_is_asked_for(source, tmp_path, capsys):
+    assert convert(source, tmp_path / "out", "--shard-size", "5") == 2
+    assert "--shard-size '5' has no unit; say 5GB or 5MB" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

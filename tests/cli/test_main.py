@@ -12,6 +12,7 @@ from baleen.cli import main as dispatcher
 from baleen.cli.clean_stop import Stopped
 from baleen.cli.main import COMMANDS, guarded, main
 from baleen.config.errors import UsageError, UserError
+from baleen.installation import install_command
 
 
 def raising(error: BaseException) -> Callable[[], int]:
@@ -99,6 +100,22 @@ def test_system_errors_are_one_line_with_a_remedy(
     assert guarded(raising(OSError(number, os.strerror(number), "/data/run"))) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "/data/run: " in err and remedy in err and "Traceback" not in err
+
+
+def test_a_missing_package_is_named_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(raising(ModuleNotFoundError("No module named 'rich.x'", name="rich.x"))) == 1
+    err = capsys.readouterr().err
+    assert "the package rich is missing" in err and install_command() in err and "bug" not in err
+    assert guarded(raising(ModuleNotFoundError("No module named 'baleen.x'", name="baleen.x"))) == 1
+    assert "bug in Baleen" in capsys.readouterr().err
+
+
+def test_windows_is_told_before_anything_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert main(["doctor"]) == 1
+    assert "WSL" in capsys.readouterr().err
 
 
 def test_a_bug_is_short_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

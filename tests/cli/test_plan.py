@@ -84,6 +84,24 @@ def test_an_index_that_differs_is_exit_code_1(tmp_path: Path, capsys: pytest.Cap
     assert "missing: model.norm.weight" in out and "unexpected: model.bias" in out
 
 
+def test_a_checkpoint_of_one_file_is_compared_by_its_header(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/checkpoints.md has it after `baleen convert`, which writes no index beside a single file."""
+    from baleen.model import Transformer, save_model
+
+    save_model(Transformer(ModelConfig.preset("tiny", vocab_size=64)), tmp_path / "model")
+    source, made = str(tmp_path / "model"), str(tmp_path / "made")
+    assert main(["convert", source, made, "--to", "bfloat16"]) == 0
+    capsys.readouterr()
+    for index in (made, f"{made}/model.safetensors.index.json", f"{made}/model.safetensors"):
+        assert not any(planned(capsys, made, "--index", index)["index"].values())
+    assert planned(capsys, "--preset", "tiny", "--index", made)["index"]["missing"] == []
+    config = json.loads((tmp_path / "made/config.json").read_text()) | {"num_nextn_predict_layers": 0}
+    (tmp_path / "made/config.json").write_text(json.dumps(config))
+    assert planned(capsys, made, "--index", made, code=1)["index"]["unexpected"]
+
+
 def test_the_plot_is_a_file_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "cost.svg"
     planned(capsys, "--preset", "small", "--plot", str(file))
@@ -118,7 +136,7 @@ def test_the_mesh_and_the_sequences(capsys: pytest.CaptureFixture[str]) -> None:
         (["--preset", "tiny", "--sequences", "0"], 2, ["--sequences 0"]),
         (["--preset", "tiny", "--index", "nowhere.json"], 1, ["nowhere.json", "does not exist"]),
         (["--preset", "tiny", "--index", "broken.json"], 1, ["broken.json", "no index of shards"]),
-        (["--preset", "tiny", "--index", "."], 1, [".", "directory"]),
+        (["--preset", "tiny", "--index", "."], 1, ["model.safetensors.index.json", "does not exist"]),
         (["--preset", "tiny", "--plot", "cost.png"], 2, ["cost.png", ".svg"]),
         (["--preset", "tiny", "--plot", "nowhere/cost.svg"], 1, ["nowhere/cost.svg"]),
         (["broken.json"], 1, ["broken.json", "not valid JSON"]),

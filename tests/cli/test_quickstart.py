@@ -14,13 +14,15 @@ import torch
 
 from baleen.cli import quickstart
 from baleen.cli.checks import check, judged
-from baleen.cli.quickstart import RECIPES
+from baleen.cli.lineage import PARENTS
 from baleen.cli.run_folder import RunFolder
 from baleen.config.recipe import load_toml
+from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe
 from baleen.evaluation.intervals import wilson
 from baleen.evaluation.run_data import STAGES
 from baleen.model import load_model
+from baleen.train import Checkpoints
 
 COMMAND = [sys.executable, "-c", "import sys; from baleen.cli.main import main; sys.exit(main(sys.argv[1:]))"]
 # Of a step, what the clock decides.
@@ -73,6 +75,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "whole"
     finish(start(out))
     return out
+
+
+def test_every_stage_changes_the_weights_it_began_with(whole):
+    """Else a run that was killed and resumed would prove nothing: any order of steps ends the same."""
+
+    def weights(stage: str) -> dict[str, torch.Tensor]:
+        found = Checkpoints(whole / "checkpoints" / stage).latest()
+        assert found is not None
+        return found[1]["model"]
+
+    for stage, parent in PARENTS.items():
+        if parent is not None:
+            now, then = weights(stage), weights(parent)
+            changed = {name for name, tensor in now.items() if not torch.equal(tensor, then[name])}
+            assert changed, stage
+            assert stage == "dsa_warmup" or "model.layers.0.self_attn.o_proj.weight" in changed, stage
 
 
 def test_every_stage_leaves_its_record_and_the_run_a_model_and_a_report(whole):
@@ -203,7 +221,7 @@ def test_what_was_not_passed_is_told_with_its_remedy(tmp_path, capsys, monkeypat
         check("other share", wilson(93, 100), ">=", 0.9, "raise sft.steps", 100),
         check("good share", wilson(100, 100), ">=", 0.9, "raise sft.steps", 100),
     ]
-    recipe = load_toml(RECIPES / "tiny.toml", Recipe)
+    recipe = load_toml(find_recipe("tiny"), Recipe)
     monkeypatch.setattr("baleen.evaluation.report.write_report", lambda out: out / "report.html")
     options = quickstart.Options(out=tmp_path / "run")
     for recorded, code in ((checks, 1), (checks[1:], 0)):
@@ -235,7 +253,8 @@ def test_what_was_not_passed_is_told_with_its_remedy(tmp_path, capsys, monkeypat
             ["distill.prompts.code", "no specialist_code", "math, logic, tool"],
         ),
         (["--from", "/no/such/run"], ["--from /no/such/run", "holds no run"]),
-        (["--recipe", "/no/such/recipe.toml"], ["/no/such/recipe.toml"]),
+        (["--recipe", "/no/such/recipe.toml"], ["/no/such/recipe.toml", "tiny"]),
+        (["--recipe", "tinny"], ["tinny", "did you mean tiny?"]),
         (["--out", "/proc/run"], ["/proc/run"]),
     ],
 )
@@ -250,7 +269,7 @@ def test_impossible_options_are_one_line(tmp_path, arguments, words):
 
 def test_a_wrong_recipe_names_its_key(tmp_path):
     recipe = tmp_path / "mine.toml"
-    text = (Path(__file__).parents[2] / "recipes" / "tiny.toml").read_text()
+    text = find_recipe("tiny").read_text()
     for wrong, words in (
         (text.replace("clip = 0.2", "") + "\nrewards = 1\n", ["speciale.rewards"]),
         (text.replace("steps = 780", "steps = -1"), ["pretrain.steps", "-1"]),

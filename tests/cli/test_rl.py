@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from baleen.cli.run_folder import RunFolder
 from baleen.cli.stage_data import check_tasks, demonstrations, drawn_tasks, first_copies, held_out_tasks
 from baleen.config import ModelConfig, UsageError
 from baleen.config.recipe import load_toml
+from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe, RLRun
 from baleen.environments import sample_task
 from baleen.environments.general import HELDOUT_DOMAINS, TRAIN_DOMAINS
 from baleen.model import Transformer, load_model, save_model
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE = """
 heldout = 4
 [stage]
@@ -119,17 +118,17 @@ def test_what_cannot_be_trained_is_one_line(folder, capsys):
 
 
 def test_the_recipes_beside_the_package_can_be_read():
-    assert load_toml(RECIPES / "rl_general.toml", RLRun).stage.tasks["general"].difficulties == (1,)
-    recipe = load_toml(RECIPES / "general.toml", Recipe)
+    assert load_toml(find_recipe("rl_general"), RLRun).stage.tasks["general"].difficulties == (1,)
+    recipe = load_toml(find_recipe("general"), Recipe)
     check_tasks(recipe)
-    assert recipe.text_bytes == load_toml(RECIPES / "tiny.toml", Recipe).text_bytes
+    assert recipe.text_bytes == load_toml(find_recipe("tiny"), Recipe).text_bytes
     # plain text has no tools in front: other words in a demonstration would be noise
     assert recipe.base_data.conversations == recipe.long_data.conversations == 1
 
 
 @pytest.mark.parametrize("mix", ["base_data", "long_data", "chat_data"])
 def test_the_general_recipe_shows_no_domain_that_it_asks_in(mix):
-    data = getattr(load_toml(RECIPES / "general.toml", Recipe), mix)
+    data = getattr(load_toml(find_recipe("general"), Recipe), mix)
     drawn = drawn_tasks(data.tasks, 120, ("general", mix))
     families = {task.family for task in drawn if task.domain == "general"}
     assert families == set(TRAIN_DOMAINS)
@@ -162,7 +161,7 @@ def test_copies_are_pieces_of_random_tokens_without_control_tokens(folder, done,
 def test_a_general_task_names_its_tools_in_one_line(folder):
     tokenizer = Tokenizer.from_pretrained(folder / "model")
     for part in ("base_data", "long_data"):
-        mix = getattr(load_toml(RECIPES / "general.toml", Recipe), part).model_copy(update={"copies": 0.0})
+        mix = getattr(load_toml(find_recipe("general"), Recipe), part).model_copy(update={"copies": 0.0})
         draw, rng = demonstrations(tokenizer, mix), random.Random(0)
         for _ in range(20):
             asked, solved = tokenizer.decode(draw(rng).token_ids).split("<think>", 1)
@@ -172,9 +171,6 @@ def test_a_general_task_names_its_tools_in_one_line(folder):
 
 def test_phases_of_pretraining_that_do_not_fit_are_refused(tmp_path):
     recipe = tmp_path / "recipe.toml"
-    shutil.copy(RECIPES / "tiny.toml", tmp_path)
-    recipe.write_text(
-        'extends = "tiny.toml"\n[pretrain]\nsteps = 100\ncopy_steps = 60\nextension_steps = 50\n'
-    )
+    recipe.write_text('extends = "tiny"\n[pretrain]\nsteps = 100\ncopy_steps = 60\nextension_steps = 50\n')
     with pytest.raises(UsageError, match=r"copy_steps \+ extension_steps is 110.*at most steps, 100"):
         load_toml(recipe, Recipe)

@@ -86,3 +86,20 @@ def test_impossible_configs_name_the_field(changes, names):
     with pytest.raises(UserError) as caught:
         ModelConfig.from_dict(TINY | changes, "config.json")
     assert str(caught.value).startswith("config.json: ") and names in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"index_topk": 0}, "index_topk: 0 should be greater than 0"),
+        ({"hidden_size": "wide"}, "hidden_size: 'wide' should be a valid integer"),
+        (
+            {"rope_scaling": {"type": "yarn", "factor": 1, "original_max_position_embeddings": 4}},
+            "factor: 1 should",
+        ),
+    ],
+)
+def test_an_error_shows_the_value(changes, told):
+    with pytest.raises(UserError) as error:
+        ModelConfig.preset("tiny", **changes)
+    assert told in str(error.value)

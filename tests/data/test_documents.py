@@ -9,13 +9,26 @@ import pytest
 from baleen.agent import Limits, ScriptedPolicy, rollout
 from baleen.config import SamplingParams
 from baleen.data import Mixture, conversation_document, plain_document
-from baleen.environments import demonstrate, environment_for, sample_task
+from baleen.environments import demonstrate, environment_for, follow_up, sample_conversation, sample_task
 
 
 @pytest.mark.parametrize("style", ["full", "short", "direct"])
 @pytest.mark.parametrize("family", ["sum", "program", "calculator", "lookup"])
 def test_a_conversation_is_the_rollout_that_says_the_same(tokenizer, family, style):
     task = sample_task(family, 2, random.Random(0), "train")
+    is_the_rollout_that_says_the_same(tokenizer, task, style)
+
+
+@pytest.mark.parametrize("style", ["full", "direct"])
+def test_so_is_the_last_turn_of_a_longer_one(tokenizer, style):
+    """Earlier answers stand in it as a chat would keep them: without thinking, their calls and results included."""
+    kinds = {"sum": [3], "program": [2], "calculator": [1], "lookup": [2]}
+    for seed in range(8):
+        tasks = sample_conversation(kinds, 3, random.Random(seed), "train")
+        is_the_rollout_that_says_the_same(tokenizer, follow_up(tasks), style)
+
+
+def is_the_rollout_that_says_the_same(tokenizer, task, style):
     mode = "chat" if style == "direct" else "thinking"
     messages = [*task.messages, *demonstrate(task, style)]
     document = conversation_document(tokenizer, messages, mode)

@@ -16,7 +16,9 @@ in_thread = pytest.mark.parametrize("in_thread", [False, True])
 
 
 def engine_of(**sizes) -> Engine:
-    return Engine(ChecksumModel(), EngineConfig(**{"max_num_seqs": 16, "num_blocks": 256} | sizes))
+    return Engine(
+        ChecksumModel(), EngineConfig(**{"backend": "torch", "max_num_seqs": 16, "num_blocks": 256} | sizes)
+    )
 
 
 def count_steps(engine: Engine, seconds: float = 0.0) -> list[int]:

@@ -9,7 +9,6 @@ import torch
 from baleen.config import EngineConfig, ModelConfig, SamplingParams, UserError
 from baleen.engine import Engine, GenerationResult
 from baleen.model import Transformer
-from baleen.ops import cpu
 
 LENGTHS = [3, 17, 40, 41, 90, 130]  # index_topk is 24
 VOCAB = 16
@@ -42,17 +41,20 @@ def bits(result: GenerationResult) -> tuple[list[int], list[str], list[int]]:
     return result.token_ids, [x.hex() for x in result.logprobs], result.routed_experts.flatten().tolist()
 
 
-def alone(model: Transformer, weights: str | None) -> list[tuple]:
-    """Each request by itself, its prompt in one piece."""
-    config = EngineConfig(weights=weights, enable_prefix_caching=False)
+PLAIN = {"backend": "torch"}
+
+
+def alone(model: Transformer, **how: str) -> list[tuple]:
+    """Each request by itself, its prompt in one piece. how: fields of the config."""
+    config = EngineConfig(**how, enable_prefix_caching=False)
     return [bits(Engine(model, config).generate([prompt], params)[0]) for prompt, params in requests()]
 
 
-def trial(model: Transformer, weights: str | None, seed: int, guesses: Counter | None = None) -> list[tuple]:
+def trial(model: Transformer, seed: int, guesses: Counter | None = None, **how: str) -> list[tuple]:
     """All requests, arriving at random between the steps of a small engine that preempts and guesses now and then."""
     draw = random.Random(seed)
     config = EngineConfig(
-        weights=weights,
+        **how,
         block_size=draw.choice([1, 4, 16]),
         num_blocks=draw.choice([300, 4096]),
         max_num_seqs=draw.randint(1, 12),
@@ -97,33 +99,28 @@ def test_long_prompts_are_computed_block_by_block_to_the_same_bits(model, weight
 
 @pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
 def test_the_same_bits_in_any_company(model, weights):
-    expected = alone(model, weights)
+    expected = alone(model, weights=weights)
     guesses: Counter = Counter()
     for seed in range(12):
-        found = trial(model, weights, seed, guesses)
+        found = trial(model, seed, guesses, weights=weights)
         for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
             assert ours == theirs, f"trial {seed}, request {number}"
     assert 0 < guesses["accepted"] < guesses["drafted"]
 
 
 def test_plain_pytorch_is_found_to_differ(model):
-    expected = alone(model, None)
-    assert any(trial(model, None, seed) != expected for seed in range(4))
+    expected = alone(model, **PLAIN)
+    assert any(trial(model, seed, **PLAIN) != expected for seed in range(4))
 
 
 def test_packed_float32_computes_what_plain_pytorch_does(model):
     for (tokens, logprobs, _), (plain, others, _) in zip(
-        alone(model, "float32"), alone(model, None), strict=True
+        alone(model, weights="float32"), alone(model, **PLAIN), strict=True
     ):
         assert tokens == plain
         assert all(
             abs(float.fromhex(a) - float.fromhex(b)) < 1e-4 for a, b in zip(logprobs, others, strict=True)
         )
-
-
-def test_without_a_compiler_the_plain_model_serves(model, monkeypatch):
-    monkeypatch.setattr(cpu, "available", lambda: False)
-    assert Engine(model, EngineConfig(weights="int8")).model is model
 
 
 def test_speculation_needs_an_mtp_layer(model):

@@ -27,7 +27,9 @@ def model() -> Transformer:
 
 def test_stop_strings_end_a_completion_where_its_text_completes_them(model):
     alphabet = [chr(97 + i % 26) + ("é" if i % 7 == 0 else "") for i in range(64)]
-    engine = Engine(model, EngineConfig(), decode=lambda ids: "".join(alphabet[i] for i in ids))
+    engine = Engine(
+        model, EngineConfig(backend="torch"), decode=lambda ids: "".join(alphabet[i] for i in ids)
+    )
     (free,) = engine.generate([[5, 6, 7]], SamplingParams(max_tokens=40, seed=3, ignore_eos=True))
     text = "".join(alphabet[i] for i in free.token_ids)
     stop = text[17:22]
@@ -37,7 +39,7 @@ def test_stop_strings_end_a_completion_where_its_text_completes_them(model):
     assert stopped.finish_reason == "stop" and stopped.token_ids == free.token_ids[:first]
     assert stopped.logprobs == free.logprobs[:first] and first < 40
     with pytest.raises(UserError, match="stop has 'x'.*decode"):
-        Engine(model, EngineConfig()).add_request([1], SamplingParams(stop=("x",)))
+        Engine(model, EngineConfig(backend="torch")).add_request([1], SamplingParams(stop=("x",)))
     with pytest.raises(UserError, match="stop"):
         SamplingParams(stop=("",))
 
@@ -73,9 +75,9 @@ def full_experts(model: Transformer, result: GenerationResult) -> np.ndarray:
     return torch.stack(record.routed_experts, 2)[0].numpy()
 
 
-@pytest.mark.parametrize("packed", [None, "float32"])
-def test_the_record_of_what_was_read_is_the_full_forwards(model, kernels, packed):
-    config = EngineConfig(max_num_batched_tokens=50, record_selection=True, weights=packed, speculative=True)
+@pytest.mark.parametrize("backend", ["torch", "auto"])
+def test_the_record_of_what_was_read_is_the_full_forwards(model, kernels, backend):
+    config = EngineConfig(backend=backend, max_num_batched_tokens=50, record_selection=True, speculative=True)
     engine = Engine(model, config)
     shared = prompts(1, 60, 61)[0]
     for result in engine.generate([shared, shared[:40], *prompts(3)], GREEDY):
@@ -89,7 +91,7 @@ def test_the_record_of_what_was_read_is_the_full_forwards(model, kernels, packed
 # in padded pieces, 7 in pieces that join the decode pass
 @pytest.mark.parametrize("budget", [4096, 200, 50, 7])
 def test_cached_decode_equals_the_full_forward_beyond_index_topk(model, budget):
-    engine = Engine(model, EngineConfig(max_num_batched_tokens=budget))
+    engine = Engine(model, EngineConfig(backend="torch", max_num_batched_tokens=budget))
     for result in engine.generate(prompts(6) + prompts(2, 290, 300), GREEDY):
         assert len(result.prompt_ids) + 24 > 3 * TOPK
         expected = full_logprobs(model, result)
@@ -108,11 +110,17 @@ def test_chunks_prefix_cache_and_preemption_change_nothing(model, budget, cachin
         for seed in range(len(batch))
     ]
     expected = [
-        Engine(model, EngineConfig()).generate([prompt], one)[0]
+        Engine(model, EngineConfig(backend="torch")).generate([prompt], one)[0]
         for prompt, one in zip(batch, params, strict=True)
     ]
     engine = Engine(
-        model, EngineConfig(max_num_batched_tokens=budget, enable_prefix_caching=caching, num_blocks=blocks)
+        model,
+        EngineConfig(
+            backend="torch",
+            max_num_batched_tokens=budget,
+            enable_prefix_caching=caching,
+            num_blocks=blocks,
+        ),
     )
     results = engine.generate(batch, params)
     for got, want in zip(results, expected, strict=True):
@@ -125,7 +133,7 @@ def test_chunks_prefix_cache_and_preemption_change_nothing(model, budget, cachin
 
 
 def test_prefix_cache_is_hit_within_a_group_and_after_it(model):
-    engine = Engine(model, EngineConfig())
+    engine = Engine(model, EngineConfig(backend="torch"))
     prompt = prompts(1, 60, 61)[0]
     assert [r.num_cached_tokens for r in engine.generate([prompt] * 4, GREEDY)] == [0, 48, 48, 48]
     assert engine.generate([prompt], GREEDY)[0].num_cached_tokens == 48
@@ -136,7 +144,9 @@ def test_prefix_cache_is_hit_within_a_group_and_after_it(model):
 def test_recorded_experts_are_those_of_a_full_forward(model):
     """Those of prefix-cached tokens too, which this request never computed."""
     params = SamplingParams(max_tokens=9, seed=4, ignore_eos=True)
-    results = Engine(model, EngineConfig()).generate(prompts(1, 60, 61) * 3 + prompts(5), params)
+    results = Engine(model, EngineConfig(backend="torch")).generate(
+        prompts(1, 60, 61) * 3 + prompts(5), params
+    )
     assert results[2].num_cached_tokens == 48
     for result in results:
         assert result.routed_experts.dtype == np.int16
@@ -145,7 +155,7 @@ def test_recorded_experts_are_those_of_a_full_forward(model):
 
 def test_recorded_logprobs_are_those_of_the_kept_sets(model):
     params = SamplingParams(max_tokens=16, temperature=0.7, top_p=0.8, top_k=20, seed=3, ignore_eos=True)
-    for result in Engine(model, EngineConfig()).generate(prompts(4), params):
+    for result in Engine(model, EngineConfig(backend="torch")).generate(prompts(4), params):
         expected = full_logprobs(model, result) / 0.7
         assert len(result.kept.offsets) == 17
         for i, (begin, end) in enumerate(itertools.pairwise(result.kept.offsets)):
@@ -159,16 +169,16 @@ def test_recorded_logprobs_are_those_of_the_kept_sets(model):
 
 def test_without_truncation_no_sets_are_kept(model):
     params = SamplingParams(max_tokens=16, temperature=1.3, seed=3, ignore_eos=True)
-    result = Engine(model, EngineConfig()).generate(prompts(1), params)[0]
+    result = Engine(model, EngineConfig(backend="torch")).generate(prompts(1), params)[0]
     assert result.kept is None
     expected = (full_logprobs(model, result) / 1.3).log_softmax(-1)
     chosen = expected.gather(1, torch.tensor(result.token_ids)[:, None])[:, 0]
     assert np.abs(np.array(result.logprobs) - chosen.numpy()).max() < 1e-5
 
 
-@pytest.mark.parametrize("weights", [None, "float32"])
-def test_new_weights_are_used_from_the_next_step_on(model, kernels, weights):
-    engine = Engine(model, EngineConfig(weights=weights))
+@pytest.mark.parametrize("backend", ["torch", "auto"])
+def test_new_weights_are_used_from_the_next_step_on(model, kernels, backend):
+    engine = Engine(model, EngineConfig(backend=backend))
     prompt = prompts(1, 60, 61)[0]
     engine.generate([prompt], GREEDY)
     request_id = engine.add_request(prompt, GREEDY)
@@ -191,6 +201,6 @@ def test_new_weights_are_used_from_the_next_step_on(model, kernels, weights):
 def test_bfloat16_weights_keep_a_bfloat16_cache(model):
     half = Transformer(model.config).to(torch.bfloat16)
     half.load_state_dict(model.state_dict())
-    engine = Engine(half, EngineConfig())
+    engine = Engine(half, EngineConfig(backend="torch"))
     assert engine._runner.cache.kv[0].dtype == torch.bfloat16
     assert len(engine.generate(prompts(3), GREEDY)[0].token_ids) == 24

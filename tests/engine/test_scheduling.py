@@ -19,7 +19,7 @@ GREEDY = SamplingParams(max_tokens=12, temperature=0, ignore_eos=True)
 
 def engine_of(model: ChecksumModel | None = None, **sizes) -> Engine:
     sizes = {"block_size": 4, "num_blocks": 64, "max_num_seqs": 8, "max_model_len": 80} | sizes
-    return Engine(model or ChecksumModel(), EngineConfig(**sizes))
+    return Engine(model or ChecksumModel(), EngineConfig(backend="torch", **sizes))
 
 
 def greedy(model: ChecksumModel, prompt: list[int], count: int) -> list[int]:

@@ -115,6 +115,43 @@ def test_view_and_edit(world: CodeWorld) -> None:
     assert "the workspace is as it was" in call(world, "bash", command="kill -9 $PPID")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "after"),
+    [
+        ("two\nthree", "2\n3", b"one\r\n2\r\n3\r\nfour"),
+        ("two", "2\n2.5", b"one\r\n2\r\n2.5\r\nthree\r\nfour"),
+        ("two\n", "", b"one\r\nthree\r\nfour"),
+        ("two\r\nthree\r\n", "2\r\n", b"one\r\n2\r\nfour"),
+        ("two\r\n", "2\n", b"one\r\n2\nthree\r\nfour"),  # what is spelled out is taken as it is
+    ],
+)
+def test_an_edit_keeps_the_line_ends_of_the_file(world: CodeWorld, old: str, new: str, after: bytes) -> None:
+    call(world, "bash", command="printf 'one\\r\\ntwo\\r\\nthree\\r\\nfour' > dos.txt")
+    assert call(world, "edit", path="dos.txt", old=old, new=new) == "edited dos.txt"
+    assert world.tree["dos.txt"][1] == after
+
+
+def test_line_ends_of_other_files_are_left_alone(world: CodeWorld) -> None:
+    call(world, "bash", command="printf 'a\\nb\\n' > unix.txt; printf 'a\\r\\nb\\nc\\r\\n' > mixed.txt")
+    assert call(world, "edit", path="unix.txt", old="a", new="1\n2\r\n3") == "edited unix.txt"
+    assert world.tree["unix.txt"][1] == b"1\n2\r\n3\nb\n"
+    assert call(world, "edit", path="mixed.txt", old="b\nc", new="2\n3") == "edited mixed.txt"
+    assert world.tree["mixed.txt"][1] == b"a\r\n2\n3\r\n"
+
+
+@pytest.mark.parametrize("path", ["\ud800", "a\0b", "é" * 128, "shapes/area.py/x", "d/" * 600 + "x"])
+def test_no_name_of_a_file_makes_the_sandbox_fail(world: CodeWorld, path: str) -> None:
+    """A sandbox that fails gives no reward: a policy that can bring that about can hide a wrong solution."""
+    assert call(world, "edit", path=path, old="", new="x").startswith("error: ")
+    assert "[exit code 0]" in call(world, "bash", command="ls")
+
+
+def test_a_name_that_is_not_utf_8_is_no_obstacle(world: CodeWorld) -> None:
+    assert "[exit code 0]" in call(world, "bash", command="echo 1 > $'caf\\xe9'")
+    assert "caf\udce9" in call(world, "view", path="").splitlines()
+    assert "1\n[exit code 0]" in call(world, "bash", command="cat caf*")
+
+
 def test_a_workspace_cannot_grow_without_end(world: CodeWorld) -> None:
     before = world.tree
     assert "4000 files" in call(world, "bash", command="seq 5000 | xargs touch")

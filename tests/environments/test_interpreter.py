@@ -209,6 +209,6 @@ def test_the_score_does_not_believe_a_call() -> None:
 def test_a_machine_without_jupyter_gets_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     one = Kernel()
     monkeypatch.setattr(kernel.sys, "executable", "/usr/bin/false")
-    with pytest.raises(kernel.ToolFailure, match="pip install 'baleen"):
+    with pytest.raises(kernel.ToolFailure, match=r"pip install -e '.+\[agents\]'"):
         one.run("1", 5)
     assert not one.is_running

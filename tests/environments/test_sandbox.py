@@ -3,11 +3,13 @@
 import json
 import os
 import platform
+import shutil
 import struct
 import subprocess
 import sys
 import threading
 import time
+import venv
 from dataclasses import replace
 from pathlib import Path
 
@@ -276,20 +278,38 @@ def test_kernels_and_tools_that_will_not_do(tool: str, says: str, told: tuple[st
         ),
         ("command._INIT = command._INIT.replace('\"$1\"', 'size=1m', 1)", "the number of files"),
         ("command._INIT = command._INIT.replace('\"$1\"', 'nr_inodes=19', 1)", "the size of /tmp"),
-        ("command._system_view = lambda: view() + ['--ro-bind', '/', '/host']", None),
+        ("command._system_view = lambda: [*view(), '--ro-bind', '/', '/host']", "hidden files"),
+        ("command._system_view = lambda: [*view(), '--ro-bind', '/etc', '/etc']", "hidden files"),
+        ("command._system_view = lambda: [*view(), '--ro-bind', '/usr', '/tmp']", "hidden files"),
     ],
 )
-def test_the_probe_notices_a_limit_that_is_not_enforced(broken: str, named: str | None) -> None:
+def test_the_probe_notices_a_limit_that_is_not_enforced(broken: str, named: str) -> None:
     """A sandbox with one wall missing must not be given out."""
     told = python(
         "import struct\nfrom baleen.environments.sandbox import command\n"
         "namespaces, view = command._namespaces, command._system_view\n"
         f"def share_net(): return [*namespaces(), '--share-net']\n{broken}\n{TRY}"
     )
-    if named is None:  # other paths to the host's files are not known to the probe
-        assert told == "sandbox\n"
-    else:
-        assert told.startswith("no sandbox: this machine does not enforce ") and named in told, told
+    assert told.startswith("no sandbox: this machine does not enforce ") and named in told, told
+
+
+def test_an_installed_package_has_a_sandbox_too(tmp_path: Path) -> None:
+    """The packages of our interpreter are mounted, ours among them, here below /tmp: that hides nothing less."""
+    home = tmp_path.resolve() / "venv"
+    venv.create(home, symlinks=True)
+    packages = next(home.glob("lib/python3*/site-packages"))
+    shutil.copytree(ROOT / "baleen", packages / "baleen", ignore=shutil.ignore_patterns("__pycache__"))
+    dependencies = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "dependencies.pth").write_text("\n".join(dependencies))
+    told = subprocess.run(
+        [home / "bin" / "python", "-c", f"import baleen; print(baleen.__file__)\n{TRY}"],
+        env={"PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.stdout.splitlines() == [f"{packages}/baleen/__init__.py", "sandbox"], told.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has a uid to drop")

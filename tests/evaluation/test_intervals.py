@@ -13,6 +13,7 @@ from baleen.evaluation.intervals import (
     paired_ratio,
     sum_of_independent,
     wilson,
+    wilson_mean,
 )
 
 
@@ -26,6 +27,11 @@ def test_wilson_gives_the_published_intervals(correct: int, n: int, low: float, 
     assert interval.estimate == correct / n
     assert interval.low == pytest.approx(low, abs=5e-5)
     assert interval.high == pytest.approx(high, abs=5e-5)
+
+
+def test_a_mean_of_rewards_has_the_interval_of_a_share() -> None:
+    assert wilson_mean([1.0, 0.5, 0.5, 0.0]) == wilson(2, 4)
+    assert wilson_mean([1.0] * 9).low < 1.0 and math.isnan(wilson_mean([]).estimate)
 
 
 def test_newcombe_gives_the_published_interval() -> None:

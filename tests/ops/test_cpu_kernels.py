@@ -310,15 +310,40 @@ def test_rms_norm(random, size):
     assert torch.equal(rms_norm(x[1, 2], weight, 1e-6), y[1, 2])
 
 
-def test_without_a_compiler_one_line_says_so(monkeypatch, caplog):
+def test_without_a_compiler_a_clause_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(build.shutil, "which", lambda _: None)
-    assert build.library.__wrapped__() is None
-    assert len(caplog.records) == 1 and "no C++ compiler" in caplog.text and "install" in caplog.text
+    monkeypatch.setattr(build, "cache_folder", lambda: tmp_path)
+    library, reason = build.load.__wrapped__()
+    assert library is None and "no C++ compiler" in reason and "install g++" in reason
 
 
-def test_a_compiler_that_fails_is_told_and_leaves_nothing(monkeypatch, caplog, tmp_path):
+def test_what_was_compiled_once_needs_no_compiler(monkeypatch):
+    monkeypatch.setattr(build.shutil, "which", lambda _: None)
+    library, reason = build.load.__wrapped__()
+    assert library is not None and not reason
+
+
+def test_a_compiler_that_fails_is_told_and_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(build, "FLAGS", ("-no-such-flag",))
     monkeypatch.setattr(build, "cache_folder", lambda: tmp_path / "cache")
-    assert build.library.__wrapped__() is None
-    assert "failed" in caplog.records[-1].getMessage()
-    assert not list((tmp_path / "cache").iterdir())
+    library, reason = build.load.__wrapped__()
+    assert library is None and "no-such-flag" in reason
+    assert not list((tmp_path / "cache").glob("*.so"))
+
+
+def test_who_waited_for_another_to_compile_does_not_compile(monkeypatch, tmp_path):
+    """The other process is this one: it holds the lock until the library is there."""
+    target = tmp_path / "kernels-x.so"
+    monkeypatch.setattr(build.fcntl, "flock", lambda *_: target.write_bytes(b"by another"))
+    monkeypatch.setattr(build.subprocess, "run", lambda *_, **__: pytest.fail("compiled twice"))
+    build._compile("g++", target)
+    assert target.read_bytes() == b"by another"
+
+
+def test_the_instruction_set_is_named(monkeypatch):
+    monkeypatch.setattr(build, "_processor", lambda: "flags : fpu sse2 avx avx2 avx512f")
+    assert build.instruction_set() == "AVX-512"
+    monkeypatch.setattr(build, "_processor", lambda: "flags : fpu sse2 avx avx2")
+    assert build.instruction_set() == "AVX2"
+    monkeypatch.setattr(build, "_processor", lambda: "Features : fp asimd")
+    assert build.instruction_set() == "NEON"

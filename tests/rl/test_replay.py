@@ -14,7 +14,8 @@ from baleen.environments import sample_task
 from baleen.model import Transformer, pack
 from baleen.rl import collect, pack_rollouts, rollouts_of
 from baleen.rl.exact import exact_log_probabilities, with_value
-from baleen.rl.trainer import log_probabilities, play_groups, sampled_logits
+from baleen.rl.groups import play_groups
+from baleen.rl.learner import hidden_states, log_probabilities, sampled_logits
 
 STAGE = RLStage(tasks={"sum": TaskShare(difficulties=(3,))}, steps=1)
 
@@ -33,11 +34,16 @@ def played(tokenizer):
     return model, [one for t in trajectories for one in rollouts_of(t, 1.0)]
 
 
+def recomputed(model, part, stage) -> torch.Tensor:
+    """The trainer's log-probabilities."""
+    logits = sampled_logits(model, hidden_states(model, part, stage), part, stage)
+    return log_probabilities(logits, part, stage)
+
+
 def mismatch(model, rollouts, **changes) -> float:
     part = pack_rollouts(rollouts, model.config.vocab_size)
     with torch.no_grad():
-        stage = STAGE.model_copy(update=changes)
-        new = log_probabilities(sampled_logits(model, part, stage), part, stage)
+        new = recomputed(model, part, STAGE.model_copy(update=changes))
     return float((new - part.old_logprobs).abs().mean())
 
 
@@ -90,6 +96,19 @@ def test_kept_selection_is_the_engines_whatever_the_indexer_says_now(played):
                 weight.copy_(value)
 
 
+@pytest.mark.parametrize("topk", [8, 64, 512])
+def test_kept_selection_gives_the_engines_ratios_at_every_context(tokenizer, topk):
+    """Contexts shorter and longer than index_topk, rows on both sides of where masks stop paying."""
+    config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, index_topk=topk)
+    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(6)]
+    stage = STAGE.model_copy(update={"keep_selection": True, "group": 2, "max_tokens": 40})
+    groups = play_groups(model, tokenizer, stage, tasks, (0,))
+    rollouts = [one for t in groups.played for one in rollouts_of(t, 1.0)]
+    assert any(len(r.token_ids) < topk for r in rollouts) == (topk > 8)
+    assert mismatch(model, rollouts, keep_selection=True) < 1e-5
+
+
 @pytest.mark.parametrize("selection", [False, True])
 def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, kernels, played, selection):
     model, _ = played
@@ -97,17 +116,17 @@ def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, kernels
     stage = STAGE.model_copy(update=changes | {"top_p": 0.8, "max_tokens": 30, "group": 3})
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]
     groups = play_groups(model, tokenizer, stage, tasks, (0,))
-    rollouts = [one for group in groups for t in group for one in rollouts_of(t, 1.0)]
+    rollouts = [one for t in groups.played for one in rollouts_of(t, 1.0)]
     part = pack_rollouts(rollouts, model.config.vocab_size)
     exact = exact_log_probabilities(pack(model, "float32"), part, stage)
     assert len(exact) > 100 and torch.equal(exact, part.old_logprobs)
-    plain = log_probabilities(sampled_logits(model, part, stage), part, stage)
+    plain = recomputed(model, part, stage)
     assert not torch.equal(plain, part.old_logprobs)
     # the gradient is the plain one's, the value the exact one's
     with_value(plain, exact).sum().backward()
     found = model.lm_head.weight.grad.clone()
     model.zero_grad()
-    log_probabilities(sampled_logits(model, part, stage), part, stage).sum().backward()
+    recomputed(model, part, stage).sum().backward()
     assert torch.equal(with_value(plain, exact), exact) and torch.equal(found, model.lm_head.weight.grad)
     model.zero_grad()
 

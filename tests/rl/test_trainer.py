@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from baleen.agent import StopReason
 from baleen.config import ModelConfig, UserError
 from baleen.config.stages import RLStage, TaskShare
 from baleen.environments import sample_task
 from baleen.model import Transformer
-from baleen.rl import train_rl, trainer
+from baleen.rl import groups, train_rl, trainer
+from baleen.rl.learner import Learner
 from baleen.train import Checkpoints, Interrupted, Surroundings, Workers
 
 STAGE = RLStage(
@@ -38,17 +40,19 @@ def model(tokenizer):
 @pytest.fixture
 def even_is_good(monkeypatch):
     """A model of random weights solves no task: here its reward is the share of even ids that it says."""
-    collect = trainer.collect
+    collect = groups.collect
 
     def judged(*arguments):
         for trajectory in collect(*arguments):
             ids = [token for turn in trajectory.turns for token in turn.completion.token_ids]
             yield dataclasses.replace(trajectory, reward=float(np.mean([token % 2 == 0 for token in ids])))
 
-    monkeypatch.setattr(trainer, "collect", lambda *arguments: list(judged(*arguments)))
+    monkeypatch.setattr(groups, "collect", lambda *arguments: list(judged(*arguments)))
 
 
-def run(model, tokenizer, folder, stop_at: int = -1, **changes) -> list[dict[str, float]]:
+def run(
+    model, tokenizer, folder, stop_at: int = -1, warn=lambda text: None, **changes
+) -> list[dict[str, float]]:
     """Train on one thread; the scalars of every step that was run."""
     lines: list[dict[str, float]] = []
     around = Surroundings(
@@ -56,6 +60,7 @@ def run(model, tokenizer, folder, stop_at: int = -1, **changes) -> list[dict[str
         Checkpoints(folder),
         log=lambda step, scalars: lines.append(scalars | {"step": step}),
         should_stop=lambda: bool(lines) and lines[-1]["step"] == stop_at,
+        warn=warn,
     )
 
     def tasks(step: int):
@@ -108,12 +113,88 @@ def test_groups_that_did_equally_well_change_nothing(model, tokenizer, tmp_path)
 
 def test_a_rollout_ends_after_the_turns_of_its_stage(model, tokenizer, monkeypatch, tmp_path):
     turns: list[int] = []
-    collect = trainer.collect
+    collect = groups.collect
 
     def watched(*arguments):
         turns.append(arguments[5].max_turns)
         return collect(*arguments)
 
-    monkeypatch.setattr(trainer, "collect", watched)
+    monkeypatch.setattr(groups, "collect", watched)
     run(model, tokenizer, tmp_path, steps=1, max_turns=3)
     assert turns == [3]
+
+
+def test_the_loss_is_the_mean_over_all_groups_unless_told_otherwise(model, tokenizer):
+    """One group of four differs in its rewards: its gradient is a quarter of what it is alone."""
+    tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]
+    stage = STAGE.model_copy(update={"kl": 0.0, "updates": 1, "clip_norm": 1e9})
+    played = groups.play_groups(model, tokenizer, stage, tasks, (0,))
+    members = [
+        [dataclasses.replace(t, reward=float(i == 0 and j % 2)) for j, t in enumerate(group)]
+        for i, group in enumerate(played.trajectories)
+    ]
+
+    def norm(**changes) -> float:
+        changed = stage.model_copy(update=changes)
+        weighed = groups.weigh(groups.Groups(members, 0), changed)
+        assert weighed.scalars["zero_advantage_groups"] == 0.75
+        twin = copy.deepcopy(model)
+        reference = copy.deepcopy(model) if changed.kl else None
+        learner = Learner(twin, reference, changed, Workers(1))
+        return learner.learn(weighed.rollouts, weighed.count, 0)["grad_norm"]
+
+    alone = norm(average_over="informative")
+    assert norm() == pytest.approx(alone / 4, rel=1e-4)
+    # with a KL the silent rollouts are learnt from too; here the policy is the reference, so it adds nothing
+    assert len(groups.weigh(groups.Groups(members, 0), stage.model_copy(update={"kl": 0.1})).rollouts) == 32
+    assert norm(kl=0.1) == pytest.approx(alone / 4, rel=1e-3)
+
+
+def test_what_each_update_did_is_told(model, tokenizer, even_is_good, tmp_path):
+    for line in run(model, tokenizer, tmp_path, steps=2, updates=3):
+        assert line["mean_abs_dlogp"] < 1e-5 < line["last_abs_dlogp"] <= line["max_abs_dlogp"]
+        assert line["clipped_1"] == 0.0 and {"clipped_2", "clipped_3", "offpolicy_masked_3"} <= set(line)
+
+
+def test_rollouts_that_the_infrastructure_failed_are_played_again(model, tokenizer, monkeypatch, tmp_path):
+    collect, calls = groups.collect, []
+
+    def failing(engine, tok, tasks, *rest):
+        played = collect(engine, tok, tasks, *rest)
+        calls.append(len(played))
+        broken = 5 if len(calls) % 2 else 0  # every first round of a step loses five
+        return [
+            dataclasses.replace(t, reward=None, stop_reason=StopReason.TOOL_ERROR) if i < broken else t
+            for i, t in enumerate(played)
+        ]
+
+    monkeypatch.setattr(groups, "collect", failing)
+    lines = run(model, tokenizer, tmp_path, steps=2)
+    assert calls == [16, 5, 16, 5]
+    assert [line["infrastructure_failures"] for line in lines] == [5 / 16] * 2
+    assert all(0 < line["cut_answers"] <= 1 for line in lines)  # random weights seldom end an answer
+
+
+def test_a_stage_that_learns_nothing_says_so_and_ends(model, tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr(trainer, "STOP_AFTER", 7)
+    told: list[str] = []
+    with pytest.raises(UserError, match="nothing was learnt in 7 steps.* raise max_tokens .12."):
+        run(model, tokenizer, tmp_path, warn=told.append)
+    assert len(told) == 1 and "in 5 steps" in told[0]
+    assert Checkpoints(tmp_path).latest() is not None
+
+
+def test_the_mtp_layer_follows_the_policy_which_does_not_feel_it(tokenizer, even_is_good, tmp_path):
+    config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, index_topk=8)
+    alone = Transformer(config).initialise(torch.Generator().manual_seed(0))
+    along, before = copy.deepcopy(alone), copy.deepcopy(alone)
+    run(alone, tokenizer, tmp_path / "alone", steps=3)
+    lines = run(along, tokenizer, tmp_path / "along", steps=3, mtp=1.0)
+    assert all(line["mtp_loss"] > 0 for line in lines)
+    of_mtp = f"model.layers.{config.num_hidden_layers}."
+    for name, parameter in along.named_parameters():
+        if not name.startswith(of_mtp):
+            assert torch.equal(parameter, alone.get_parameter(name)), name
+        elif name.endswith("eh_proj.weight"):
+            assert torch.equal(alone.get_parameter(name), before.get_parameter(name))
+            assert not torch.equal(parameter, before.get_parameter(name))

@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from baleen.config import ModelConfig
+from baleen.config.stages import SupervisedStage
 from baleen.model import Transformer
 from baleen.ops import index_kl
 from baleen.train import Workers
-from baleen.train.losses import Batch, LossWeights, supervised_loss
+from baleen.train.losses import Batch, LossWeights, Totals, supervised_loss
+from baleen.train.supervised import trainable_names
+
+ONE = Totals(targets=1, tokens=1, mtp_tokens=1, rows=1)
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def batch() -> Batch:
 
 
 def gradients(model: Transformer, batch: Batch, weights: LossWeights) -> dict[str, torch.Tensor | None]:
-    loss, _, _ = supervised_loss(model, batch, weights, int(batch.targets(1).sum()), 1.0)
+    loss, _, _ = supervised_loss(model, batch, weights, batch.totals())
     names, params = zip(*model.named_parameters(), strict=True)
     return dict(zip(names, torch.autograd.grad(loss, params, allow_unused=True), strict=True))
 
@@ -52,20 +56,34 @@ def test_the_multi_token_loss_reaches_its_layer_and_the_model_below(model, batch
     assert any(name.startswith(mtp) for name in with_)
 
 
-def test_a_batch_in_parts_gives_the_gradient_of_the_whole(model, batch):
-    whole = gradients(model, batch, LossWeights(lm=1.0, mtp=0.3))
+@pytest.mark.parametrize(
+    "weights", [LossWeights(lm=1.0, mtp=0.3), LossWeights(lm=0.0, mtp=1.0, index_kl=1.0)]
+)
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(model, batch, weights):
+    """Whatever the split: here the parts differ in rows, in targets and in padding."""
+    batch = Batch(batch.token_ids, batch.segments.clone(), batch.loss_mask)
+    batch.segments[1:, 8:] = -1
+    whole = gradients(model, batch, weights)
     params = [param for _, param in model.named_parameters()]
-    tokens = int(batch.targets(1).sum())
 
     def loss_of(part: slice):
-        share = (part.stop - part.start) / 4
-        return supervised_loss(model, batch.rows(part), LossWeights(lm=1.0, mtp=0.3), tokens, share)[:2]
+        return supervised_loss(model, batch.rows(part), weights, batch.totals())[:2]
 
     Workers(2).gradients(loss_of, [slice(0, 1), slice(1, 4)], params)
     for name, param in model.named_parameters():
         expected = whole[name]
         if expected is not None:
-            assert torch.allclose(param.grad, expected, atol=1e-5), name
+            assert torch.allclose(param.grad, expected, atol=1e-5, rtol=1e-4), name
+
+
+def test_the_warm_up_trains_the_indexer_of_the_mtp_layer_too(model, batch):
+    stage = SupervisedStage(steps=1, rows=1, length=8, lm=0.0, mtp=1.0, index_kl=1.0)
+    of_mtp = f"model.layers.{model.config.num_hidden_layers}.self_attn.indexer."
+    reached = touched(gradients(model, batch, LossWeights(lm=0.0, mtp=1.0, index_kl=1.0)))
+    assert reached == trainable_names(model, stage)
+    assert any(name.startswith(of_mtp) for name in reached)
+    without = trainable_names(model, stage.model_copy(update={"mtp": 0.0}))
+    assert without == {name for name in reached if not name.startswith(of_mtp)}
 
 
 def test_no_target_crosses_a_document_or_padding(batch):
@@ -78,12 +96,12 @@ def test_no_target_crosses_a_document_or_padding(batch):
 
 
 def test_neighbours_in_a_row_do_not_change_a_document(model, batch):
-    together, _, _ = supervised_loss(model, batch.rows(slice(0, 1)), LossWeights(lm=1.0), 1, 1.0)
+    together, _, _ = supervised_loss(model, batch.rows(slice(0, 1)), LossWeights(lm=1.0), ONE)
     halves = [
         Batch(batch.token_ids[:1, part], batch.segments[:1, part], batch.loss_mask[:1, part])
         for part in (slice(0, 20), slice(20, 40))
     ]
-    apart = sum(supervised_loss(model, half, LossWeights(lm=1.0), 1, 1.0)[0] for half in halves)
+    apart = sum(supervised_loss(model, half, LossWeights(lm=1.0), ONE)[0] for half in halves)
     assert together.item() == pytest.approx(apart.item(), rel=1e-5)
 
 

@@ -8,23 +8,22 @@ import torch
 from baleen.cli.contenders.prompts import prompt
 from baleen.config import EngineConfig, SamplingParams
 from baleen.engine import Engine, StepOutput
-from baleen.ops import cpu
 
 
 class OurEngine:
     """The engine, and how long it takes for what. Times are in seconds.
 
-    limits: fields of `EngineConfig`; dtype: of the model before its weights are packed, if they are.
+    config: fields of `EngineConfig`.
     """
 
-    def __init__(self, folder: str, dtype: str, threads: int, limits: dict[str, Any]):
+    def __init__(self, folder: str, threads: int, config: dict[str, Any]):
         torch.set_num_threads(threads)
-        self.engine = Engine.from_pretrained(folder, EngineConfig(**limits), getattr(torch, dtype))
+        self.engine = Engine.from_pretrained(folder, EngineConfig(**config))
         self.vocab_size = self.engine.model.config.vocab_size
 
     def kernels(self) -> dict[str, Any]:
         """{"kernels"}: whether the CPU kernels compute, rather than plain PyTorch."""
-        return {"kernels": self.engine.config.weights is not None and cpu.available()}
+        return {"kernels": self.engine.compute_path.packed is not None}
 
     def prefill(self, length: int, seed: int) -> dict[str, Any]:
         """{"seconds"} until the first token of a prompt of which nothing is cached."""

@@ -155,9 +155,8 @@ def start(stack: ExitStack, engine: str, served: Served, threads: int, seconds: 
     elif engine == "transformers":
         arguments |= {"folder": str(served.folder), "dtype": weights_of(engine, served.weights)}
     else:
-        packed = None if served.plain else served.weights
-        arguments |= {"folder": str(served.folder), "limits": served.limits | {"weights": packed}}
-        arguments |= {"dtype": "float32" if packed else served.weights}
+        computes = {"weights": served.weights, "backend": "torch" if served.plain else "auto"}
+        arguments |= {"folder": str(served.folder), "config": served.limits | computes}
     contender = stack.enter_context(Contender(engine, threads, seconds))
     contender.ask("load", **arguments)
     return contender

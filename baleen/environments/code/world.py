@@ -33,6 +33,7 @@ RUNTIMES, TREES, PASSING = "runtimes", "trees", "passing"  # folders of the asse
 COMMAND_SECONDS = 60.0
 _OUTPUT = 12_000  # characters of a command's output that are shown
 _LINES = 400  # of a file that are shown at once
+_NAME_BYTES, _PATH_CHARACTERS = 255, 1_000
 
 
 class CodeWorld:
@@ -148,9 +149,17 @@ class CodeWorld:
         if not old:
             if name in self._tree or any(other.startswith(f"{name}/") for other in self._tree):
                 raise ToolError(f"{path} exists; give the text to replace as old")
+            _check_new_name(name, self._tree)
             self._replace(name, new)
             return f"created {path}"
         text = self._text(name)
+        if (
+            text.count("\r\n") * 2 > text.count("\n")
+            and "\r" not in old + new
+            and not ("\n" in old and old in text)
+        ):
+            # The file's lines end with CR LF, of which the policy need not know.
+            old, new = old.replace("\n", "\r\n"), new.replace("\n", "\r\n")
         count = text.count(old)
         if count != 1:
             raise ToolError(f"old occurs {count} times in {path}; it must occur once")
@@ -215,6 +224,20 @@ def _edited(tree: Tree, edit: Mapping[str, Any]) -> Tree:
         raise ValueError(f"{edit['path']}, line {edit['line']}: not the lines that the edit replaces")
     lines[start : start + len(old)] = edit["new"]
     return with_text(tree, edit["path"], "\n".join(lines))
+
+
+def _check_new_name(name: str, tree: Tree) -> None:
+    """Raises ToolError for a name that no file can have: a sandbox that cannot write it would count as its failure."""
+    if any(name.startswith(f"{other}/") for other in tree):
+        raise ToolError(f"{name!r} is below a file")
+    try:
+        longest = max(len(part.encode("utf-8", "surrogateescape")) for part in name.split("/"))
+    except UnicodeEncodeError:
+        raise ToolError("the path is not valid Unicode") from None
+    if "\0" in name or longest > _NAME_BYTES or len(name) > _PATH_CHARACTERS:
+        raise ToolError(
+            f"path: at most {_PATH_CHARACTERS} characters, {_NAME_BYTES} bytes in each name, none of them NUL"
+        )
 
 
 def _inside(path: str) -> str:

@@ -20,13 +20,13 @@ from typing import Any, Literal, Self
 from baleen.environments.interpreter import driver
 from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits, SandboxProcess, python_mounts
 from baleen.environments.task import ToolFailure
+from baleen.installation import install_command
 
 Status = Literal["ok", "error", "interrupted", "lost"]
 
 _START_SECONDS = 90.0
 _LINE_BYTES = 1 << 20  # many times what a reply of the driver can have
 _SPARE_SECONDS = 10.0  # beyond a cell's time and the grace after it: then the driver itself is gone
-_REMEDY = "pip install 'baleen[agents]' (jupyter_client, ipykernel)"
 _LIMITS = SandboxLimits(
     memory_bytes=1_500_000_000, cpu_seconds=3600, processes=64, tmp_bytes=64 << 20, wall_seconds=86_400.0
 )
@@ -52,7 +52,7 @@ class Kernel:
 
     def __init__(self, limits: SandboxLimits = _LIMITS) -> None:
         """Raises SandboxUnavailable where this machine cannot have one."""
-        script = Path(driver.__file__)
+        script = Path(driver.__file__).resolve()
         self._sandbox = Sandbox(
             mounts=[*python_mounts(), Mount(script, "/run/driver.py")],
             limits=limits,
@@ -101,7 +101,8 @@ class Kernel:
             self.close()
             last = process.errors.decode(errors="replace").strip().splitlines()[-1:]
             raise ToolFailure(
-                f"the Jupyter kernel did not start ({''.join(last)[:300]}); is it there? {_REMEDY}"
+                f"the Jupyter kernel did not start ({''.join(last)[:300]}); it needs jupyter_client and ipykernel: "
+                f"{install_command('agents')}"
             )
 
     def _send(self, data: bytes, deadline: float) -> bool:

@@ -83,6 +83,15 @@ def python_mounts() -> tuple[Mount, ...]:
     return tuple(Mount(Path(os.path.realpath(prefix)), prefix) for prefix in outside)
 
 
+def visible_paths(mounts: Sequence[Mount]) -> list[str]:
+    """Every path that a sandbox with these mounts may show; of the folders above them, it shows nothing else.
+
+    /tmp starts empty, but for mounts below it. What is below the other paths is theirs.
+    """
+    made = ("/usr", "/proc", "/dev", "/tmp", "/var/tmp")
+    return [*made, *_SYSTEM_LINKS, *_SYSTEM_FILES, *_OWN_FILES, *(mount.target for mount in mounts)]
+
+
 def drops_uid() -> bool:
     """Whether we are a root that can become the sandbox's uid. Others have no uid but their own to give."""
     if os.geteuid() != 0:

@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from baleen.environments.sandbox.command import INSTALL, Setting, Tools, python_mounts
+from baleen.environments.sandbox.command import INSTALL, Setting, Tools, python_mounts, visible_paths
 from baleen.environments.sandbox.limits import Mount, Outcome, SandboxLimits, SandboxUnavailable
 from baleen.environments.sandbox.process import run_to_end
 from baleen.environments.sandbox.seccomp import machine_is_known
@@ -58,7 +58,7 @@ def _try_out(tools: Tools) -> Outcome:
     expected = {
         "limits": {"memory": _LIMITS.memory_bytes, "processes": _LIMITS.processes, "tmp": _LIMITS.tmp_bytes},
         "files": _LIMITS.tmp_files,
-        "host": str(Path(__file__).resolve()),
+        "visible": visible_paths(mounts),
         "network": os.stat("/proc/self/ns/net").st_ino,
     }
     argv = [sys.executable, "-I", "-S", _INSIDE, json.dumps(expected)]

@@ -4,18 +4,23 @@ from baleen.ops.cpu.kernels import (
     PackedWeight,
     WeightFormat,
     available,
+    instruction_set,
+    missing,
     packed_experts,
     packed_linear,
 )
-from baleen.ops.cpu.layer import LatentAttention, Mixture, Reading, rms_norm
+from baleen.ops.cpu.layer import MAX_INDEX_HEADS, LatentAttention, Mixture, Reading, rms_norm
 
 __all__ = [
+    "MAX_INDEX_HEADS",
     "LatentAttention",
     "Mixture",
     "PackedWeight",
     "Reading",
     "WeightFormat",
     "available",
+    "instruction_set",
+    "missing",
     "packed_experts",
     "packed_linear",
     "rms_norm",

@@ -1,6 +1,7 @@
 """Compiles the kernels for this machine, once, into the user's cache; none where there is no C++ compiler."""
 
 import ctypes
+import fcntl
 import hashlib
 import logging
 import os
@@ -19,23 +20,31 @@ HEADERS = ("vectors.h", "tiles.h", "experts.h", "packed.h", "sparse.h", "kernels
 COMPILERS = ("g++", "clang++", "c++")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-fvisibility=hidden")
 SECONDS = 300  # that a compilation may take
+INSTRUCTION_SETS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "asimd": "NEON"}
+_HERE = Path(__file__).parent
 
 logger = logging.getLogger("baleen")
 
 
 @cache
-def library() -> ctypes.CDLL | None:
-    """The compiled kernels; None, with one visible line that says why, where they cannot be had."""
-    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if compiler is None:
-        return _without(
-            f"no C++ compiler ({', '.join(COMPILERS)}) was found; install one, as with apt install g++"
-        )
+def load() -> tuple[ctypes.CDLL | None, str]:
+    """The compiled kernels and ""; or None and, in a clause, why they cannot be had and what to do."""
+    target = cache_folder() / _file_name()
     try:
-        return ctypes.CDLL(str(_compiled(Path(compiler), cache_folder())))
+        if not target.exists():
+            compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+            if compiler is None:
+                return None, f"no C++ compiler ({', '.join(COMPILERS)}) was found; install g++"
+            _compile(compiler, target)
+        return ctypes.CDLL(str(target)), ""
     except (OSError, subprocess.SubprocessError) as error:
         told = getattr(error, "stderr", None) or str(error)
-        return _without(f"{compiler} failed: {told.strip().splitlines()[0]}")
+        return None, f"they could not be compiled and loaded: {told.strip().splitlines()[0]}"
+
+
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels; None where they cannot be had."""
+    return load()[0]
 
 
 def cache_folder() -> Path:
@@ -43,22 +52,34 @@ def cache_folder() -> Path:
     return Path.home() / ".cache" / "baleen"
 
 
-def _compiled(compiler: Path, folder: Path) -> Path:
-    here = Path(__file__).parent
-    digest = hashlib.sha256(" ".join((str(compiler), *FLAGS, _processor())).encode())
+def _file_name() -> str:
+    """Of the library that these sources make on this processor, whichever compiler made it."""
+    digest = hashlib.sha256(" ".join((*FLAGS, _processor())).encode())
     for name in (*HEADERS, *SOURCES):
-        digest.update((here / name).read_bytes())
-    target = folder / f"kernels-{digest.hexdigest()[:16]}.so"
-    if not target.exists():
-        logger.warning("compiling the CPU kernels, once (some ten seconds)")
-        folder.mkdir(parents=True, exist_ok=True)
-        # beside its target: two processes that compile at once both rename a whole file
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        digest.update((_HERE / name).read_bytes())
+    return f"kernels-{digest.hexdigest()[:16]}.so"
+
+
+def _compile(compiler: str, target: Path) -> None:
+    """Make `target`, which is there whole or not at all; of several processes that start together one compiles."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            return
+        logger.warning("compiling the CPU kernels (once, some ten seconds)…")
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             built = Path(scratch, "kernels.so")
-            words = [str(compiler), *FLAGS, *(str(here / name) for name in SOURCES), "-o", str(built)]
+            words = [compiler, *FLAGS, *(str(_HERE / name) for name in SOURCES), "-o", str(built)]
             subprocess.run(words, check=True, capture_output=True, text=True, timeout=SECONDS)
             os.replace(built, target)
-    return target
+
+
+def instruction_set() -> str:
+    """The widest vectors of this processor that the kernels use, for people: "AVX2"."""
+    flags = _processor().split()
+    found = (name for flag, name in INSTRUCTION_SETS.items() if flag in flags)
+    return next(found, platform.machine())
 
 
 def _processor() -> str:
@@ -68,9 +89,3 @@ def _processor() -> str:
         return next(line for line in lines if line.startswith(("flags", "Features")))
     except (OSError, StopIteration):
         return platform.machine() + platform.processor()
-
-
-def _without(reason: str) -> None:
-    logger.warning(
-        "the CPU kernels are not used, plain PyTorch computes instead (slower, the same numbers): %s", reason
-    )

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from baleen.ops.cpu import build
 from baleen.ops.cpu.binding import call, kernel
-from baleen.ops.cpu.build import library
 
 PANEL = 64  # output columns that are stored together
 WeightFormat = Literal["float32", "bfloat16", "int8"]
@@ -23,7 +23,17 @@ _TOGETHER = {torch.bfloat16: 2, torch.int8: 4}
 
 def available() -> bool:
     """Whether the kernels can be used here; compiles them at the first call."""
-    return library() is not None
+    return not missing()
+
+
+def missing() -> str:
+    """Why the kernels cannot be used here and what to do; "" where they can. Compiles them at the first call."""
+    return build.load()[1]
+
+
+def instruction_set() -> str:
+    """What the kernels compute with on this processor, for people: "AVX2", "AVX-512 and AMX"."""
+    return build.instruction_set() + (" and AMX" if pairs() else "")
 
 
 @cache

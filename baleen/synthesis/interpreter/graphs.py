@@ -28,7 +28,7 @@ def _shortest_route(difficulty: int, rng: random.Random) -> Problem:
     ways = [(a, b, length) for (a, b), length in sorted(roads.items())]
     rng.shuffle(ways)
     start, end = order[0], order[-1]
-    queue, done = [(0, start)], set[str]()
+    queue, done, distance = [(0, start)], set[str](), 0
     while queue:
         distance, at = heapq.heappop(queue)
         if at == end:

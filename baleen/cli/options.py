@@ -1,0 +1,79 @@
+"""How options are read and shown, the same for every command.
+
+An option that may be left out is `PATH`, not `{None}|PATH`; choices keep the order in which the code names them; bf16
+is another word for bfloat16.
+"""
+
+import dataclasses
+import functools
+import operator
+import sys
+import types
+from collections.abc import Sequence
+from typing import Any, Literal, Union, get_args
+
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    UnsupportedTypeAnnotationError,
+)
+
+_SHORT_NAMES = {"bf16": "bfloat16"}
+Spec = PrimitiveConstructorSpec[Any]
+
+
+def rules() -> ConstructorRegistry:
+    """A context manager: `tyro.cli` inside it follows the rules above."""
+    registry = ConstructorRegistry()
+    registry.primitive_rule(_optional)
+    registry.primitive_rule(_number_format)
+    return registry
+
+
+def with_model_positional(argv: Sequence[str]) -> list[str]:
+    """`argv` where `--model FOLDER`, as other servers spell it, has become the positional FOLDER."""
+    words = []
+    given = iter(argv)
+    for word in given:
+        if word == "--model":
+            words += [folder] if (folder := next(given, None)) is not None else [word]
+        else:
+            words.append(word.removeprefix("--model="))
+    return words
+
+
+def say(line: str) -> None:
+    """A line for the user that is no part of the output."""
+    print(f"baleen: {line}", file=sys.stderr, flush=True)
+
+
+def _optional(info: PrimitiveTypeInfo) -> Spec | UnsupportedTypeAnnotationError | None:
+    """`X | None` reads and looks as X; None is what is not given."""
+    kinds = get_args(info.type)
+    if info.type_origin not in (Union, types.UnionType) or type(None) not in kinds:
+        return None
+    rest = functools.reduce(operator.or_, (kind for kind in kinds if kind is not type(None)))
+    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(rest, info.markers))
+    if isinstance(spec, UnsupportedTypeAnnotationError):
+        return spec
+    return dataclasses.replace(
+        spec,
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: ["not", "given"] if value is None else spec.str_from_instance(value),
+    )
+
+
+def _number_format(info: PrimitiveTypeInfo) -> Spec | None:
+    """Choices with bfloat16 among them also take its short name, which the help leaves out."""
+    choices = get_args(info.type)
+    if info.type_origin is not Literal or not set(choices) & set(_SHORT_NAMES.values()):
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(choices)}}}",
+        instance_from_str=lambda words: _SHORT_NAMES.get(words[0], words[0]),
+        is_instance=lambda value: value in choices,
+        str_from_instance=lambda value: [value],
+        choices=(*choices, *_SHORT_NAMES),
+    )
