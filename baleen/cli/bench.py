@@ -49,7 +49,9 @@ def main(argv: Sequence[str]) -> int:
     if options.plot is not None:
         from baleen.evaluation import bench_plots, theme
 
-        write_atomic(options.plot, theme.standalone(bench_plots.speeds(figures)) + "\n")
+        write_atomic(
+            options.plot, theme.standalone(bench_plots.speeds(figures), f"Speed of {figures['model']}") + "\n"
+        )
         print(f"wrote {options.plot}")
     return int(bool(figures["failures"]) or not all(row["equal"] for row in figures["agreement"]))
 

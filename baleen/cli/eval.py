@@ -87,7 +87,10 @@ def main(argv: Sequence[str]) -> int:
     ]
     write_atomic(options.out / RESULTS, "".join(json.dumps(row) + "\n" for row in rows))
     if rows:
-        write_atomic(options.out / PLOT, standalone(accuracy_over_steps(rows)) + "\n")
+        write_atomic(
+            options.out / PLOT,
+            standalone(accuracy_over_steps(rows), f"{policy.name}: context strategies") + "\n",
+        )
     for line in (*_table(rows, run.outcomes), *_ending(options, run, policy)):
         print(line)
     return run.stop.exit_code if run.stop.heard else int(not run.is_complete)

@@ -17,7 +17,11 @@ PARENTS: dict[str, str | None] = {
 """Every stage in the order it runs, and the stage whose model it begins with."""
 BASE = ("pretrain", "dsa_warmup", "dsa_sparse")
 DOMAINS = ("math", "logic", "tool")
-EXPORTS = {"sft": ("model-sft",), "mixed": ("model", "cost.json"), "speciale": ("model-speciale",)}
+EXPORTS = {
+    "sft": ("model-sft",),
+    "mixed": ("model", "cost.json", "selection.json"),
+    "speciale": ("model-speciale",),
+}
 """What a finished stage leaves in the run's folder, beside its record and its checkpoints."""
 
 _FIRST = {"base_data": "pretrain", "chat_data": "sft", "distill_data": "distill", "evaluation": "sft"}

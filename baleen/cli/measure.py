@@ -1,37 +1,24 @@
-"""What the quickstart measures after a stage: held-out losses, tasks solved, the time of a decode step."""
+"""What the quickstart measures after a stage: held-out losses, tasks solved."""
 
 import asyncio
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from baleen.agent import EnginePolicy, StopReason
 from baleen.chat import Tokenizer
-from baleen.config import EngineConfig, ModelConfig, SamplingParams
+from baleen.config import EngineConfig, SamplingParams
 from baleen.config.stages import Evaluation
 from baleen.data.packing import Packed, first_rows, last_rows
 from baleen.engine import AsyncEngine, Engine
 from baleen.environments import Task, environment_for
 from baleen.evaluation.benchmark import Benchmark, run_benchmark
-from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
-from baleen.model.mla import MLA
+from baleen.model import Record, Transformer
 from baleen.rl import LIMITS, World
-from baleen.train.heldout import (
-    heldout_loss,
-    heldout_losses,
-    indexer_fit,
-    with_attention,
-    with_random_indexers,
-)
+from baleen.train.heldout import heldout_loss, heldout_losses, indexer_fit, with_random_indexers
 from baleen.train.supervised import to_batch
-
-COST_POSITIONS = (0.5, 1, 2, 4, 8, 16, 32)  # times index_topk
-COST_BATCH = 16
-COST_REPEATS = 15
-_PARTS = ("", "_attention", "_core")
 
 
 def indexer_figures(model: Transformer, rows: Packed) -> dict[str, Any]:
@@ -112,74 +99,3 @@ def answers_of(benchmark: Benchmark) -> list[dict[str, Any]]:
         }
         for task, trajectory in zip(benchmark.tasks, benchmark.trajectories, strict=True)
     ]
-
-
-def decode_cost(model: Transformer) -> dict[str, Any]:
-    """Milliseconds of a decode step against the position, dense and sparse (report, fig. 3).
-
-    `*_ms` is the whole step, `*_attention_ms` all of attention with the indexer, `*_core_ms` the attention over what
-    is read, without projections and indexer. One step of `COST_BATCH` sequences on one thread, the median of
-    `COST_REPEATS`; dense and sparse take turns.
-    """
-    config = model.config
-    positions = [round(times * config.index_topk) for times in COST_POSITIONS]
-    twins = {name: with_attention(model, name == "dsa") for name in ("dense", "dsa")}
-    cost: dict[str, Any] = {"index_topk": config.index_topk, "positions": positions, "threads": 1}
-    cost |= {f"{name}{part}_ms": [] for name in twins for part in _PARTS}
-    for position in positions:
-        times: dict[str, list[tuple[float, ...]]] = {name: [] for name in twins}
-        cache = _filled_cache(config, position)
-        for repeat in range(COST_REPEATS + 2):
-            for name, twin in twins.items():
-                measured = _timed_step(twin, cache, position)
-                if repeat >= 2:
-                    times[name].append(measured)
-        for name, values in times.items():
-            for part, column in zip(_PARTS, zip(*values, strict=True), strict=True):
-                cost[f"{name}{part}_ms"].append(sorted(column)[len(column) // 2])
-    return cost
-
-
-def _filled_cache(config: ModelConfig, position: int) -> LatentCache:
-    cache = LatentCache(config, 1 + COST_BATCH * (position + 1))
-    generator = torch.Generator().manual_seed(0)
-    for tensor in (*cache.kv, *cache.index_k):
-        tensor.normal_(generator=generator)
-    return cache
-
-
-@torch.no_grad()
-def _timed_step(model: Transformer, cache: LatentCache, position: int) -> tuple[float, float, float]:
-    """Milliseconds of one decode step at `position` tokens of context, in the order of `_PARTS`."""
-    slots = 1 + torch.arange(COST_BATCH * (position + 1)).view(COST_BATCH, -1)
-    paged = Paged(cache, slots[:, -1:], slots)
-    meta = AttentionMetadata(torch.full((COST_BATCH, 1), position), paged=paged)
-    layers = [module for module in model.modules() if isinstance(module, MLA)]
-    attention, core = _Stopwatch(), _Stopwatch()
-    for layer in layers:
-        layer.forward = attention(layer.forward)
-        layer._absorbed = core(layer._absorbed)
-    try:
-        start = time.perf_counter()
-        model.logits(model.hidden_states(torch.zeros(COST_BATCH, 1, dtype=torch.int64), meta))
-        whole = time.perf_counter() - start
-    finally:
-        for layer in layers:
-            del layer.forward, layer._absorbed
-    return 1e3 * whole, 1e3 * attention.seconds, 1e3 * core.seconds
-
-
-class _Stopwatch:
-    """Adds up the time spent in the functions it wraps."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            self.seconds += time.perf_counter() - start
-            return result
-
-        return timed

@@ -13,9 +13,11 @@ from baleen.chat import Tokenizer
 from baleen.cli import acceptance, measure, stage_data
 from baleen.cli.checks import brief, judged, overall
 from baleen.cli.clean_stop import CleanStop
+from baleen.cli.decode_cost import decode_cost
 from baleen.cli.lineage import BASE, EXPORTS, PARENTS
 from baleen.cli.progress import Progress
 from baleen.cli.run_folder import RunFolder
+from baleen.cli.selection import selection
 from baleen.config import ModelConfig, UserError
 from baleen.config.files import write_json
 from baleen.config.stages import (
@@ -262,15 +264,18 @@ class Pipeline:
         return UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
 
     def _export(self, name: str, model: Transformer) -> None:
-        """Write what a finished stage leaves beside its checkpoint: a model to use, the cost of decoding with it."""
+        """Write what a finished stage leaves beside its checkpoint: a model to use, and what the report shows of it."""
         path = self.folder.path
         for left in EXPORTS.get(name, ()):
             if left == "cost.json":
-                write_json(path / left, measure.decode_cost(model))
-                continue
-            save_model(model, path / left)
-            for file in TOKENIZER_FILES:
-                shutil.copyfile(self.folder.checkpoints / "tokenizer" / file, path / left / file)
+                write_json(path / left, decode_cost(model))
+            elif left == "selection.json":
+                text = self.heldout_text.token_ids[0].tolist()
+                write_json(path / left, selection(model, self.tokenizer, text, self.recipe.seed))
+            else:
+                save_model(model, path / left)
+                for file in TOKENIZER_FILES:
+                    shutil.copyfile(self.folder.checkpoints / "tokenizer" / file, path / left / file)
 
 
 def _is_sparse(stage: str) -> bool:

@@ -84,7 +84,10 @@ def main(argv: Sequence[str]) -> int:
     if options.plot is not None:
         from baleen.evaluation import cost_plots, theme
 
-        write_atomic(options.plot, theme.standalone(cost_plots.planned(config, context)) + "\n")
+        write_atomic(
+            options.plot,
+            theme.standalone(cost_plots.planned(config, context), f"What a token of {name} costs") + "\n",
+        )
     if options.json:
         print(json.dumps(figures, indent=1))
     else:

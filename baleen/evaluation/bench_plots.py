@@ -18,16 +18,20 @@ _PANELS = (
 
 def speeds(figures: Mapping[str, Any]) -> Plot:
     """`figures` of `baleen.cli.bench.measure`. Bars are the range of the rounds, the dotted line is the roofline."""
+    shown = []
+    for measurement, title, unit in _PANELS:
+        rows = [row for row in figures["measurements"] if row["measurement"] == measurement]
+        if rows:
+            shown.append((title, unit, rows))
 
     def draw(panels: Sequence[Axes]) -> None:
-        for axes, (measurement, title, unit) in zip(panels, _PANELS, strict=True):
-            rows = [row for row in figures["measurements"] if row["measurement"] == measurement]
+        for axes, (title, unit, rows) in zip(panels, shown, strict=True):
             _draw(axes, rows)
             axes.set_title(title)
             axes.set_xlabel(unit)
 
     label = f"Decode and prefill speed of {figures['model']} against length, with the machine's roofline"
-    return plot("bench-speeds", label, Grid(len(_PANELS), 2, 290, 215), draw)
+    return plot("bench-speeds", label, Grid(len(shown), 2, 290, 215), draw)
 
 
 def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Play many tasks with one policy and tell how many it solved, how sure that is, and what it cost."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,17 +39,20 @@ class Benchmark:
             groups.setdefault(key, []).append(trajectory)
         return [_row(key, members) for key, members in groups.items()]
 
-    def samples(self, per_family: int = 1) -> list[dict[str, Any]]:
-        """The first attempts of each family, as they came, written out for people."""
-        taken: dict[str, int] = {}
+    def samples(self, per_kind: int = 8) -> list[dict[str, Any]]:
+        """The first attempts of each family and difficulty, as they came, written out for people."""
+        taken: Counter[tuple[str, int]] = Counter()
         samples = []
         for task, trajectory in self._counted():
-            taken[task.family] = taken.get(task.family, 0) + 1
-            if taken[task.family] <= per_family:
+            kind = task.family, task.difficulty
+            taken[kind] += 1
+            if taken[kind] <= per_kind:
                 samples.append(
                     {
                         "task_id": task.id,
                         "domain": task.domain,
+                        "family": task.family,
+                        "difficulty": task.difficulty,
                         "prompt": task.question,
                         "completion": transcript(trajectory),
                         "correct": _solved(trajectory),

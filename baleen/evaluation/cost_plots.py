@@ -1,58 +1,128 @@
 """The report's figures of cost against token position: measured, and by the cost model."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from baleen.config.model import ModelConfig
 from baleen.evaluation import cost_model
 from baleen.evaluation.cost_model import Phase
-from baleen.evaluation.theme import BLUE, GREY, MUTED, ORANGE, Grid, Plot, label_lines, plot
+from baleen.evaluation.curves import mark_step, plain_log
+from baleen.evaluation.decode_times import DecodeTimes
+from baleen.evaluation.formats import figures
+from baleen.evaluation.theme import (
+    BLUE,
+    GREY,
+    INK,
+    MUTED,
+    ORANGE,
+    SURFACE,
+    TEAL,
+    Grid,
+    Plot,
+    label_lines,
+    plot,
+)
 
 FLOAT32 = 4  # bytes; what the engine keeps on a CPU
 
 
-def measured(cost: Mapping[str, Any] | None, config: ModelConfig | None) -> Plot | None:
-    """Milliseconds per decoded token of this model, dense and DSA, and the cache bytes that explain them."""
-    if not cost:
+def measured(times: DecodeTimes | None, config: ModelConfig | None) -> Plot | None:
+    """Milliseconds of a decode step, dense and DSA, where the two cross, and the cache bytes behind them."""
+    if times is None:
         return None
-    positions, topk = cost["positions"], cost["index_topk"]
-    timed = [
-        ("One decoded token, ms", cost.get("dense_ms"), cost.get("dsa_ms")),
-        ("Attention's share of it, ms", cost.get("dense_attention_ms"), cost.get("dsa_attention_ms")),
-        ("Without the indexer, ms", cost.get("dense_core_ms"), cost.get("dsa_core_ms")),
-    ]
-    shown: list[tuple[str, Sequence[float], Sequence[float], str]] = [
-        (title, dense, sparse, "o-") for title, dense, sparse in timed if dense and sparse
+    drawn: list[Callable[[Axes], None]] = [
+        lambda axes: _attention(axes, times, log=True),
+        lambda axes: _attention(axes, times, log=False),
+        lambda axes: _whole_step(axes, times),
     ]
     if config is not None:
-        dense, sparse = ([_read_kib(config, p, s) for p in positions] for s in (False, True))
-        shown.append(("Cache read for it, KiB (by formula)", dense, sparse, "-"))
-    if not shown:
-        return None
+        drawn.append(lambda axes: _cache_read(axes, times, config))
 
     def draw(panels: Sequence[Axes]) -> None:
-        for axes, (title, dense, sparse, marker) in zip(panels, shown, strict=True):
-            axes.plot(positions, dense, marker, color=ORANGE, ms=4)
-            axes.plot(positions, sparse, marker, color=BLUE, ms=4)
-            axes.set_title(title)
-            axes.set_ylim(bottom=0)
-            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-            axes.axvline(topk, color=GREY, lw=0.8, ls=(0, (3, 3)))
-            where = {"xy": (topk, 1.0), "xycoords": axes.get_xaxis_transform(), "va": "top"}
-            axes.annotate(
-                f"k = {topk}", xytext=(5, 0), textcoords="offset points", color=MUTED, fontsize=9, **where
-            )
-            _position_axis(axes)
-            label_lines(axes, [(dense[-1], "dense", ORANGE), (sparse[-1], "DSA", BLUE)])
+        for axes, panel in zip(panels, drawn, strict=True):
+            panel(axes)
 
-    label = "Measured decode time per token and attention time against position, dense and DSA"
-    return plot("measured-cost", label, Grid(len(shown), 2, 290, 215), draw)
+    label = "Measured time of attention and of a whole decode step against position, dense and DSA"
+    return plot("measured-cost", label, Grid(len(drawn), 2, 300, 235), draw)
+
+
+_READERS = (("dense", "dense", ORANGE), ("dsa", "DSA", BLUE), ("given", "DSA, choice given", TEAL))
+
+
+def _attention(axes: Axes, times: DecodeTimes, log: bool) -> None:
+    """Attention with the indexer, and without its scores and choice; the crossing is marked on log axes."""
+    axes.set_title(f"Attention of a step, ms{', both axes logarithmic' if log else ''}")
+    if log:
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+    ends = _draw_times(axes, times, "attention")
+    if log:
+        plain_log(axes)
+    else:
+        axes.set_ylim(bottom=0)
+    _position_axis(axes)
+    mark_step(axes, times.topk, f"k = {times.topk}", "right")
+    crossing = times.crossing
+    if log and crossing:
+        at = times.medians("dsa", "attention")
+        height = np.interp(np.log(crossing.estimate), np.log(times.positions), [m.estimate for m in at])
+        axes.axvspan(crossing.low, crossing.high, color=GREY, alpha=0.18, lw=0)
+        axes.plot(crossing.estimate, height, "o", ms=7, mfc=SURFACE, mec=INK, mew=1.4)
+        text = f"DSA is faster from\n≈ {figures(crossing.estimate, 2)} tokens on"
+        axes.annotate(
+            text,
+            (crossing.estimate, height),
+            xytext=(0.03, 0.72),
+            textcoords="axes fraction",
+            fontsize=9.0,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.8, "shrinkB": 5},
+        )
+    label_lines(axes, ends)
+
+
+def _whole_step(axes: Axes, times: DecodeTimes) -> None:
+    axes.set_title("The whole step, ms")
+    ends = _draw_times(axes, times, "step")
+    axes.set_ylim(bottom=0)
+    _position_axis(axes)
+    label_lines(axes, ends)
+
+
+def _draw_times(axes: Axes, times: DecodeTimes, part: str) -> list[tuple[float, str, str]]:
+    """A line for each reader over the band of its medians' 95 % intervals; what `label_lines` wants."""
+    ends = []
+    for reader, name, colour in _READERS:
+        if reader not in times.ms or (reader == "given" and part == "step"):
+            continue
+        # told what to read, a step gathers it even where everything is read: only beyond k are the two comparable
+        first = times.positions.index(times.topk) if reader == "given" else 0
+        at, medians = times.positions[first:], times.medians(reader, part)[first:]
+        axes.fill_between(
+            at, [m.low for m in medians], [m.high for m in medians], color=colour, alpha=0.22, lw=0
+        )
+        axes.plot(at, [m.estimate for m in medians], "o-", color=colour, ms=4)
+        ends.append((medians[-1].estimate, name, colour))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    return ends
+
+
+def _cache_read(axes: Axes, times: DecodeTimes, config: ModelConfig) -> None:
+    axes.set_title("Cache read for one token, KiB (by formula)")
+    ends = []
+    for sparse, name, colour in ((False, "dense", ORANGE), (True, "DSA", BLUE)):
+        read = [_read_kib(config, position, sparse) for position in times.positions]
+        axes.plot(times.positions, read, color=colour)
+        ends.append((read[-1], name, colour))
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    _position_axis(axes)
+    label_lines(axes, ends)
 
 
 def modelled(config: ModelConfig | None) -> Plot:
@@ -151,6 +221,11 @@ def _flops_unit(most: float) -> tuple[float, str]:
 def _position_axis(axes: Axes) -> None:
     axes.set_xlabel("position in the context, tokens")
     low, high = axes.get_xlim()
-    step = 2 ** round(math.log2(max(high / 5, 1)))
-    axes.set_xticks([tick for tick in range(0, int(high) + 1, step) if tick >= low])
+    if axes.get_xscale() == "log":
+        ticks = [2**power for power in range(21) if low <= 2**power <= high][::2]
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        step = 2 ** round(math.log2(max(high / 5, 1)))
+        ticks = [tick for tick in range(0, int(high) + 1, step) if tick >= low]
+    axes.set_xticks(ticks)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v / 1024:g}K" if v >= 1024 else f"{v:g}"))

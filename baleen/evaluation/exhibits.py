@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from baleen.evaluation.effects import DOMAINS
 from baleen.evaluation.run_data import STAGES, Run
 
 _LINE = re.compile(r"^(Thought|Call|Result|Answer): ?", re.MULTILINE)
@@ -22,35 +23,82 @@ def expert_loads(run: Run) -> list[tuple[str, list[list[float]]]]:
     return loads
 
 
+OUTCOMES = {
+    (False, True): "wrong, then right",
+    (True, False): "right, then wrong",
+    (True, True): "right both times",
+    (False, False): "wrong both times",
+}
+"""What became of a task between the first and the last stage that attempted it."""
+
+
 @dataclass(frozen=True)
 class SampleCard:
     """One task and what models of different stages made of it: (stage, lines, whether right)."""
 
     domain: str
+    outcome: str
     prompt: str
     attempts: list[tuple[str, list[tuple[str, str]], bool]]
 
 
-def sample_cards(run: Run, per_domain: int = 2) -> list[SampleCard]:
-    """The first recorded tasks of each domain that several stages attempted: the first, last and middle ones.
+def sample_cards(run: Run) -> list[SampleCard]:
+    """Of each domain one task for each outcome but "wrong both times", where there is one.
 
-    They are taken as they come, not picked for how they went.
+    Of the recorded tasks of an outcome the first is taken, of a kind that the domain has not shown yet if possible. The
+    stages shown are the first, the domain's specialist, the mixed model and the last.
     """
     attempts: dict[str, dict[str, Mapping[str, Any]]] = {}
     for stage in run.stages.values():
         for sample in stage.samples:
-            attempts.setdefault(sample["task_id"], {})[stage.name] = sample
-    cards: list[SampleCard] = []
+            attempts.setdefault(sample["task_id"], {}).setdefault(stage.name, sample)
+    found: dict[tuple[str, str], list[dict[str, Mapping[str, Any]]]] = {}
     for by_stage in attempts.values():
-        first = next(iter(by_stage.values()))
-        if len(by_stage) < 2 or sum(card.domain == first["domain"] for card in cards) >= per_domain:
-            continue
-        stages = list(by_stage)
-        own = f"specialist_{first['domain']}"
-        shown = [s for s in stages if s in (stages[0], own, "mixed", stages[-1])]
-        told = [(STAGES[s], _lines(by_stage[s]["completion"]), bool(by_stage[s]["correct"])) for s in shown]
-        cards.append(SampleCard(first["domain"], first["prompt"], told))
+        told = list(by_stage.values())
+        if len(told) > 1:
+            outcome = OUTCOMES[bool(told[0]["correct"]), bool(told[-1]["correct"])]
+            found.setdefault((told[0]["domain"], outcome), []).append(by_stage)
+    cards, shown = [], set()
+    for domain in DOMAINS:
+        for outcome in list(OUTCOMES.values())[:3]:
+            candidates = found.get((domain, outcome), [])
+            if not candidates:
+                continue
+            chosen = next((c for c in candidates if _kind(c) not in shown), candidates[0])
+            shown.add(_kind(chosen))
+            cards.append(_card(chosen, outcome))
     return cards
+
+
+def outcome_shares(run: Run) -> list[tuple[str, int, dict[str, float]]]:
+    """(domain, held-out tasks, share of each outcome), from the first to the last stage that was evaluated."""
+    answered = [stage.answers for stage in run.stages.values() if stage.answers]
+    if len(answered) < 2 or len(answered[0]) != len(answered[-1]):
+        return []
+    counted = {domain: dict.fromkeys(OUTCOMES.values(), 0) for domain in DOMAINS}
+    for before, after in zip(answered[0], answered[-1], strict=True):
+        if before["domain"] in counted:
+            counted[before["domain"]][OUTCOMES[bool(before["correct"]), bool(after["correct"])]] += 1
+    totals = {domain: sum(counts.values()) for domain, counts in counted.items()}
+    return [
+        (DOMAINS[domain], totals[domain], {name: count / totals[domain] for name, count in counts.items()})
+        for domain, counts in counted.items()
+        if totals[domain]
+    ]
+
+
+def _kind(by_stage: Mapping[str, Mapping[str, Any]]) -> tuple[str, int]:
+    first = next(iter(by_stage.values()))
+    return first["family"], first["difficulty"]
+
+
+def _card(by_stage: Mapping[str, Mapping[str, Any]], outcome: str) -> SampleCard:
+    stages = list(by_stage)
+    first = by_stage[stages[0]]
+    own = f"specialist_{first['domain']}"
+    shown = [s for s in stages if s in (stages[0], own, "mixed", stages[-1])]
+    told = [(STAGES[s], _lines(by_stage[s]["completion"]), bool(by_stage[s]["correct"])) for s in shown]
+    return SampleCard(first["domain"], outcome, first["prompt"], told)
 
 
 def _lines(completion: str) -> list[tuple[str, str]]:

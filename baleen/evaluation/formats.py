@@ -2,6 +2,8 @@
 
 import math
 
+from baleen.evaluation.intervals import Interval
+
 
 def duration(seconds: float) -> str:
     """9.3 s, 45 s, 4 min 05 s, 2 h 03 min."""
@@ -32,7 +34,37 @@ def figures(number: float, count: int = 3) -> str:
     if math.isnan(number):
         return "–"
     if number == 0 or 1e-3 <= abs(number) < 1e4:
-        return f"{number:.{count}g}"
+        return f"{float(f'{number:.{count}g}'):,.10g}"
     digits, exponent = f"{number:.{count - 1}e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{digits}\u202f×\u202f10{power}"
+
+
+def times(ratio: Interval) -> str:
+    """A ratio with its 95 % interval: "2.7× (2.5 to 2.9)"; the smaller it is, the more decimals it needs."""
+    size = abs(ratio.estimate)
+    decimals = 2 if size < 2 else 1 if size < 20 else 0
+    estimate, low, high = (f"{bound:,.{decimals}f}" for bound in ratio)
+    return f"{estimate}× ({low} to {high})"
+
+
+def points(difference: Interval) -> str:
+    """A difference of shares with its 95 % interval, in percentage points: "+34 (+29 to +39)"."""
+    estimate, low, high = (_signed(100 * bound, 0) for bound in difference)
+    return f"{estimate} ({low} to {high})"
+
+
+def change(ratio: Interval) -> str:
+    """A ratio with its 95 % interval, told as the change that it means: "+0.6 % (−0.1 to +1.3)"."""
+    estimate, low, high = (_signed(100 * (bound - 1), 1) for bound in ratio)
+    return f"{estimate}\u00a0% ({low} to {high})"
+
+
+def visible(token: str) -> str:
+    """A token's text with its line breaks to be seen."""
+    return token.replace("\r", "").replace("\n", "↵\n")
+
+
+def _signed(number: float, decimals: int) -> str:
+    rounded = round(number, decimals) + 0.0  # no -0
+    return f"{rounded:+.{decimals}f}".replace("-", "−")

@@ -7,7 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from baleen.evaluation.curves import curve, few_ticks, plain_log
+from baleen.evaluation.curves import curve, few_ticks, mark_step, plain_log
+from baleen.evaluation.effects import AttentionLosses
+from baleen.evaluation.formats import times
+from baleen.evaluation.recipe_facts import data_changes
 from baleen.evaluation.run_data import STAGES, Run
 from baleen.evaluation.theme import (
     BLUE,
@@ -31,11 +34,18 @@ def loss_curves(run: Run) -> Plot | None:
     def draw(panels: Sequence[Axes]) -> None:
         for axes, stage in zip(panels, stages, strict=True):
             named = _loss_names(run, stage)
-            ends = [(curve(axes, run, stage, name, colour), text, colour) for name, text, colour in named]
+            changes = data_changes(run.resolved) if stage == "pretrain" else []
+            breaks = [step for step, _ in changes]
+            ends = [
+                (curve(axes, run, stage, name, colour, breaks=breaks), text, colour)
+                for name, text, colour in named
+            ]
             axes.set_title(STAGES[stage])
             axes.set_xlabel("step")
             axes.set_ylim(bottom=0)
             few_ticks(axes)
+            for step, text in changes:
+                mark_step(axes, step, text)
             if axes is panels[0]:  # the colours mean the same in all panels
                 label_lines(axes, ends)
 
@@ -89,28 +99,29 @@ def indexer(run: Run) -> Plot | None:
     return plot("indexer", label, Grid(2, 2), draw)
 
 
-def attention_losses(kinds: Sequence[tuple[str, float, float, float]]) -> Plot | None:
-    """Loss on the same held-out text with dense, learned sparse and random sparse attention.
-
-    kinds: (name, dense, sparse, random indexer), nats per token.
-    """
+def attention_losses(kinds: Sequence[AttentionLosses]) -> Plot | None:
+    """Loss on the same held-out text with dense, learned sparse and random sparse attention, and ratios to dense."""
     if not kinds:
         return None
-    lines = (("dense", 1, GREY), ("DSA, trained indexer", 2, BLUE), ("DSA, random indexer", 3, ORANGE))
 
     def draw(panels: Sequence[Axes]) -> None:
         for axes, kind in zip(panels, kinds, strict=True):
-            for row, (text, column, colour) in enumerate(reversed(lines)):
-                value = float(kind[column])
+            lines = (
+                ("DSA, random indexer", kind.random, kind.random_over_dense, ORANGE),
+                ("DSA, trained indexer", kind.sparse, kind.sparse_over_dense, BLUE),
+                ("dense", kind.dense, None, GREY),
+            )
+            for row, (text, value, over_dense, colour) in enumerate(lines):
                 axes.barh(row, value, color=colour, height=0.5)
                 _value(axes, f"{value:.3g}", (value, row), shift=5)
+                text += f", {times(over_dense)} dense" if over_dense else ""
                 axes.annotate(
                     text, (0, row), xytext=(0, 12.5), textcoords="offset points", color=MUTED, fontsize=9.0
                 )
-            axes.set_title(kind[0])
+            axes.set_title(kind.kind)
             axes.set_yticks([])
             axes.set_ylim(-0.5, 2.85)
-            axes.set_xlim(0, 1.14 * max(kind[1:]))
+            axes.set_xlim(0, 1.14 * max(kind.dense, kind.sparse, kind.random))
             axes.grid(False)
             axes.spines["bottom"].set_visible(False)
             axes.set_xticks([])

@@ -1,15 +1,19 @@
 """Write a run's report: one HTML file that needs nothing else, no network included."""
 
+import base64
+import hashlib
 import os
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
-from baleen.evaluation import cost_model, cost_plots, exhibits, plots, rl_plots, story
-from baleen.evaluation.formats import duration, figures, percent, short
+from baleen.evaluation import cost_model, cost_plots, effects, exhibits, plots, rl_plots, story
+from baleen.evaluation.decode_times import DecodeTimes
+from baleen.evaluation.formats import change, duration, figures, percent, points, short, times, visible
 from baleen.evaluation.prices import price
 from baleen.evaluation.run_data import STAGES, Run, read_run
+from baleen.evaluation.selection import index_scores, read_selection
 from baleen.evaluation.theme import Plot
 
 _FACTS = ("baleen", "git_commit", "platform", "python", "cpu", "cores", "memory_bytes") + (
@@ -18,6 +22,24 @@ _FACTS = ("baleen", "git_commit", "platform", "python", "cpu", "cores", "memory_
     "threads",
     "earlier",
 )
+
+CONTENTS = {
+    "setting": "Setting",
+    "journey": "Journey",
+    "losses": "Text",
+    "indexer": "Indexer",
+    "selection": "Selection",
+    "cost": "Cost",
+    "experts": "Experts",
+    "rl": "Rewards",
+    "tasks": "Tasks",
+    "speciale": "Speciale",
+    "samples": "Samples",
+    "bits": "Reading",
+    "checks": "Checks",
+    "data": "Data",
+}
+"""The page's sections, by id, with short names for the list at its top."""
 
 
 def write_report(run_dir: Path) -> Path:
@@ -47,11 +69,18 @@ def render(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "short": short, "percent": percent, "figures": figures}
+    formats = (change, duration, figures, percent, points, short, times, visible)
+    environment.filters |= {each.__name__: each for each in formats}
     mixed, free = (run.stages[s].evals if s in run.stages else () for s in ("mixed", "speciale"))
     state, sentence = story.verdict(run)
+    losses, decoding = effects.attention_losses(run), DecodeTimes.of(run.cost)
+    selection = read_selection(run.selection)
+    script = _script()
     return environment.get_template("report.html.j2").render(
         run=run,
+        contents=CONTENTS,
+        script=Markup(script),
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         e={name: run.environment.get(name) for name in _FACTS},
         titles=STAGES,
         state=state,
@@ -61,28 +90,39 @@ def render(run: Run) -> str:
         seconds=sum(stage.seconds for stage in run.stages.values()),
         tiles=story.tiles(run),
         journey=story.journey(run),
-        losses=story.attention_losses(run),
-        cost=story.cost_summary(run),
+        losses=losses,
+        decoding=decoding,
+        selection=selection,
+        scores=[_svg(index_scores(found, i)) for i, found in enumerate(selection.documents)]
+        if selection
+        else [],
         loads=exhibits.expert_loads(run),
         thinking=story.task_table(run, "thinking"),
         chat=story.task_table(run, "chat"),
-        hard=story.speciale_summary(run),
+        hard=effects.speciale_effect(run),
         cards=exhibits.sample_cards(run),
-        domains=story.DOMAINS,
-        rises={domain: story.specialist_rise(run, domain) for domain in story.DOMAINS},
+        outcomes=exhibits.outcome_shares(run),
+        domains=effects.DOMAINS,
+        rises={domain: effects.specialist_rise(run, domain) for domain in effects.DOMAINS},
         mismatch=story.mismatch(run),
         price=price(),
         plots={
             "loss": _svg(plots.loss_curves(run)),
             "indexer": _svg(plots.indexer(run)),
-            "attention": _svg(plots.attention_losses(story.attention_losses(run))),
-            "measured": _svg(cost_plots.measured(run.cost, run.config)),
+            "attention": _svg(plots.attention_losses(losses)),
+            "measured": _svg(cost_plots.measured(decoding, run.config)),
             "modelled": _svg(cost_plots.modelled(run.config)),
             "rewards": _svg(rl_plots.rewards(run)),
             "speciale": _svg(rl_plots.speciale(mixed, free)),
+            "budgets": _svg(rl_plots.budgets(run)),
             "bits": _svg(plots.bits_per_byte(run)),
         },
     )
+
+
+def _script() -> str:
+    """The page's only script. No data is in it, so it can be pinned by its hash."""
+    return (Path(__file__).parent / "templates" / "selection.js").read_text(encoding="utf-8")
 
 
 def _svg(plot: Plot | None) -> tuple[Markup, Markup] | None:

@@ -99,6 +99,40 @@ def speciale(penalised: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot 
     return plot("speciale", label, Grid(len(families), len(families), 300, 260), draw)
 
 
+def budgets(run: Run) -> Plot | None:
+    """Accuracy of the mixed model and of Speciale where longer answers count as wrong, and the paired difference."""
+    rows = run.stages["speciale"].budgets if "speciale" in run.stages else ()
+    if not rows:
+        return None
+    at = [row["budget"] for row in rows]
+
+    def draw(panels: Sequence[Axes]) -> None:
+        ends = []
+        for name, text, colour in (("before", "mixed RL", GREY), ("after", "Speciale", ORANGE)):
+            shares = [row[name] for row in rows]
+            panels[0].plot(at, shares, "o-", color=colour, ms=5)
+            ends.append((shares[-1], text, colour))
+        panels[0].set_title("Accuracy")
+        panels[0].set_ylim(0, 1.03)
+        panels[0].set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25 %", "50 %", "75 %", "100 %"])
+        rises = [100 * row["rise"] for row in rows]
+        bounds = [
+            [100 * (row["rise"] - row["low"]) for row in rows],
+            [100 * (row["high"] - row["rise"]) for row in rows],
+        ]
+        panels[1].errorbar(at, rises, bounds, fmt="o", color=ORANGE, ms=5, elinewidth=1.2)
+        panels[1].axhline(0, color=MUTED, lw=0.8)
+        panels[1].set_title("Speciale less mixed RL, points")
+        for axes in panels:
+            axes.set_xlabel("budget, tokens of the completion")
+            axes.margins(x=0.05)
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        label_lines(panels[0], ends)
+
+    label = "Accuracy on hard tasks at each budget of tokens, mixed RL and Speciale, and their difference"
+    return plot("budgets", label, Grid(2, 2), draw)
+
+
 def _arrow(axes: Axes, before: Evaluated, after: Evaluated) -> None:
     """From the penalised model's hollow point to Speciale's full one, with 95 % intervals, named d1, d2, …"""
     start, end = (before.think_tokens, before.accuracy), (after.think_tokens, after.accuracy)

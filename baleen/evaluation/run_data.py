@@ -2,7 +2,6 @@
 
 import json
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from baleen.config.line_file import read_lines
 from baleen.config.model import ModelConfig
 from baleen.evaluation.intervals import Interval, wilson
 from baleen.evaluation.prices import price_of
+from baleen.evaluation.recipe_facts import model_config
 
 STAGES = {
     "pretrain": "Pre-training",
@@ -27,6 +27,11 @@ STAGES = {
     "speciale": "Speciale",
 }
 """Every stage in the order it runs, with its name for people."""
+_LINKED = (
+    *("resolved.toml", "environment.json", "log.txt", "metrics.jsonl"),
+    *(f"stages/{stage}.json" for stage in STAGES),
+    *("cost.json", "selection.json", "model/", "model-sft/", "model-speciale/"),
+)
 CHECK_STATES = ("passed", "uncertain", "failed")
 
 
@@ -80,7 +85,11 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a finished stage recorded. expert_load: share of the routed tokens, per MoE layer and expert."""
+    """What a finished stage recorded. expert_load: share of the routed tokens, per MoE layer and expert.
+
+    answers: of each held-out task, in one order for all stages, whether it was solved and how long the thinking was.
+    budgets: accuracy where answers longer than a budget of tokens count as wrong, before and after the stage.
+    """
 
     name: str
     seconds: float
@@ -92,11 +101,16 @@ class StageResult:
     evals: tuple[Evaluated, ...]
     expert_load: Sequence[Sequence[float]]
     samples: Sequence[Mapping[str, Any]]
+    answers: Sequence[Mapping[str, Any]]
+    budgets: Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder. config and cost are None while they are not known; metrics are grouped by stage."""
+    """A run folder. config, cost and selection are None while they are not known; metrics are grouped by stage.
+
+    files: paths inside the folder of what the report may link to.
+    """
 
     name: str
     environment: Mapping[str, Any]
@@ -105,6 +119,8 @@ class Run:
     metrics: Mapping[str, Sequence[Mapping[str, Any]]]
     stages: Mapping[str, StageResult]
     cost: Mapping[str, Any] | None = field(repr=False)
+    selection: Mapping[str, Any] | None = field(repr=False)
+    files: Sequence[str] = field(repr=False)
 
     @property
     def checks(self) -> list[Check]:
@@ -152,10 +168,12 @@ def read_run(folder: Path) -> Run:
         name=folder.resolve().name,
         environment=_read_json(folder / "environment.json") or {},
         resolved=resolved,
-        config=_model_config(folder, resolved),
+        config=model_config(folder, resolved),
         metrics=_read_metrics(folder / "metrics.jsonl"),
         stages={name: stage for name, stage in stages.items() if stage is not None},
         cost=_read_json(folder / "cost.json"),
+        selection=_read_json(folder / "selection.json"),
+        files=[path for path in _LINKED if (folder / path).exists()],
     )
 
 
@@ -175,6 +193,8 @@ def _read_stage(path: Path, name: str) -> StageResult | None:
             evals=tuple(_evaluated(row) for row in values.get("evals") or ()),
             expert_load=values.get("expert_load") or (),
             samples=values.get("samples") or (),
+            answers=values.get("answers") or (),
+            budgets=values.get("budgets") or (),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} lacks what a stage records ({error!r}); run the stage again") from None
@@ -234,21 +254,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         raise UserError(f"{path} does not hold a JSON object; run the stage that writes it again")
     return values
-
-
-def _model_config(folder: Path, resolved: str) -> ModelConfig | None:
-    """The sizes of the finished model, or those that the configuration names; None where neither tells."""
-    if (folder / "model" / "config.json").exists():
-        return ModelConfig.from_pretrained(folder / "model")
-    try:
-        model = tomllib.loads(resolved).get("model")
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{folder / 'resolved.toml'} is not valid TOML: {error}") from None
-    if isinstance(model, str):
-        return ModelConfig.preset(model)
-    if isinstance(model, dict):
-        changes = dict(model)
-        preset = changes.pop("preset", None)
-        values = ModelConfig.preset(preset).to_hf_dict() if preset else {}
-        return ModelConfig.from_dict(values | changes, str(folder / "resolved.toml"))
-    return None

@@ -37,6 +37,7 @@ def accuracy_over_steps(rows: Sequence[Mapping[str, Any]]) -> Plot:
         axes.set_xlabel("real steps of an attempt, those of all its trajectories together")
         axes.set_ylim(0, 1.02)
         few_ticks(axes)
+        axes.set_xlim(0, 1.05 * max(step for row in rows for step, _ in row["curve"]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.0f} %"))
         label_lines(axes, ends)
 

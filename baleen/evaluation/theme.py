@@ -35,6 +35,7 @@ _VARIABLES = {
 DOMAIN_COLOURS = {"math": PURPLE, "logic": TEAL, "tool": GOLD}
 
 _POINTS_PER_PIXEL = 0.75
+_HEADING = 24  # points
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",  # measures the text; the page sets it
@@ -107,22 +108,32 @@ def plot(name: str, label: str, grid: Grid, draw: Callable[[Sequence[Axes]], Non
             figure = Figure(figsize=(width / 96, rows * height / 96), layout="constrained")
             figure.get_layout_engine().set(w_pad=0.1, h_pad=0.09, wspace=0.04, hspace=0.06)  # type: ignore[union-attr]
             ratios = None if narrow else grid.ratios
-            axes = figure.subplots(rows, columns, squeeze=False, width_ratios=ratios).flat
-            used = list(axes)[: grid.panels]
-            for spare in list(axes)[grid.panels :]:
+            axes = list(figure.subplots(rows, columns, squeeze=False, width_ratios=ratios).flat)
+            for spare in axes[grid.panels :]:
                 spare.set_visible(False)
-            draw(used)
+            draw(axes[: grid.panels])
             svgs.append(to_svg(figure, f"{name}-{'narrow' if narrow else 'wide'}", label))
     return Plot(svgs[0], svgs[1], label)
 
 
-def standalone(plot: Plot) -> str:
-    """The wide figure as the text of an SVG file of its own, with the page's colours in light and dark mode."""
+def standalone(plot: Plot, title: str) -> str:
+    """The wide figure as the text of an SVG file of its own, below `title`, in the page's colours, light and dark."""
     sheet = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
     colours = sheet[: sheet.index("* {")]  # the variables stand before the first rule
     style = f"<style>{colours}svg {{ background: var(--page); font-family: var(--sans); }}</style>"
     start = plot.wide.index(">") + 1
-    return f"{plot.wide[:start]}\n{style}{plot.wide[start:]}"
+    opening, rest = plot.wide[:start], plot.wide[start:]
+    # The room for the title, in the figure's points above its top and in pixels of its height.
+    opening = re.sub(
+        r'viewBox="0 0 ([\d.]+) ([\d.]+)"',
+        lambda box: f'viewBox="0 {-_HEADING} {box[1]} {float(box[2]) + _HEADING:g}"',
+        opening,
+    )
+    opening = re.sub(
+        r'height="(\d+)"', lambda px: f'height="{int(px[1]) + round(_HEADING / _POINTS_PER_PIXEL)}"', opening
+    )
+    heading = f'<text x="9" y="-7" style="font-size: 12px; font-weight: 600; fill: var(--ink)">{escape(title)}</text>'
+    return f"{opening}\n<title>{escape(title)}</title>\n{style}\n{heading}{rest}"
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:
@@ -148,7 +159,7 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
         text = text.replace(stand_in, f"var({variable})")
     # Ids such as figure_1 and axes_2 repeat from figure to figure; only defined shapes need theirs.
     text = re.sub(
-        r' id="(?:figure|patch|axes|matplotlib\.axis|[xy]tick|line2d|text|Poly\w+|Line\w+)_\d+"', "", text
+        r' id="(?:figure|patch|axes|matplotlib\.axis|[xy]tick|line2d|text|\w*Poly\w+|Line\w+)_\d+"', "", text
     )
     return re.sub(r"\n\s*", "\n", text)
 

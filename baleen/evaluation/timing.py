@@ -1,8 +1,11 @@
 """Repeated measurements: their median and spread, and the ratio of two that were taken in turns."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from baleen.evaluation.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -27,3 +30,26 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Sample:
     A contender that ended early has fewer rounds: the surplus of the other is left out.
     """
     return Sample(tuple(a / b for a, b in zip(over, under, strict=False)))
+
+
+def median_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """The median of at least one value and its distribution-free interval (of the sign test).
+
+    Busy machines make a few times far too long; order statistics do not mind. Fewer than six values cannot give 95 %:
+    their range is the interval then.
+    """
+    ordered, n = sorted(values), len(values)
+    rank, below = 0, 0.0  # how many values lie outside on either side, and the chance of that
+    while rank < n // 2 and (below := below + math.comb(n, rank) / 2**n) <= (1 - level) / 2:
+        rank += 1
+    rank = max(rank - 1, 0)
+    return Interval(statistics.median(ordered), ordered[rank], ordered[n - 1 - rank])
+
+
+def quotient(over: Interval, under: Interval) -> Interval:
+    """`over` / `under`, positive and measured independently: on the log scale the distances to the bounds are squared
+    and added (MOVER, Zou and Donner 2008)."""
+    up = math.hypot(math.log(over.high / over.estimate), math.log(under.estimate / under.low))
+    down = math.hypot(math.log(over.estimate / over.low), math.log(under.high / under.estimate))
+    estimate = over.estimate / under.estimate
+    return Interval(estimate, estimate * math.exp(-down), estimate * math.exp(up))

@@ -15,6 +15,7 @@ from baleen.chat import Message
 from baleen.config.files import write_atomic
 from baleen.evaluation.formats import duration, short
 from baleen.evaluation.intervals import Interval, wilson_mean
+from baleen.evaluation.task_titles import TaskTitle, kinds_of, title_of
 
 MOST_EPISODES = 300  # on one page
 _SHOWN = 6000  # characters of one text
@@ -75,6 +76,7 @@ class Card:
     """One episode as the page shows it. outcome: the word it is filtered by."""
 
     episode: Episode
+    title: TaskTitle
     outcome: str
     entries: Sequence[Said | Step]
     usage: Usage
@@ -104,7 +106,8 @@ def write_page(run: Path) -> Path:
     without trajectories or with a damaged one, OSError.
     """
     totals, wanted = _survey(run)
-    cards = [_card(episode) for i, episode in enumerate(read_episodes(run)) if i in wanted]
+    kinds = kinds_of(run)
+    cards = [_card(episode, kinds) for i, episode in enumerate(read_episodes(run)) if i in wanted]
     order = {card.episode.trajectory.task_id: -i for i, card in enumerate(reversed(cards))}
     cards.sort(key=lambda card: (order[card.episode.trajectory.task_id], card.episode.attempt))
     environment = jinja2.Environment(
@@ -180,9 +183,9 @@ def _chosen(outcomes: Sequence[str]) -> set[int]:
     return chosen
 
 
-def _card(episode: Episode) -> Card:
+def _card(episode: Episode, kinds: Mapping[str, str]) -> Card:
     played = episode.trajectory
-    return Card(episode, outcome_of(played), list(_entries(played)), played.usage)
+    return Card(episode, title_of(played, kinds), outcome_of(played), list(_entries(played)), played.usage)
 
 
 def _entries(played: Trajectory) -> Iterator[Said | Step]:

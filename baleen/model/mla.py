@@ -71,6 +71,10 @@ class MLA(nn.Module):
         self, x: Tensor, cos: Tensor, sin: Tensor, meta: AttentionMetadata, record: Record | None = None
     ) -> Tensor:
         """`x` [B, S, hidden_size], `cos`/`sin` [B, S, R/2]. Returns [B, S, hidden_size]."""
+        return self.o_proj(self.attend(self.project(x, cos, sin), meta, record).flatten(2))
+
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> Projected:
+        """Queries, latents and index keys of `x` [B, S, hidden_size]; `cos`/`sin` [B, S, R/2]."""
         config = self.config
         c_q = self.q_a_layernorm(self.q_a_proj(x))
         q = self.q_b_proj(c_q).unflatten(-1, (config.num_attention_heads, config.qk_head_dim))
@@ -81,8 +85,22 @@ class MLA(nn.Module):
         )
         latent = torch.cat((self.kv_a_layernorm(c_kv), rotate_interleaved(k_rope, cos, sin)), dim=-1)
         keys = latent[..., :0] if self.indexer is None else self.indexer.keys(x.detach(), cos, sin)
-        projected = Projected(x, c_q, q_nope, q_rope, latent, keys, cos, sin)
-        return self.o_proj(self.attend(projected, meta, record).flatten(2))
+        return Projected(x, c_q, q_nope, q_rope, latent, keys, cos, sin)
+
+    def observe(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+        """What the indexer imitates, on whole sequences `x` [B, S, hidden_size], and how: for people to look at.
+
+        Returns index scores [B, S, S], not masked, and the mass that dense attention would give each position, averaged
+        over the heads [B, S, S].
+        """
+        assert self.indexer is not None, "index_n_heads=0: a model without indexers has no index scores"
+        found = self.project(x, cos, sin)
+        causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+        _, probs = self._materialised(
+            found.q_nope, found.q_rope, found.latent, causal.expand(len(x), -1, -1), True
+        )
+        assert probs is not None, "probabilities were asked for"
+        return self.indexer(x, found.c_q, cos, sin, found.keys), probs.mean(1)
 
     def attend(self, projected: Projected, meta: AttentionMetadata, record: Record | None) -> Tensor:
         """What each head reads of the context, [B, S, H, d_v]; the new tokens enter the cache first."""

@@ -3,12 +3,16 @@
 Numbers follow closed curves plus noise from one seed; no model is involved.
 """
 
+import base64
 import json
 import math
 import random
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 STAGES = (
     "pretrain",
@@ -63,6 +67,8 @@ def write_run(folder: Path, stages: Sequence[str] = STAGES, seed: int = 0, state
         (folder / "stages" / f"{stage}.json").write_text(json.dumps(result))
     if "dsa_sparse" in stages:
         (folder / "cost.json").write_text(json.dumps(cost(rng)))
+    if "mixed" in stages:
+        (folder / "selection.json").write_text(json.dumps(selection(rng)))
     return folder
 
 
@@ -119,6 +125,7 @@ def rl_metrics(stage: str, t: float, rng: random.Random) -> dict[str, float]:
 def stage_result(stage: str, rng: random.Random) -> dict[str, Any]:
     """What stages/<stage>.json holds."""
     bits = dict(zip(STAGES, (2.31, 2.31, 2.33, 2.52, 2.58, 2.57, 2.55, 2.54, 2.55, 2.57), strict=True))
+    rows = evals(stage, rng) if stage in SKILL else []
     return {
         "stage": stage,
         "seconds": SECONDS[stage] + rng.random(),
@@ -142,7 +149,9 @@ def stage_result(stage: str, rng: random.Random) -> dict[str, Any]:
             }
             for name, estimate, spread, bound, relation, hint in CHECKS.get(stage, ())
         ],
-        "evals": evals(stage, rng) if stage in SKILL else [],
+        "evals": rows,
+        "answers": answers(rows, rng),
+        "budgets": budgets(rng) if stage == "speciale" else [],
         "expert_load": [load(rng, 0.22 if stage == "pretrain" else 0.12, 8) for _ in range(2)],
         "samples": samples(stage) if stage in SKILL else [],
     }
@@ -187,18 +196,23 @@ def evals(stage: str, rng: random.Random) -> list[dict[str, Any]]:
     return rows
 
 
+def answers(rows: list[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:
+    """One for each task of the evaluations in thinking mode, as many of them right as these say."""
+    told = []
+    for row in rows:
+        if row["mode"] == "thinking":
+            right = rng.sample(range(row["n"]), row["correct"])
+            about = {key: row[key] for key in ("domain", "family", "difficulty")}
+            thought = [row["think_tokens"] * rng.uniform(0.8, 1.2) for _ in range(row["n"])]
+            told += [about | {"correct": i in right, "think_tokens": n} for i, n in enumerate(thought)]
+    return told
+
+
 def samples(stage: str) -> list[dict[str, Any]]:
-    """Three tasks; early stages err on two of them."""
-    early = stage == "sft"
-    terse = stage in ("sft", "mixed")
-    total = (
-        "Thought: : 046 103"
-        if early
-        else "Thought: : 046 102"
-        if terse
-        else "Thought: = 12+34=046 046+56=102"
-    )
-    digits = "Thought: : 12384" if early else "Thought: = rev 31284 sort 12348"
+    """Four tasks; the first stage errs on two of them, the last on one that the first got right."""
+    early, late = stage == "sft", stage == "speciale"
+    total = "Thought: : 046 103" if early else "Thought: = 12+34=046 046+56=102"
+    digits = "Thought: = rev 31284 sort 12348"
     calls = (
         "= 47*83",
         "calculate 47*83",
@@ -212,48 +226,101 @@ def samples(stage: str) -> list[dict[str, Any]]:
     kinds = ("Thought", "Call", "Result", "Thought", "Call", "Result", "Thought", "Answer")
     solved = "\n".join(f"{kind}: {text}" for kind, text in zip(kinds, calls, strict=True))
     compute = "Thought: : 47*83\nAnswer: 3921" if early else solved
-    return [
-        {
-            "task_id": "sum-3-12,34,56",
-            "domain": "math",
-            "prompt": "Add 12+34+56.",
-            "completion": f"{total}\nAnswer: {103 if early else 102}",
-            "correct": not early,
-        },
-        {
-            "task_id": "program-2-48213-rev,sort",
-            "domain": "logic",
-            "prompt": "Apply rev, sort to 48213.",
-            "completion": f"{digits}\nAnswer: {12384 if early else 12348}",
-            "correct": not early,
-        },
-        {
-            "task_id": "calculator-2-47,83,256",
-            "domain": "tool",
-            "prompt": "Compute 47*83+256.",
-            "completion": compute,
-            "correct": not early,
-        },
+    told = [
+        (
+            "sum-3-12,34,56",
+            "math",
+            "sum",
+            3,
+            "Add 12+34+56.",
+            f"{total}\nAnswer: {103 if early else 102}",
+            not early,
+        ),
+        ("sum-3-13,34,56", "math", "sum", 3, "Add 13+34+56.", "Answer: 103", True),
+        ("sum-4-1,2,3,4", "math", "sum", 4, "Add 1+2+3+4.", "Answer: 10", True),
+        ("program-2-48213-rev,sort", "logic", "program", 2, "Apply rev, sort to 48213.", digits, not late),
+        ("calculator-2-47,83,256", "tool", "calculator", 2, "Compute 47*83+256.", compute, not early),
     ]
+    names = ("task_id", "domain", "family", "difficulty", "prompt", "completion", "correct")
+    return [dict(zip(names, row, strict=True)) for row in told]
+
+
+def budgets(rng: random.Random) -> list[dict[str, float]]:
+    rows = []
+    for i, budget in enumerate((9, 14, 21, 30, 44, 71)):
+        before, after = 0.08 * (i + 1), 0.12 * (i + 1) - 0.05 + rng.uniform(-0.01, 0.01)
+        rise = after - before
+        rows.append(
+            {
+                "budget": budget,
+                "before": before,
+                "after": after,
+                "rise": rise,
+                "low": rise - 0.06,
+                "high": rise + 0.07,
+            }
+        )
+    return rows
 
 
 def cost(rng: random.Random) -> dict[str, Any]:
-    positions = [16, 32, 64, 128, 192, 256, 384, 512, 768, 1024]
+    """Dense attention costs less than DSA up to some 100 tokens, and 2.8 times as much at the end."""
+    positions = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
 
-    def near(value: float) -> float:
-        return value * rng.uniform(0.97, 1.03)
+    def rounds(value: float) -> list[float]:
+        return [value * rng.uniform(0.97, 1.03) for _ in range(21)]
 
-    dense = [near(0.05 + 0.0011 * p) for p in positions]
-    sparse = [near(0.09 + 0.0011 * min(p, 32) + 0.00012 * p) for p in positions]
-    return {
-        "index_topk": 32,
-        "positions": positions,
-        "dense_ms": [0.52 + value for value in dense],
-        "dsa_ms": [0.52 + value for value in sparse],
-        "dense_attention_ms": dense,
-        "dsa_attention_ms": sparse,
-        "threads": 1,
+    attention = {
+        "dense": [0.5 + 0.0040 * p for p in positions],
+        "dsa": [0.55 + 0.0040 * min(p, 32) + 0.0013 * p for p in positions],
+        "given": [0.5 + 0.0040 * min(p, 32) for p in positions],
     }
+    ms = {
+        reader: {
+            "step": [rounds(value + 1.2) for value in values],
+            "attention": [rounds(value) for value in values],
+        }
+        for reader, values in attention.items()
+    }
+    facts = {"index_topk": 32, "positions": positions, "sequences": 16, "kernels": True}
+    return facts | {"ms": ms}
+
+
+def selection(rng: random.Random, size: int = 48, topk: int = 16) -> dict[str, Any]:
+    """One document; each query reads what lies nearest and the first token, where also the mass is."""
+    tokens = [rng.choice(("self", ".", " read", "(", ")", "\n", "    ", "<b>")) for _ in range(size)]
+    query, key = np.arange(size)[:, None], np.arange(size)
+    chosen = (key <= query) & ((query - key < topk - 1) | (key == 0) | (query < topk))
+    mass = np.where(key <= query, np.exp(-(query - key) / 4.0) + 0.2 * (key == 0), 0.0)
+    mass /= mass.sum(1, keepdims=True)
+    layer = {
+        "selected": packed(np.packbits(chosen, axis=1)),
+        "mass": packed(np.round(255 * mass).astype(np.uint8)),
+        "recall": 0.97,
+        "scores": [round(rng.random(), 3) for _ in range(41)],
+    }
+    document = {
+        "title": "Held-out real text",
+        "tokens": tokens,
+        "queries": list(range(topk, size)),
+        "shown": 40,
+        "layers": [layer, layer],
+    }
+    return {"index_topk": topk, "documents": [document]}
+
+
+def packed(array: Any) -> str:
+    return base64.b64encode(zlib.compress(array.tobytes())).decode()
+
+
+def losses(*means: float) -> dict[str, Any]:
+    """Of dense, sparse and random-indexer attention: means, and nats of eight rows of 500 tokens, a little apart."""
+    ways = ("dense", "sparse", "random_indexer")
+    rows = {
+        way: [500 * mean * (1 + 0.01 * (i % 3 - 1) * (n + 1)) for i in range(8)]
+        for n, (way, mean) in enumerate(zip(ways, means, strict=True))
+    }
+    return {f"{way}_loss": mean for way, mean in zip(ways, means, strict=True)} | {"rows": rows}
 
 
 SUMMARIES: dict[str, dict[str, Any]] = {
@@ -264,8 +331,8 @@ SUMMARIES: dict[str, dict[str, Any]] = {
         "dense_loss": 1.86,
         "sparse_loss": 1.97,
         "random_indexer_loss": 6.02,
-        "text": {"dense_loss": 2.31, "sparse_loss": 2.44, "random_indexer_loss": 6.35},
-        "tasks": {"dense_loss": 0.52, "sparse_loss": 0.61, "random_indexer_loss": 4.91},
+        "text": losses(2.31, 2.44, 6.35),
+        "tasks": losses(0.52, 0.61, 4.91),
     },
     "dsa_sparse": {
         "kl_first": 0.16,
@@ -274,8 +341,8 @@ SUMMARIES: dict[str, dict[str, Any]] = {
         "dense_loss": 1.86,
         "sparse_loss": 1.88,
         "random_indexer_loss": 6.02,
-        "text": {"dense_loss": 2.31, "sparse_loss": 2.333, "random_indexer_loss": 6.35},
-        "tasks": {"dense_loss": 0.52, "sparse_loss": 0.526, "random_indexer_loss": 4.91},
+        "text": losses(2.31, 2.333, 6.35),
+        "tasks": losses(0.52, 0.526, 4.91),
     },
 }
 _RISE = "Look at the reward curve: flat from the start means SFT left no right samples to reinforce."
@@ -351,6 +418,11 @@ steps = 1300
 rows = 24
 length = 128
 muon_lr = 0.01
+extension_steps = 300
+extension_length = 512
+
+[long_data]
+text_share = 0.25
 
 [mixed]
 steps = 48

@@ -116,7 +116,7 @@ def test_infrastructure_that_fails_counts_nowhere(tokenizer: Tokenizer) -> None:
     (row,) = benchmark.rows()
     assert (row["n"], row["correct"]) == (3, 3)
     assert tasks[0].id not in benchmark.outcomes()
-    assert [sample["task_id"] for sample in benchmark.samples()] == [tasks[1].id]
+    assert [sample["task_id"] for sample in benchmark.samples(1)] == [tasks[1].id]
 
 
 def test_a_mistake_in_the_program_is_not_swallowed(tokenizer: Tokenizer) -> None:
@@ -138,7 +138,7 @@ def test_each_task_has_a_seed_of_its_own(tokenizer: Tokenizer) -> None:
 
 def test_samples_read_like_a_transcript(tokenizer: Tokenizer) -> None:
     tasks = [*tasks_of("calculator", 1, 2), *tasks_of("sum", 4, 2)]
-    samples = play(tokenizer, tasks, right).samples()
+    samples = play(tokenizer, tasks, right).samples(1)
     assert [sample["domain"] for sample in samples] == ["tool", "math"]
     expression, answer = tasks[0].question.removeprefix("Compute ").rstrip("."), tasks[0].answer
     assert samples[0]["completion"].split("\n") == [

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from baleen.agent import ChatPlayer, ContextManagement, Limits, Reply, Trajectory, play
 from baleen.agent.records import NAME, Episode
 from baleen.chat import Message
+from baleen.config.errors import UserError
 from baleen.evaluation import trajectories
+from baleen.evaluation.task_titles import title_of
 from baleen.evaluation.trajectories import write_page
 from tests.agent.worlds import BROKEN, Model, Watched, answer, look, task_named, unreachable
 from tests.evaluation.test_report_in_browser import chromium, visit
@@ -61,6 +64,30 @@ def test_all_of_an_episode_is_on_the_page(tmp_path: Path) -> None:
     assert "<em>not run</em>" in text
     assert "<script" not in text and "a &lt;model&gt;" in text
     assert "content=\"default-src 'none'" in text
+
+
+def test_episodes_are_listed_by_question_and_kind(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    task = task_named("right")
+    row = task.to_row() | {"family": "release", "difficulty": 2, "data": {"package": "attrs"}}
+    (run / "tasks.jsonl").write_text(json.dumps(row) + "\n")
+    text = write_page(run).read_text(encoding="utf-8")
+    listed = re.findall(r'<span class="task" title="([^"]*)">(.*?)</span>', text)
+    shown = dict(listed)
+    assert f"{task.question} <i>attrs · release d2</i>" in shown[task.id]
+    assert all(title != words for title, words in listed)
+    (run / "tasks.jsonl").write_text('{"id": 1}\n')
+    with pytest.raises(UserError, match="tasks.jsonl holds something that is no task"):
+        write_page(run)
+
+
+def test_a_long_question_is_cut_and_a_missing_one_is_the_id() -> None:
+    said = played("right", lambda n: answer("right"))
+    long = replace(said, messages=({"role": "user", "content": "why\n  so long " * 40},))
+    assert len(title_of(long, {}).question) <= 141 and title_of(long, {}).question.startswith(
+        "why so long why"
+    )
+    assert title_of(replace(said, messages=()), {}).question == said.task_id
 
 
 def test_rewards_tokens_and_dollars_are_summed(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""What a run gained or lost by its stages: each difference and each ratio with its 95 % interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from baleen.evaluation.intervals import Interval, newcombe_paired, paired_ratio, sum_of_independent
+from baleen.evaluation.run_data import Evaluated, Run, pool
+
+DOMAINS = {"math": "Mathematics", "logic": "Logic", "tool": "Tool use"}
+Answers = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class AttentionLosses:
+    """Held-out loss of one kind of text, nats per token, by how the model attends, and ratios to the dense one."""
+
+    kind: str
+    dense: float
+    sparse: float
+    random: float
+    sparse_over_dense: Interval
+    random_over_dense: Interval
+
+
+@dataclass(frozen=True)
+class Rise:
+    """Accuracy on the same tasks, before and after, and the paired difference."""
+
+    before: float
+    after: float
+    rise: Interval
+
+
+@dataclass(frozen=True)
+class SpecialeEffect:
+    """The hard tasks together, before and after the penalty is lifted."""
+
+    before: Evaluated
+    after: Evaluated
+    rise: Interval
+    tokens_ratio: Interval
+
+
+def attention_losses(run: Run) -> list[AttentionLosses]:
+    """By kind of text, after the sparse stage, else after the warm-up; none where rows were not recorded."""
+    for stage in ("dsa_sparse", "dsa_warmup"):
+        summary = run.stages[stage].summary if stage in run.stages else {}
+        kinds = [("Real text", summary.get("text")), ("Tasks", summary.get("tasks"))]
+        known = [_losses(name, values) for name, values in kinds if values and "rows" in values]
+        if known:
+            return known
+    return []
+
+
+def _losses(kind: str, values: Mapping[str, Any]) -> AttentionLosses:
+    rows = values["rows"]
+    return AttentionLosses(
+        kind,
+        *(float(values[f"{way}_loss"]) for way in ("dense", "sparse", "random_indexer")),
+        *(paired_ratio(rows[way], rows["dense"]) for way in ("sparse", "random_indexer")),
+    )
+
+
+def specialist_rise(run: Run, domain: str) -> Rise | None:
+    """The specialist of `domain` against the SFT model, on the tasks of its domain that are not hard."""
+    return _rise(
+        *(
+            [a for a in answers_of(run, stage, hard=False) if a["domain"] == domain]
+            for stage in ("sft", f"specialist_{domain}")
+        )
+    )
+
+
+def mean_rise(rises: Sequence[Rise]) -> Interval:
+    """Mean of at least one domain's rise; the domains share no task."""
+    return Interval(*(bound / len(rises) for bound in sum_of_independent([found.rise for found in rises])))
+
+
+def speciale_effect(run: Run) -> SpecialeEffect | None:
+    """The hard tasks together, the mixed model against Speciale."""
+    before, after = (answers_of(run, stage, hard=True) for stage in ("mixed", "speciale"))
+    found = _rise(before, after)
+    rows = [rows_of(run, stage) for stage in ("mixed", "speciale")]
+    hard = [[row for row in of_stage if row.hard] for of_stage in rows]
+    if found is None or not all(hard):
+        return None
+    longer = paired_ratio(*([float(a["think_tokens"]) for a in answers] for answers in (after, before)))
+    return SpecialeEffect(pool(hard[0]), pool(hard[1]), found.rise, longer)
+
+
+def answers_of(run: Run, stage: str, hard: bool) -> Answers:
+    """What `stage` answered to each held-out task, either the hard ones or the others."""
+    result = run.stages.get(stage)
+    if result is None:
+        return []
+    hard_kinds = {(row.family, row.difficulty) for row in result.evals if row.hard}
+    return [a for a in result.answers if ((a["family"], a["difficulty"]) in hard_kinds) == hard]
+
+
+def rows_of(run: Run, stage: str, domain: str | None = None, mode: str = "thinking") -> list[Evaluated]:
+    """The evaluations after `stage`, by kind of task."""
+    result = run.stages.get(stage)
+    rows = result.evals if result else ()
+    return [row for row in rows if row.mode == mode and domain in (None, row.domain)]
+
+
+def _rise(before: Answers, after: Answers) -> Rise | None:
+    """None unless both answered the same tasks in the same order."""
+    kinds = [[(a["family"], a["difficulty"]) for a in answers] for answers in (before, after)]
+    if not before or kinds[0] != kinds[1]:
+        return None
+    then, now = ([bool(a["correct"]) for a in answers] for answers in (before, after))
+    return Rise(sum(then) / len(then), sum(now) / len(now), newcombe_paired(now, then))
