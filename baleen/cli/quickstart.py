@@ -65,11 +65,15 @@ def main(argv: Sequence[str]) -> int:
         Progress(stages, weights={name: _WEIGHTS.get(name, 6) for name in STAGES}) as progress,
         CleanStop(lambda: progress.message(STOPPING)) as stop,
     ):
+        from baleen.cli.loading import path_of
         from baleen.cli.pipeline import Pipeline
+        from baleen.config import ModelConfig
 
-        if told:
-            run.log(told)
-            progress.message(told)
+        for line in filter(
+            None, (told, f"rollouts: {path_of(ModelConfig.preset(recipe.preset, **recipe.sizes))}")
+        ):
+            run.log(line)
+            progress.message(line)
         Pipeline(recipe, run, progress, options.threads, corpus, stop).run(stages)
     return _farewell(options, run, stages, recipe.judged)
 

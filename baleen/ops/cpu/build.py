@@ -28,7 +28,12 @@ logger = logging.getLogger("baleen")
 
 @cache
 def load() -> tuple[ctypes.CDLL | None, str]:
-    """The compiled kernels and ""; or None and, in a clause, why they cannot be had and what to do."""
+    """The compiled kernels and ""; or None and, in a clause, why they cannot be had and what to do.
+
+    The environment's BALEEN_KERNELS=off leaves everything to plain PyTorch, also where no option reaches: in training.
+    """
+    if os.environ.get("BALEEN_KERNELS") == "off":
+        return None, "BALEEN_KERNELS is off"
     target = cache_folder() / _file_name()
     try:
         if not target.exists():
