@@ -50,7 +50,7 @@ def main() -> None:
         engines = {
             drafts: Engine(
                 model,
-                EngineConfig(speculative=drafts, weights="float32", max_num_seqs=batch),
+                EngineConfig(speculative=drafts, max_num_seqs=batch),
                 tokenizer.eos_token_id,
             )
             for drafts in (False, True)

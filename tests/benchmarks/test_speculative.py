@@ -27,8 +27,7 @@ def test_drafts_are_counted_and_both_ways_agree(tokenizer: Tokenizer, kernels: N
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size)
     model = Transformer(config).initialise(torch.Generator().manual_seed(0))
     engines = {
-        drafts: Engine(model, EngineConfig(speculative=drafts, weights="float32", max_num_seqs=1))
-        for drafts in (False, True)
+        drafts: Engine(model, EngineConfig(speculative=drafts, max_num_seqs=1)) for drafts in (False, True)
     }
     row = compare(engines, prompts(tokenizer, "sum", 3), 1.0, rounds=2)
     assert row["equal"] and row["drafted"] > 50
