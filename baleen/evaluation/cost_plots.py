@@ -56,7 +56,7 @@ _READERS = (("dense", "dense", ORANGE), ("dsa", "DSA", BLUE), ("given", "DSA, ch
 
 def _attention(axes: Axes, times: DecodeTimes, log: bool) -> None:
     """Attention with the indexer, and without its scores and choice; the crossing is marked on log axes."""
-    axes.set_title(f"Attention of a step, ms{', both axes logarithmic' if log else ''}")
+    axes.set_title(f"Attention of a step, ms{', log-log' if log else ''}")
     if log:
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
@@ -113,7 +113,7 @@ def _draw_times(axes: Axes, times: DecodeTimes, part: str) -> list[tuple[float, 
 
 
 def _cache_read(axes: Axes, times: DecodeTimes, config: ModelConfig) -> None:
-    axes.set_title("Cache read for one token, KiB (by formula)")
+    axes.set_title("Cache read, KiB (by formula)")
     ends = []
     for sparse, name, colour in ((False, "dense", ORANGE), (True, "DSA", BLUE)):
         read = [_read_kib(config, position, sparse) for position in times.positions]

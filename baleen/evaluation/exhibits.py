@@ -87,9 +87,10 @@ def outcome_shares(run: Run) -> list[tuple[str, int, dict[str, float]]]:
     ]
 
 
-def _kind(by_stage: Mapping[str, Mapping[str, Any]]) -> tuple[str, int]:
+def _kind(by_stage: Mapping[str, Mapping[str, Any]]) -> tuple[Any, Any]:
+    """Family and difficulty; earlier versions recorded neither."""
     first = next(iter(by_stage.values()))
-    return first["family"], first["difficulty"]
+    return first.get("family"), first.get("difficulty")
 
 
 def _card(by_stage: Mapping[str, Mapping[str, Any]], outcome: str) -> SampleCard:

@@ -102,7 +102,10 @@ def test_every_stage_leaves_its_record_and_the_run_a_model_and_a_report(whole):
         assert load_model(whole / folder).config.sparse_attention
         assert (whole / folder / "tokenizer.json").exists()
     cost = json.loads((whole / "cost.json").read_text())
-    assert max(cost["positions"]) >= 16 * cost["index_topk"]
+    assert max(cost["positions"]) == 128 * cost["index_topk"]
+    selection = json.loads((whole / "selection.json").read_text())
+    assert all(len(found["tokens"]) > selection["index_topk"] for found in selection["documents"])
+    assert len(selection["documents"]) == 2
     assert (whole / "report.html").stat().st_size > 100_000
 
 
