@@ -105,8 +105,8 @@ def _attention_seconds(model: Transformer) -> Iterator[list[float]]:
         spans[-1] += time.thread_time()
 
     layers = model.model.layers[: model.config.num_hidden_layers]
-    hooks = [layer.self_attn.register_forward_pre_hook(begin) for layer in layers]
-    hooks += [layer.self_attn.register_forward_hook(end) for layer in layers]
+    hooks = [layer.get_submodule("self_attn").register_forward_pre_hook(begin) for layer in layers]
+    hooks += [layer.get_submodule("self_attn").register_forward_hook(end) for layer in layers]
     try:
         yield spans
     finally:

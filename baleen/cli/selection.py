@@ -90,7 +90,9 @@ def _forward(
     called: list[tuple[Any, tuple[Tensor, Tensor, Tensor]]] = []
     layers = model.model.layers[: config.num_hidden_layers]
     hooks = [
-        layer.self_attn.register_forward_pre_hook(lambda module, given: called.append((module, given[:3])))
+        layer.get_submodule("self_attn").register_forward_pre_hook(
+            lambda module, given: called.append((module, given[:3]))
+        )
         for layer in layers
     ]
     try:

@@ -55,11 +55,11 @@ def attention_losses(run: Run) -> list[AttentionLosses]:
 
 def _losses(kind: str, values: Mapping[str, Any]) -> AttentionLosses:
     rows = values["rows"]
-    return AttentionLosses(
-        kind,
-        *(float(values[f"{way}_loss"]) for way in ("dense", "sparse", "random_indexer")),
-        *(paired_ratio(rows[way], rows["dense"]) for way in ("sparse", "random_indexer")),
+    dense, sparse, random = (float(values[f"{way}_loss"]) for way in ("dense", "sparse", "random_indexer"))
+    sparse_ratio, random_ratio = (
+        paired_ratio(rows[way], rows["dense"]) for way in ("sparse", "random_indexer")
     )
+    return AttentionLosses(kind, dense, sparse, random, sparse_ratio, random_ratio)
 
 
 def specialist_rise(run: Run, domain: str) -> Rise | None:
@@ -85,7 +85,8 @@ def speciale_effect(run: Run) -> SpecialeEffect | None:
     hard = [[row for row in of_stage if row.hard] for of_stage in rows]
     if found is None or not all(hard):
         return None
-    longer = paired_ratio(*([float(a["think_tokens"]) for a in answers] for answers in (after, before)))
+    then, now = ([float(a["think_tokens"]) for a in answers] for answers in (before, after))
+    longer = paired_ratio(now, then)
     return SpecialeEffect(pool(hard[0]), pool(hard[1]), found.rise, longer)
 
 

@@ -1,7 +1,6 @@
 """What `selection.json` holds, to be looked at: which tokens each query reads, beside dense attention's mass."""
 
 import base64
-import binascii
 import io
 import zlib
 from collections.abc import Mapping, Sequence
@@ -82,7 +81,7 @@ def read_selection(values: Mapping[str, Any] | None) -> Selection | None:
         return None
     try:
         return Selection(values["index_topk"], [_document(entry) for entry in values["documents"]])
-    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as error:
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise UserError(
             f"selection.json is damaged ({error!r}); delete it, or run the mixed stage again"
         ) from None
@@ -103,13 +102,13 @@ def _unpacked(text: str) -> NDArray[np.uint8]:
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
 
 
-def _picture(alpha: NDArray[np.float64], colour: tuple[float, float, float]) -> str:
+def _picture(alpha: NDArray[np.floating[Any]], colour: tuple[float, float, float]) -> str:
     """[S, S] opacities of one colour as the data URI of a PNG."""
     out = io.BytesIO()
     pixels = np.empty((*alpha.shape, 4), np.uint8)
     pixels[..., :3] = np.round(255 * np.array(colour))
     pixels[..., 3] = np.round(255 * alpha)
-    imsave(out, pixels, format="png", metadata={"Software": None})
+    imsave(out, pixels, format="png", metadata={"Software": "Baleen"})
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 
