@@ -62,7 +62,7 @@ class Pipeline:
             family: (*evaluation.tasks.get(family, ()), *evaluation.hard.get(family, ()))
             for family in {**evaluation.tasks, **evaluation.hard}
         }
-        self.tasks = stage_data.held_out_tasks(asked, evaluation.attempts, recipe.seed, self._tell)
+        self.tasks = stage_data.held_out_tasks(asked, evaluation.attempts, recipe.seed, self.folder.log)
 
     def run(self, stages: Sequence[str]) -> None:
         """Run those of `stages` that are not done yet. Raises Stopped after a signal, once a step is saved."""
