@@ -50,7 +50,7 @@ def test_bf16_is_bfloat16() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [*(set(COMMANDS) - {"synth", "agent"}), "synth code", "synth general", "agent run"]
+    "command", [*sorted(set(COMMANDS) - {"synth", "agent"}), "synth code", "synth general", "agent run"]
 )
 def test_no_help_speaks_of_none(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(command, capsys)
