@@ -50,7 +50,7 @@ def main() -> None:
         engines = {
             drafts: Engine(
                 model,
-                EngineConfig(speculative=drafts, weights="float32", max_num_seqs=batch),
+                EngineConfig(speculative=drafts, max_num_seqs=batch),
                 tokenizer.eos_token_id,
             )
             for drafts in (False, True)
@@ -72,7 +72,7 @@ def prompts(tokenizer: Tokenizer, family: str, tasks: int) -> list[list[int]]:
     for number in range(tasks):
         difficulties = TASKS[family]
         task = sample_task(family, difficulties[number % len(difficulties)], rng, "heldout")
-        said = demonstrate(task, "full")
+        said = [*task.messages, *demonstrate(task, "full")]
         found += [said[:place] for place, message in enumerate(said) if message["role"] == "assistant"]
     return [tokenizer.encode_pieces(encode_pieces(messages, "thinking")) for messages in found]
 

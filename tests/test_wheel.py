@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -105,11 +106,11 @@ def test_doctor(baleen: Command, kernels: None) -> None:
 
 
 def test_plan(baleen: Command) -> None:
-    assert "Parameters" in baleen("plan", "--preset", "v3.2")
+    assert json.loads(baleen("plan", "--preset", "v3.2", "--json"))["parameters"]
 
 
 def test_chat(baleen: Command, model: Path) -> None:
-    assert baleen("chat", model, "--once", "Add 7+5.", "--max-tokens", "8").strip()
+    baleen("chat", model, "--once", "Add 7+5.", "--max-tokens", "8")
 
 
 def test_rl(baleen: Command, model: Path, folder: Path) -> None:
@@ -139,16 +140,18 @@ def test_serve(baleen: Command, model: Path, folder: Path) -> None:
     ) as server:
         try:
             assert server.stdout is not None
-            lines = iter(server.stdout.readline, "")
-            address = next(word for line in lines for word in line.split() if word.startswith("http://"))
-            question = {
-                "model": "model",
-                "messages": [{"role": "user", "content": "Add 7+5."}],
-                "max_tokens": 4,
-            }
+            told = ""
+            while (found := re.search(r"ready at (http://\S+)", told)) is None:
+                told += (line := server.stdout.readline())
+                assert line, f"the server ended: {told}"
+            address = found[1]
+            with urllib.request.urlopen(f"{address}/v1/models", timeout=60) as listed:
+                name = json.load(listed)["data"][0]["id"]
+            messages = [{"role": "user", "content": "Add 7+5."}]
+            question = {"model": name, "messages": messages, "max_tokens": 4}
             headers = {"Content-Type": "application/json"}
             request = urllib.request.Request(
-                f"{address.rstrip('/')}/v1/chat/completions", json.dumps(question).encode(), headers
+                f"{address}/v1/chat/completions", json.dumps(question).encode(), headers
             )
             with urllib.request.urlopen(request, timeout=120) as answer:
                 assert json.load(answer)["usage"]["completion_tokens"] > 0

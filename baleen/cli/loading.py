@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from baleen.cli.options import say
-from baleen.config import UserError
+from baleen.config import ModelConfig, UserError
 from baleen.config.engine import Backend, Weights
 
 if TYPE_CHECKING:
     from baleen.chat import Tokenizer
     from baleen.engine import Engine
-    from baleen.model import Transformer
     from baleen.server import Prices
 
 _FULL_LENGTH_ANSWERS = 4
@@ -76,7 +75,6 @@ def load(path: Path, max_running: int, max_model_len: int | None, compute: Compu
     import torch
 
     from baleen.chat import ChatError, Tokenizer
-    from baleen.config import ModelConfig
     from baleen.config.engine import EngineConfig
     from baleen.engine import Engine
 
@@ -109,13 +107,14 @@ def load(path: Path, max_running: int, max_model_len: int | None, compute: Compu
     return LoadedModel(model_name(folder), engine, tokenizer, length)
 
 
-def path_of(model: "Transformer") -> str:
-    """What computes in an engine that serves `model` by default, in a line for the user."""
+def path_of(model: ModelConfig) -> str:
+    """What computes in an engine that serves a float32 model of these sizes by default, in a line for the user."""
+    import torch
+
     from baleen.config import EngineConfig
     from baleen.engine import choose_path
 
-    weight = next(model.parameters())
-    return str(choose_path(EngineConfig(), model.config, weight.dtype, weight.device))
+    return str(choose_path(EngineConfig(), model, torch.float32))
 
 
 def usable_threads(threads: int) -> int:
@@ -133,13 +132,6 @@ def _cache_blocks(max_model_len: int, max_running: int) -> int:
 
     block_size = EngineConfig().block_size
     return max(1024, 1 + min(max_running, _FULL_LENGTH_ANSWERS) * -(-max_model_len // block_size))
-
-
-def dollars(prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> str:
-    """What these tokens would cost at the hosted model's prices, for a cost line."""
-    from baleen.evaluation.prices import price_of
-
-    return f"${price_of(prompt_tokens, cached_tokens, completion_tokens):.2g}"
 
 
 def page_prices() -> "Prices":

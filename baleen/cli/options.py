@@ -5,11 +5,11 @@ is another word for bfloat16.
 """
 
 import dataclasses
-import functools
 import operator
 import sys
 import types
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, Literal, Union, get_args
 
 from tyro.constructors import (
@@ -53,7 +53,7 @@ def _optional(info: PrimitiveTypeInfo) -> Spec | UnsupportedTypeAnnotationError 
     kinds = get_args(info.type)
     if info.type_origin not in (Union, types.UnionType) or type(None) not in kinds:
         return None
-    rest = functools.reduce(operator.or_, (kind for kind in kinds if kind is not type(None)))
+    rest = reduce(operator.or_, (kind for kind in kinds if kind is not type(None)))
     spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(rest, info.markers))
     if isinstance(spec, UnsupportedTypeAnnotationError):
         return spec

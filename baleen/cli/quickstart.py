@@ -1,5 +1,6 @@
 """`baleen quickstart`: from nothing to a model that reasons and calls tools, through every stage of V3.2."""
 
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,11 +66,15 @@ def main(argv: Sequence[str]) -> int:
         Progress(stages, weights={name: _WEIGHTS.get(name, 6) for name in STAGES}) as progress,
         CleanStop(lambda: progress.message(STOPPING)) as stop,
     ):
+        from baleen.cli.loading import path_of
         from baleen.cli.pipeline import Pipeline
+        from baleen.config import ModelConfig
 
-        if told:
-            run.log(told)
-            progress.message(told)
+        for line in filter(
+            None, (told, f"rollouts: {path_of(ModelConfig.preset(recipe.preset, **recipe.sizes))}")
+        ):
+            run.log(line)
+            progress.message(line)
         Pipeline(recipe, run, progress, options.threads, corpus, stop).run(stages)
     return _farewell(options, run, stages, recipe.judged)
 
@@ -146,9 +151,8 @@ def _farewell(options: Options, run: "RunFolder", stages: Sequence[str], judged:
     for name, check in failed:
         print(f"{name}: {brief(check)}, wanted {check['relation']} {check['bound']:g}; {check['hint']}")
         if check["change"]:
-            print(
-                f"  baleen quickstart --from {options.out} --set {check['change']} --out {_another(options.out)}"
-            )
+            here, there = (shlex.quote(str(folder)) for folder in (options.out, _another(options.out)))
+            print(f"  baleen quickstart --from {here} --set {check['change']} --out {there}")
     for name, check in checks:
         if check["state"] == "uncertain":
             print(

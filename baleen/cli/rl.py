@@ -128,7 +128,7 @@ def _run(tasks: _Tasks, run: "RunFolder", progress: "Progress", threads: int, st
 
     config, tokenizer = tasks.config, Tokenizer.from_pretrained(tasks.config.model)
     model = load_model(config.model)
-    progress.message(f"rollouts: {path_of(model)}")
+    progress.message(f"rollouts: {path_of(model.config)}")
 
     def measured(name: str, model: Transformer) -> None:
         if run.read_stage(name) is not None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from baleen.config import ModelConfig
-from baleen.ops import index_scores, rotate_half_split
+from baleen.ops import gathered_index_scores, index_scores, rotate_half_split
 
 # Scores of a block of queries against the whole context stay below this many numbers (8,192 queries x 128K keys
 # would be 4.3 GB a layer).
@@ -50,6 +50,13 @@ class Indexer(nn.Module):
         block = max(1, MAX_SCORE_ELEMENTS // (q.shape[0] * q.shape[2] * keys.shape[1]))
         parts = zip(q.split(block, 1), weights.split(block, 1), strict=True)
         return torch.cat([index_scores(q_block, keys, w_block) for q_block, w_block in parts], 1)
+
+    def scores_at(
+        self, x: Tensor, c_q: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, positions: Tensor
+    ) -> Tensor:
+        """Index scores of `positions` [B, S, K] alone: where only the selected ones are learnt from."""
+        q, weights = self.queries(x, c_q, cos, sin)
+        return gathered_index_scores(q, keys, weights, positions)
 
     def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         # head layout [rope | nope], half-split pairs: both differ from MLA's

@@ -9,6 +9,7 @@ from baleen.config import ModelConfig
 from baleen.model.cache import AttentionMetadata, Record
 from baleen.model.indexer import Indexer
 from baleen.ops import (
+    cpu,
     fused_attention,
     gathered_attention,
     index_kl,
@@ -27,15 +28,10 @@ MATERIALISE_WITHIN = 4
 
 
 class Choice(NamedTuple):
-    """What the indexer thinks and chooses: scores [B, S, T], positions [B, S, K], which of them are `valid`."""
+    """What the indexer chose: positions [B, S, K], and which of them are `valid`."""
 
-    scores: Tensor
     positions: Tensor
     valid: Tensor
-
-    def mask(self) -> Tensor:
-        """[B, S, T] True on the selected set S_t."""
-        return selection_mask(self.positions, self.valid, self.scores.shape[-1])
 
 
 class Projected(NamedTuple):
@@ -109,45 +105,88 @@ class MLA(nn.Module):
     def attend(self, projected: Projected, meta: AttentionMetadata, record: Record | None) -> Tensor:
         """What each head reads of the context, [B, S, H, d_v]; the new tokens enter the cache first."""
         config = self.config
-        x, c_q, q_nope, q_rope, latent, keys, cos, sin = projected
-        pool, keys, context_slots = self._context(latent, keys, meta)
+        pool, keys, context_slots = self._context(projected.latent, projected.keys, meta)
         keep = meta.visible(context_slots.shape[1])
-
-        learner = record if record is not None and record.index_kl else None
-        select = config.sparse_attention and keep.shape[-1] > config.index_topk
-        choice = None
-        if select or learner is not None:
-            assert self.indexer is not None, "index_n_heads=0: a model without indexers has no index loss"
-            # the indexer learns from its own loss alone: its inputs are cut from the graph
-            with torch.set_grad_enabled(learner is not None and torch.is_grad_enabled()):
-                scores = self.indexer(x.detach(), c_q.detach(), cos, sin, keys)
-            choice = Choice(scores, *topk_positions(scores.detach(), keep, config.index_topk))
-        if select and record is not None and record.replay_selected is not None and choice is not None:
-            replayed = record.replay_selected[:, :, self.layer_idx]
-            choice = Choice(choice.scores, replayed.clamp(min=0), replayed >= 0)
+        learns_index = record is not None and record.index_kl
+        chosen = None
+        if config.sparse_attention and keep.shape[-1] > config.index_topk:
+            chosen = self._select(projected, keys, keep, meta, record)
         if meta.paged is not None:
-            meta.paged.record(
-                self.layer_idx, keep, (choice.positions, choice.valid) if select and choice else None
-            )
-
-        chosen = choice if select else None
-        if x.shape[1] > 1 and (chosen is None or keep.shape[-1] <= MATERIALISE_WITHIN * config.index_topk):
-            support = keep & chosen.mask() if chosen is not None else keep
-            latents = latent if meta.paged is None else nn.functional.embedding(context_slots, pool)
-            out, probs = self._materialised(q_nope, q_rope, latents, support, learner is not None)
-        else:
-            slots = context_slots.unsqueeze(1).expand(-1, x.shape[1], -1)
-            support = keep
-            if chosen is not None:
-                slots, support = slots.gather(-1, chosen.positions), chosen.valid
-                choice = chosen._replace(scores=chosen.scores.gather(-1, chosen.positions))
-            out, probs = self._absorbed(q_nope, q_rope, pool, slots, support)
-        if learner is not None and choice is not None and probs is not None:
-            learner.index_losses.append(learner.average(index_kl(probs, choice.scores, support)))
-            if not select:
-                mass = probs.detach().mean(1).gather(-1, choice.positions)
-                learner.index_recalls.append(learner.average(mass.masked_fill(~choice.valid, 0.0).sum(-1)))
+            meta.paged.record(self.layer_idx, keep, chosen)
+        out, probs = self._read(projected, pool, context_slots, keep, chosen, meta, learns_index)
+        if record is not None and learns_index and probs is not None:
+            self._learn_index(projected, keys, keep, chosen, probs, record)
         return out
+
+    @torch.no_grad()
+    def _select(
+        self, projected: Projected, keys: Tensor, keep: Tensor, meta: AttentionMetadata, record: Record | None
+    ) -> Choice:
+        """S_t: the `index_topk` positions in `keep` [B, S, T] with the largest index scores, or those of a replay."""
+        config = self.config
+        if record is not None and record.replay_selected is not None:
+            replayed = record.replay_selected[:, :, self.layer_idx]
+            return Choice(replayed.clamp(min=0), replayed >= 0)
+        assert self.indexer is not None, "index_n_heads=0: a model without indexers attends densely"
+        x, c_q, *_, cos, sin = projected
+        if meta.segments is not None and _kernel_selects(keys, config):
+            queries = self.indexer.queries(x, c_q, cos, sin)
+            return Choice(*cpu.select_positions(*queries, keys, meta.positions, config.index_topk))
+        return Choice(*topk_positions(self.indexer(x, c_q, cos, sin, keys), keep, config.index_topk))
+
+    def _read(
+        self,
+        projected: Projected,
+        pool: Tensor,
+        context_slots: Tensor,
+        keep: Tensor,
+        chosen: Choice | None,
+        meta: AttentionMetadata,
+        wants_probs: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attention over `chosen`, else over `keep`: [B, S, H, d_v], and the probabilities if wanted.
+
+        These are [B, H, S, K] of the chosen positions, else [B, H, S, T].
+        """
+        x, _, q_nope, q_rope, latent, *_ = projected
+        if x.shape[1] > 1 and (
+            chosen is None or keep.shape[-1] <= MATERIALISE_WITHIN * self.config.index_topk
+        ):
+            support = keep if chosen is None else keep & selection_mask(*chosen, keep.shape[-1])
+            latents = latent if meta.paged is None else nn.functional.embedding(context_slots, pool)
+            out, probs = self._materialised(q_nope, q_rope, latents, support, wants_probs)
+            if probs is not None and chosen is not None:
+                probs = probs.gather(-1, chosen.positions.unsqueeze(1).expand(-1, probs.shape[1], -1, -1))
+            return out, probs
+        slots = context_slots.unsqueeze(1).expand(-1, x.shape[1], -1)
+        if chosen is None:
+            return self._absorbed(q_nope, q_rope, pool, slots, keep)
+        return self._absorbed(q_nope, q_rope, pool, slots.gather(-1, chosen.positions), chosen.valid)
+
+    def _learn_index(
+        self,
+        projected: Projected,
+        keys: Tensor,
+        keep: Tensor,
+        chosen: Choice | None,
+        probs: Tensor,
+        record: Record,
+    ) -> None:
+        """Append the indexer's loss to `record`: over S_t in the sparse stage, over all of `keep` in the warm-up.
+
+        The indexer learns from this loss alone, and its inputs are cut from the graph (V3.2 report, sec. 2.1.1).
+        """
+        assert self.indexer is not None, "index_n_heads=0: a model without indexers has no index loss"
+        x, c_q, *_, cos, sin = projected
+        inputs = (x.detach(), c_q.detach(), cos, sin, keys)
+        if chosen is not None:
+            scores, support = self.indexer.scores_at(*inputs, chosen.positions), chosen.valid
+        else:
+            scores, support = self.indexer(*inputs), keep
+            top = Choice(*topk_positions(scores.detach(), keep, self.config.index_topk))
+            mass = probs.detach().mean(1).gather(-1, top.positions)
+            record.index_recalls.append(record.average(mass.masked_fill(~top.valid, 0.0).sum(-1)))
+        record.index_losses.append(record.average(index_kl(probs, scores, support)))
 
     def _context(
         self, latent: Tensor, keys: Tensor, meta: AttentionMetadata
@@ -185,3 +224,9 @@ class MLA(nn.Module):
         q = torch.cat((torch.einsum("bshd,hdc->bshc", q_nope, w_k), q_rope), dim=-1)
         out, probs = gathered_attention(q, pool, slots, valid, self.softmax_scale, config.kv_lora_rank)
         return torch.einsum("bshc,hdc->bshd", out, w_v), probs
+
+
+def _kernel_selects(keys: Tensor, config: ModelConfig) -> bool:
+    """Whether the compiled kernel can choose among `keys`, index keys of packed training rows."""
+    fits = keys.dtype == torch.float32 and config.index_n_heads <= cpu.MAX_INDEX_HEADS
+    return keys.device.type == "cpu" and fits and cpu.available()

@@ -14,7 +14,7 @@ from baleen.ops.cache_layout import (
 from baleen.ops.experts import expert_mlp, route
 from baleen.ops.fp8 import FP8, dequantise, dequantise_tokens, quantise, quantise_tokens, scale_shape
 from baleen.ops.hadamard import hadamard_matrix, hadamard_rotate
-from baleen.ops.indexing import index_kl, index_scores, selection_mask, topk_positions
+from baleen.ops.indexing import gathered_index_scores, index_kl, index_scores, selection_mask, topk_positions
 from baleen.ops.indexing_rounded import (
     fp8_index_scores,
     quantised_index_scores,
@@ -34,6 +34,7 @@ __all__ = [
     "hadamard_matrix",
     "hadamard_rotate",
     "index_key_bytes",
+    "gathered_index_scores",
     "index_kl",
     "index_scores",
     "latent_bytes",

@@ -17,6 +17,15 @@ def index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
     return torch.einsum("bsjt,bsj->bst", dots, weights.float())
 
 
+def gathered_index_scores(q: Tensor, k: Tensor, weights: Tensor, positions: Tensor) -> Tensor:
+    """The `index_scores` of some positions alone: `positions` [B, S, K] of the keys. Returns [B, S, K] float32."""
+    batch, length, dim = k.shape
+    rows = positions + length * torch.arange(batch, device=k.device).view(-1, 1, 1)
+    keys = torch.nn.functional.embedding(rows, k.float().reshape(batch * length, dim))  # [B, S, K, D]
+    dots = torch.relu(torch.matmul(q.float(), keys.transpose(-1, -2)))  # [B, S, J, K]
+    return torch.matmul(weights.float().unsqueeze(2), dots).squeeze(2)
+
+
 def topk_positions(scores: Tensor, keep: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The `k` visible positions with the largest score; equal scores by lower position first.
 

@@ -19,6 +19,7 @@ def test_every_answer_of_a_solution_has_its_prompt(tokenizer: Tokenizer, family:
     answers = [message for message in demonstrate(task, "full") if message["role"] == "assistant"]
     found = prompts(tokenizer, family, 1)
     assert len(found) == len(answers) and (family in ("sum", "program")) == (len(answers) == 1)
+    assert all(task.question in tokenizer.decode(prompt) for prompt in found)
     assert all(a == b[: len(a)] for a, b in zip(found, found[1:], strict=False)), "each grows from the last"
 
 
@@ -26,8 +27,7 @@ def test_drafts_are_counted_and_both_ways_agree(tokenizer: Tokenizer, kernels: N
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size)
     model = Transformer(config).initialise(torch.Generator().manual_seed(0))
     engines = {
-        drafts: Engine(model, EngineConfig(speculative=drafts, weights="float32", max_num_seqs=1))
-        for drafts in (False, True)
+        drafts: Engine(model, EngineConfig(speculative=drafts, max_num_seqs=1)) for drafts in (False, True)
     }
     row = compare(engines, prompts(tokenizer, "sum", 3), 1.0, rounds=2)
     assert row["equal"] and row["drafted"] > 50

@@ -12,7 +12,7 @@ from baleen.cli import loading
 from baleen.cli.loading import ComputeOptions, load, path_of, usable_threads
 from baleen.cli.main import main
 from baleen.config import ModelConfig, UserError
-from baleen.model import Transformer, load_model, save_model
+from baleen.model import Transformer, save_model
 from baleen.ops import cpu
 
 
@@ -38,7 +38,7 @@ def test_the_kernels_are_the_default_and_a_line_says_so(
     assert loaded.engine.compute_path.packed == "float32"
     line = f"weights: float32 through the CPU kernels ({cpu.instruction_set()})"
     assert capsys.readouterr().err == f"baleen: {line}\n"
-    assert path_of(load_model(folder)) == line
+    assert path_of(ModelConfig.from_pretrained(folder)) == line
 
 
 def test_without_a_compiler_the_line_has_the_reason(

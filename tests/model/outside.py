@@ -14,6 +14,7 @@ from torch import Tensor
 import baleen.model.mla as mla
 from baleen.config import ModelConfig
 from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer, save_model
+from baleen.ops import selection_mask
 
 VOCAB = 97
 
@@ -104,7 +105,7 @@ class Selection:
     """Records our indexers' choices of a full forward pass and holds those of `outside` against them."""
 
     def __init__(self, monkeypatch, outside):
-        self.ours: list[mla.Choice] = []
+        self.ours: list[tuple[Tensor, Tensor, Tensor]] = []  # scores, positions, valid
         self.compared = self.ties = 0
         self.worst_gap = (
             0.0  # largest difference of two scores that were exchanged, relative to the row's scores
@@ -112,7 +113,7 @@ class Selection:
 
         def recorded(scores: Tensor, keep: Tensor, k: int) -> tuple[Tensor, Tensor]:
             positions, valid = topk(scores, keep, k)
-            self.ours.append(mla.Choice(scores, positions, valid))
+            self.ours.append((scores, positions, valid))
             return positions, valid
 
         topk = mla.topk_positions
@@ -127,24 +128,24 @@ class Selection:
         choices = iter(self.ours)
 
         def recorded(*_: object) -> tuple[Tensor, Tensor]:
-            choice = next(choices)
-            return choice.positions, choice.valid
+            _, positions, valid = next(choices)
+            return positions, valid
 
         monkeypatch.setattr(mla, "topk_positions", recorded)
 
     def _compare(self, layer: int, theirs: Tensor) -> Tensor:
-        choice = self.ours[layer]
-        queries = choice.scores.shape[1]
+        scores, positions, valid = self.ours[layer]
+        queries = scores.shape[1]
         causal = torch.ones(queries, queries, dtype=torch.bool).tril()
-        ours_set = choice.mask()
+        ours_set = selection_mask(positions, valid, queries)
         their_set = torch.zeros_like(ours_set).scatter(-1, theirs.long(), True) & causal
         assert torch.equal(ours_set.sum(-1), their_set.sum(-1))
-        scale = choice.scores.masked_fill(~causal, 0.0).abs().amax(-1)
-        lost = choice.scores.masked_fill(~(ours_set & ~their_set), float("-inf")).amax(-1)
-        won = choice.scores.masked_fill(~(their_set & ~ours_set), float("inf")).amin(-1)
+        scale = scores.masked_fill(~causal, 0.0).abs().amax(-1)
+        lost = scores.masked_fill(~(ours_set & ~their_set), float("-inf")).amax(-1)
+        won = scores.masked_fill(~(their_set & ~ours_set), float("inf")).amin(-1)
         differs = lost.isfinite()
         self.compared += differs.numel()
         self.ties += int(differs.sum())
         if differs.any():
             self.worst_gap = max(self.worst_gap, float(((lost - won).abs() / scale)[differs].max()))
-        return choice.positions.to(theirs.dtype)
+        return positions.to(theirs.dtype)

@@ -10,6 +10,7 @@ from baleen.ops.cpu.kernels import (
     packed_linear,
 )
 from baleen.ops.cpu.layer import MAX_INDEX_HEADS, LatentAttention, Mixture, Reading, rms_norm
+from baleen.ops.cpu.selection import select_positions
 
 __all__ = [
     "MAX_INDEX_HEADS",
@@ -24,4 +25,5 @@ __all__ = [
     "packed_experts",
     "packed_linear",
     "rms_norm",
+    "select_positions",
 ]

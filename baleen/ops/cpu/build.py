@@ -28,13 +28,19 @@ logger = logging.getLogger("baleen")
 
 @cache
 def load() -> tuple[ctypes.CDLL | None, str]:
-    """The compiled kernels and ""; or None and, in a clause, why they cannot be had and what to do."""
+    """The compiled kernels and ""; or None and, in a clause, why they cannot be had and what to do.
+
+    The environment's BALEEN_KERNELS=off leaves everything to plain PyTorch, also where no option reaches: in training.
+    """
+    if os.environ.get("BALEEN_KERNELS") == "off":
+        return None, "BALEEN_KERNELS is off"
     target = cache_folder() / _file_name()
     try:
         if not target.exists():
             compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
             if compiler is None:
-                return None, f"no C++ compiler ({', '.join(COMPILERS)}) was found; install g++"
+                names = ", ".join(COMPILERS)
+                return None, f"no C++ compiler ({names}) was found; install g++ for about 4 times the speed"
             _compile(compiler, target)
         return ctypes.CDLL(str(target)), ""
     except (OSError, subprocess.SubprocessError) as error:
