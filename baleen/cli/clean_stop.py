@@ -12,7 +12,7 @@ class Stopped(KeyboardInterrupt):
     """The user, or the system, asked to end. exit_code: 128 and the number of the signal, as a shell counts."""
 
     def __init__(self, exit_code: int) -> None:
-        super().__init__()
+        super().__init__(signal.Signals(exit_code - 128).name)
         self.exit_code = exit_code
 
 

@@ -62,7 +62,7 @@ class Pipeline:
             family: (*evaluation.tasks.get(family, ()), *evaluation.hard.get(family, ()))
             for family in {**evaluation.tasks, **evaluation.hard}
         }
-        self.tasks = stage_data.held_out_tasks(asked, evaluation.attempts, recipe.seed, self._tell)
+        self.tasks = stage_data.held_out_tasks(asked, evaluation.attempts, recipe.seed, self.folder.log)
 
     def run(self, stages: Sequence[str]) -> None:
         """Run those of `stages` that are not done yet. Raises Stopped after a signal, once a step is saved."""
@@ -211,7 +211,8 @@ class Pipeline:
         for domain, prompts in stage.prompts.items():
             key = (self.recipe.seed, "distill", domain)
             stage_of = getattr(self.recipe, f"specialist_{domain}").model_copy(update={"group": stage.group})
-            tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key, stage.follow_ups)
+            others = self.recipe.chat_data.tasks
+            tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key, stage.follow_ups, others)
             specialist = self.model_after(f"specialist_{domain}")
             for teacher, share in ((specialist, 1.0), (sft, stage.terse)):
                 asked = tasks[: round(share * len(tasks))]
@@ -224,7 +225,9 @@ class Pipeline:
         return stage_data.documents_of(solved)
 
     def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], list[Task]]:
-        return lambda step: stage_data.drawn_tasks(stage.tasks, stage.prompts, (self.recipe.seed, name, step))
+        return lambda step: stage_data.drawn_tasks(
+            stage.tasks, stage.prompts, (self.recipe.seed, name, step), stage.follow_ups
+        )
 
     def _measured(self, name: str, model: Transformer) -> dict[str, Any]:
         """Everything about the finished stage that its record holds besides the training."""

@@ -110,7 +110,7 @@ class _Tasks:
         from_files = stage.prompts if not stage.tasks else stage.prompts // 2 if self.train else 0
         rng = random.Random(repr(key))
         drawn = [rng.choice(self.train) for _ in range(from_files)]
-        return drawn + drawn_tasks(stage.tasks, stage.prompts - from_files, key)
+        return drawn + drawn_tasks(stage.tasks, stage.prompts - from_files, key, stage.follow_ups)
 
     def world(self, task: "Task") -> "Environment":
         from baleen.environments import environment_for

@@ -24,7 +24,7 @@ from baleen.environments import (
 )
 
 _PIECE, _PIECES = (3, 8), 3  # tokens of a copied piece, and how many there are
-_TURNS = (2, 4)  # of a conversation whose last turn is learnt from
+_TURNS = 4  # of a conversation, at most
 _FRUITLESS = 20  # draws per distinct task that is known
 _EASY = 12  # tokens to copy from, at most, while copying is new
 Draw = Callable[[random.Random], Document]
@@ -142,11 +142,18 @@ def either(documents: Sequence[Document], other: Draw, share: float) -> Draw:
 
 
 def drawn_tasks(
-    kinds: Mapping[str, TaskShare], count: int, key: tuple[object, ...], follow_ups: float = 0.0
+    kinds: Mapping[str, TaskShare],
+    count: int,
+    key: tuple[object, ...],
+    follow_ups: float = 0.0,
+    others: Mapping[str, TaskShare] | None = None,
 ) -> list[Task]:
-    """`count` tasks to train on, a share of them late in a conversation; the same key gives the same tasks."""
+    """`count` tasks to train on; the same key gives the same tasks.
+
+    A share `follow_ups` of them is asked somewhere in a conversation, whose other turns are of the kinds `others`.
+    """
     rng = random.Random(zlib.crc32(repr(key).encode()))
-    return [_task(kinds, rng, "train", follow_ups) for _ in range(count)]
+    return [_task(kinds, rng, "train", follow_ups, others) for _ in range(count)]
 
 
 def held_out_tasks(
@@ -183,10 +190,22 @@ def _drawn(mix: DataMix, rng: random.Random, split: Split) -> tuple[Task, Style]
     return task, rng.choices(list(mix.styles), list(mix.styles.values()))[0]
 
 
-def _task(kinds: Mapping[str, TaskShare], rng: random.Random, split: Split, follow_ups: float = 0.0) -> Task:
-    weights = [share.weight for share in kinds.values()]
+def _task(
+    kinds: Mapping[str, TaskShare],
+    rng: random.Random,
+    split: Split,
+    follow_ups: float = 0.0,
+    others: Mapping[str, TaskShare] | None = None,
+) -> Task:
+    """One task of `kinds`. In a conversation it may be the first question: tools are offered for later ones, too."""
     if follow_ups and rng.random() < follow_ups:
-        difficulties = {family: share.difficulties for family, share in kinds.items()}
-        return follow_up(sample_conversation(difficulties, rng.randint(*_TURNS), rng, split, weights))
-    family = rng.choices(list(kinds), weights)[0]
+        around = others or kinds
+        difficulties, last = (
+            {name: share.difficulties for name, share in of.items()} for of in (around, kinds)
+        )
+        weights = [share.weight for share in around.values()]
+        tasks = sample_conversation(difficulties, _TURNS, rng, split, weights, last if others else None)
+        asked = rng.randint(0, _TURNS - 1)
+        return follow_up([*tasks[:asked], tasks[-1]])
+    family = rng.choices(list(kinds), [share.weight for share in kinds.values()])[0]
     return sample_task(family, rng.choice(kinds[family].difficulties), rng, split)

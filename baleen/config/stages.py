@@ -40,6 +40,7 @@ class RLStage(Strict):
     """GRPO with what keeps it stable, each part a switch (V3.2 report, sec. 3.1): specialists, mixed RL, Speciale."""
 
     tasks: dict[str, TaskShare] = {}
+    follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that are asked in a conversation
     steps: int = Field(gt=0)
     prompts: int = Field(default=16, gt=0)  # a step
     group: int = Field(default=12, gt=1)  # rollouts of each prompt
@@ -95,7 +96,7 @@ class DistillStage(SupervisedStage):
 
     prompts: dict[str, int]  # domain -> tasks that its specialist is asked
     group: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
-    follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that come late in a conversation
+    follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that are asked in a conversation
     # share of the tasks to which the SFT model's tersest solution is added
     terse: float = Field(default=0.1, ge=0, le=1)
     # share of documents from `distill_data`, both modes among them
@@ -110,7 +111,7 @@ class DataMix(Strict):
         ge=0, le=1
     )  # share of the demonstrations in the chat encoding, the rest is plain
     tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
-    # share of the demonstrations that answer the last of two to four questions of one conversation
+    # share of the demonstrations that answer one question in a conversation of up to four
     follow_ups: float = Field(default=0.0, ge=0, le=1)
     copies: float = Field(default=0.0, ge=0, lt=1)  # share of documents that copy random tokens
     tasks: dict[str, TaskShare]

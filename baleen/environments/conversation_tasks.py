@@ -16,6 +16,7 @@ def sample_conversation(
     rng: random.Random,
     split: Split,
     weights: Sequence[float] | None = None,
+    last: Mapping[str, Sequence[int]] | None = None,
 ) -> list[Task]:
     """One task per turn, each of a family of the suite drawn at random; the same `rng` state gives the same tasks.
 
@@ -26,6 +27,7 @@ def sample_conversation(
     Args:
         difficulties: family -> difficulties, which are drawn evenly.
         weights: how often each family is drawn, in the order of `difficulties`; evenly by default.
+        last: the families and difficulties of the last turn, where they are others than those of the turns before.
 
     Raises:
         TaskError: an unknown family, difficulty or split.
@@ -33,8 +35,14 @@ def sample_conversation(
     store = str(sample_task("lookup", 1, rng, split).data["salt"])  # held out or not as `split` wants
     lookup = Lookup(store)
     names = rng.choices(list(difficulties), weights, k=turns)
+    levels = [difficulties] * turns
+    if last is not None:
+        names[-1], levels[-1] = rng.choice(list(last)), last
     kinds = [lookup if name == lookup.name else family_of(name) for name in names]
-    tasks = [draw_task(kind, rng.choice(difficulties[kind.name]), rng, split) for kind in kinds]
+    tasks = [
+        draw_task(kind, rng.choice(of_turn[kind.name]), rng, split)
+        for kind, of_turn in zip(kinds, levels, strict=True)
+    ]
     if not any(kind.uses_tools for kind in kinds):
         return tasks
     return [

@@ -88,18 +88,19 @@ def sum_of_independent(parts: Sequence[Interval]) -> Interval:
 def paired_ratio(above: Sequence[float], below: Sequence[float], level: float = 0.95) -> Interval:
     """Interval of sum(above) / sum(below), where each item was measured both ways.
 
-    Student's t on the residuals `above - ratio * below` (Cochran, Sampling Techniques, ch. 6, ratio estimators). What
-    the items share, such as their difficulty, cancels. All numbers are nan for fewer than two items.
+    Student's t on the residuals `above - ratio * below` (Cochran, Sampling Techniques, ch. 6, ratio estimators), on the
+    logarithm of the ratio (delta method), so that no bound is negative. What the items share, such as their difficulty,
+    cancels. All numbers are nan for fewer than two items and for sums that are not positive.
     """
     over, under = (np.asarray(values, dtype=np.float64) for values in (above, below))
     n = over.size
     _check(n == under.size, f"above has {n} items, below has {under.size}; pair the same items")
-    if n < 2 or under.sum() <= 0:
+    if n < 2 or under.sum() <= 0 or over.sum() <= 0:
         return Interval(math.nan, math.nan, math.nan)
     ratio = float(over.sum() / under.sum())
     variance = float(((over - ratio * under) ** 2).sum()) * n / (n - 1)
-    half = _t(level, n - 1) * math.sqrt(variance) / float(under.sum())
-    return Interval(ratio, ratio - half, ratio + half)
+    factor = math.exp(_t(level, n - 1) * math.sqrt(variance) / float(over.sum()))
+    return Interval(ratio, ratio / factor, ratio * factor)
 
 
 def bootstrap_mean(

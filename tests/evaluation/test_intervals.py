@@ -104,9 +104,9 @@ def test_impossible_counts_are_refused() -> None:
 def test_a_ratio_of_sums_by_hand() -> None:
     """above 3, 5, 4, 8 over below 2, 2, 2, 4: ratio 2, residuals -1, 1, 0, 0, variance 2 * 4/3, t(3) = 3.18."""
     found = paired_ratio([3, 5, 4, 8], [2, 2, 2, 4])
-    half = 3.182 * math.sqrt(2 * 4 / 3) / 10
+    factor = math.exp(3.182 * math.sqrt(2 * 4 / 3) / 20)
     assert found.estimate == 2
-    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=0.004)
+    assert (found.low, found.high) == pytest.approx((2 / factor, 2 * factor), rel=0.004)
 
 
 @pytest.mark.parametrize(("items", "quantile"), [(6, 2.5706), (8, 2.3646), (16, 2.1314), (31, 2.0423)])
@@ -114,7 +114,14 @@ def test_the_ratios_width_is_students(items: int, quantile: float) -> None:
     above = [1.0 + (-1) ** i * 0.1 for i in range(items)]
     ratio = sum(above) / items
     spread = math.sqrt(sum((a - ratio) ** 2 for a in above) * items / (items - 1)) / items
-    assert paired_ratio(above, [1.0] * items).high == pytest.approx(ratio + quantile * spread, rel=1e-3)
+    assert paired_ratio(above, [1.0] * items).high == pytest.approx(
+        ratio * math.exp(quantile * spread / ratio), rel=1e-3
+    )
+
+
+def test_a_ratio_is_never_negative_however_noisy() -> None:
+    found = paired_ratio([0.1, 0.1, 0.1, 9.0], [0.1, 0.1, 0.1, 0.1])
+    assert 0 < found.low < found.estimate < found.high
 
 
 def test_what_pairs_share_cancels_in_their_ratio() -> None:
