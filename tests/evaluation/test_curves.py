@@ -29,7 +29,7 @@ def drawn(values: list[float], breaks: tuple[int, ...] = ()) -> list[tuple[np.nd
 
 def test_a_later_value_leaves_earlier_points_alone() -> None:
     values = list(np.random.default_rng(0).normal(size=1000))
-    changed_at = 700
+    changed_at = 703  # inside a bin
     changed = [*values[:changed_at], values[changed_at] + 50, *values[changed_at + 1 :]]
     for (x, y), (_, other) in zip(drawn(values), drawn(changed), strict=True):
         earlier = x < changed_at
