@@ -11,17 +11,17 @@ from baleen.cli.lineage import PARENTS, affected, missing, needs
 from baleen.config import UsageError, UserError
 from baleen.config.files import write_json
 from baleen.config.recipe import dump_toml, load_toml, parse_settings
+from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe
 from baleen.evaluation.run_data import STAGES
 from baleen.train import Checkpoints
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "tiny.toml"
 ALL = list(PARENTS)
 TO_SFT = ALL[:4]
 
 
 def recipe(*settings: str) -> Recipe:
-    return load_toml(RECIPE, Recipe, parse_settings(settings))
+    return load_toml(find_recipe("tiny"), Recipe, parse_settings(settings))
 
 
 @pytest.fixture

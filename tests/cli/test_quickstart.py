@@ -1,6 +1,7 @@
 """The whole command on a smoke recipe: every stage runs, and a run killed in each of them ends like a whole one."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -234,7 +235,10 @@ def test_what_was_not_passed_is_told_with_its_remedy(tmp_path, capsys, monkeypat
         told = capsys.readouterr().out.splitlines()
         if code:
             assert told[0] == ("sft: share 0.7 (0.604 to 0.781), failed, wanted >= 0.9; raise sft.steps")
-            command = f"  baleen quickstart --from {options.out} --set sft.steps=105 --out {options.out}-2"
+            steps = math.ceil(1.5 * recipe.sft.steps)
+            command = (
+                f"  baleen quickstart --from {options.out} --set sft.steps={steps} --out {options.out}-2"
+            )
             assert told[1] == command
         assert told[-2].startswith(
             "sft: other share 0.93 (0.863 to 0.966), uncertain, wanted >= 0.9; n = 100, about "

@@ -56,6 +56,9 @@ def test_a_whole_prompt_in_mha_mode(sparse: bool) -> None:
     )  # the KL needs the indexers in either case
     head_sum = 2 * config.index_n_heads
     ours = length * (weights + config.num_hidden_layers * length * (mha + index + head_sum))
+    if sparse:  # the KL asks for the index queries and the scores of the selected once more, with a gradient
+        queries = 2 * config.index_n_heads * (config.q_lora_rank * config.index_head_dim + config.hidden_size)
+        ours += length * config.num_hidden_layers * (queries + config.index_topk * (index + head_sum))
     assert counted(config, tokens, None, kl=True) == ours
 
 
