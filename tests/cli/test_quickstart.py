@@ -279,7 +279,7 @@ def test_a_wrong_recipe_names_its_key(tmp_path):
     text = find_recipe("tiny").read_text()
     for wrong, words in (
         (text.replace("clip = 0.2", "") + "\nrewards = 1\n", ["speciale.rewards"]),
-        (text.replace("steps = 780", "steps = -1"), ["pretrain.steps", "-1"]),
+        (text.replace("[pretrain]\nsteps = ", "[pretrain]\nsteps = -"), ["pretrain.steps", "-1"]),
         (text.replace('preset = "tiny"', 'preset = "huge"'), ["huge", "tiny"]),
         ("[distill]\nstepz = 9\n", ["unknown key distill.stepz; did you mean distill.steps?"]),
         (text + "\n[sizes]\nindex_top = 9\n", ["tiny.json with index_top", "index_top: "]),
