@@ -24,8 +24,8 @@ def decode_cost(model: Transformer) -> dict[str, Any]:
     Computed by the CPU kernels where they can be had, else by plain PyTorch; `kernels` says which. `ms` holds
     [positions][rounds] for "dense" and "dsa": the whole "step", and "attention" with its projections and the indexer.
     "given" is DSA told what to read, which leaves out the indexer's scores and the choice; it is
-    measured with the kernels alone. Dense and sparse take turns within each round. The cache holds random numbers: how many
-    there are costs time, not which. Positions may exceed `max_position_embeddings`: rotary angles exist for any.
+    measured with the kernels alone. Dense and sparse take turns within each round. The cache holds random numbers: how
+    many there are costs time, not which. Positions may exceed `max_position_embeddings`: rotary angles exist for any.
     Processor time does not count the waiting for other processes of a busy machine; waiting for memory counts.
     """
     threads = torch.get_num_threads()
