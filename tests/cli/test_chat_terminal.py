@@ -22,7 +22,7 @@ SECONDS = 60  # a bound for what a busy machine may take, not a measurement
 COLUMNS = 40
 ANSWERED = "tokens in ("  # the line about the cost ends every answer
 ANSWER = "= 13</think>13<｜end▁of▁sentence｜>"
-CTRL_C, CTRL_D = "\x03", "\x04"
+CTRL_D = "\x04"
 
 
 class Terminal:
@@ -50,6 +50,15 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
+
+    def interrupt(self) -> None:
+        """Ctrl-C, once the process waits: one between its prompt and its wait is heard only with the next key."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        deadline = time.monotonic() + SECONDS
+        while stat.read_text().rpartition(")")[2].split()[0] != "S":
+            assert time.monotonic() < deadline, "never waited"
+            time.sleep(0.01)
+        self.type("\x03")
 
     def expect(self, text: str) -> None:
         """Wait until `text` appears behind what the last call waited for."""
@@ -162,22 +171,22 @@ def test_ctrl_c_after_an_answer_is_not_the_end(start: Start, questions: Callable
     terminal = start()
     ask(terminal, "first")
     terminal.expect("> ")
-    terminal.type(CTRL_C)
+    terminal.interrupt()
     terminal.expect("Ctrl-C again")
     ask(terminal, "second")
     terminal.expect("> ")
-    terminal.type(CTRL_C)
+    terminal.interrupt()
     terminal.expect("Ctrl-C again")
     terminal.expect("> ")
     terminal.type("half a question")
     terminal.expect("half a question")
-    terminal.type(CTRL_C)  # clears the line, and counts for nothing
+    terminal.interrupt()  # clears the line, and counts for nothing
     terminal.expect("> ")
-    terminal.type(CTRL_C)
+    terminal.interrupt()
     terminal.expect("Ctrl-C again")
     assert questions() == ["first", "second"]
     terminal.expect("> ")
-    terminal.type(CTRL_C)
+    terminal.interrupt()
     assert terminal.ends() == 0
 
 
@@ -186,7 +195,7 @@ def test_ctrl_c_stops_an_answer(start: Start) -> None:
     terminal.expect("> ")
     terminal.type("first\r")
     terminal.expect("word word")
-    terminal.type(CTRL_C)
+    terminal.interrupt()
     terminal.expect("stopped; this question is forgotten")
     ask(terminal, "second")
     terminal.expect("> ")
