@@ -24,9 +24,9 @@ from types import FrameType
 from typing import Any
 
 from baleen.config import UserError
-from baleen.config.files import write_atomic, write_json
-from baleen.config.line_file import LineFile
 from baleen.evaluation.run_data import STAGES
+from baleen.runs.files import write_atomic, write_json
+from baleen.runs.jsonl import JsonlFile
 
 QUICKSTART = [sys.executable, "-m", "baleen.cli.main", "quickstart"]
 STATES = ("passed", "uncertain", "failed")
@@ -40,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> int:
         "arguments": passed_on,
     }
     try:
-        with LineFile(options.out, "sessions.jsonl", settings) as sessions:
+        with JsonlFile(options.out, "sessions.jsonl", settings) as sessions:
             runs = Runs(options, passed_on, sessions)
             runs.run()
             summary = summarize(options.out, options.seeds, list(sessions.rows()))
@@ -91,7 +91,7 @@ class Run:
 class Runs:
     """The runs of all seeds, `jobs` at a time. `stopped`: whether somebody asked for an end."""
 
-    def __init__(self, options: argparse.Namespace, passed_on: Sequence[str], sessions: LineFile) -> None:
+    def __init__(self, options: argparse.Namespace, passed_on: Sequence[str], sessions: JsonlFile) -> None:
         self.stopped = False
         self._options = options
         self._passed_on = passed_on

@@ -18,28 +18,28 @@ PACKAGE = ROOT / "baleen"
 # room -> rooms it may import; `cli`, which wires them together, may import all
 ALLOWED: dict[str, set[str]] = {
     "config": set(),
+    "runs": {"config"},
     "chat": set(),
     "ops": set(),
-    "model": {"config", "ops"},
+    "model": {"config", "ops", "runs"},
     "parallel": {"config", "model"},
-    "data": {"config", "chat"},
-    "train": {"config", "model", "parallel", "data"},
+    "data": {"config", "chat", "runs"},
+    "train": {"config", "runs", "model", "parallel", "data"},
     "engine": {"config", "ops", "model", "parallel"},
     "server": {"config", "chat", "engine"},
-    "environments": {"chat"},
-    "agent": {"config", "chat", "environments"},
-    "synthesis": {"config", "chat", "environments", "agent"},
-    "proof": {"config", "chat", "environments", "agent"},
-    "rl": {"config", "chat", "model", "parallel", "data", "train", "engine", "environments", "agent"},
-    "evaluation": {"config", "chat", "environments", "agent"},
+    "environments": {"chat", "runs"},
+    "agent": {"config", "runs", "chat", "environments"},
+    "synthesis": {"config", "runs", "chat", "environments", "agent"},
+    "proof": {"config", "runs", "chat", "environments", "agent"},
+    "rl": {"config", "runs", "chat", "model", "parallel", "data", "train", "engine", "environments", "agent"},
+    "evaluation": {"config", "runs", "chat", "environments", "agent"},
 }
 # `data.corpus` too: the packed streams beside it hold arrays, and the text itself needs none
-WITHOUT_TORCH = ("config", "chat", "environments", "agent", "synthesis", "proof", "evaluation")
+WITHOUT_TORCH = ("config", "runs", "chat", "environments", "agent", "synthesis", "proof", "evaluation")
 MODULES_WITHOUT_TORCH = (
     "baleen",
     "baleen.data.corpus",
     "baleen.cli.main",
-    "baleen.cli.run_folder",
     "baleen.cli.progress",
 )
 FILE_LIMIT, USUAL_FILE_LIMIT, USUAL_SHARE, FUNCTION_LIMIT = 400, 250, 0.85, 80

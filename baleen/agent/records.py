@@ -13,7 +13,7 @@ from typing import Any
 from baleen.agent.trajectory import Completion, StopReason, Trajectory, Turn, Usage
 from baleen.chat import Message
 from baleen.config.errors import UserError
-from baleen.config.line_file import read_lines
+from baleen.runs.jsonl import read_lines
 
 NAME = "trajectories.jsonl"
 

@@ -16,11 +16,11 @@ from baleen.agent.runner import Attempt, play_many
 from baleen.cli.agent_policy import PlayOptions, Policy, require_positive
 from baleen.cli.agent_tally import Tally
 from baleen.cli.agent_tasks import assets_of, first_of, keep_tasks, unique
-from baleen.cli.clean_stop import CleanStop
 from baleen.cli.progress import Progress
 from baleen.config import UsageError, UserError
-from baleen.config.line_file import LineFile
 from baleen.environments import Task, environment_for
+from baleen.runs.clean_stop import CleanStop
+from baleen.runs.jsonl import JsonlFile
 from baleen.synthesis import read_tasks
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"{options.tasks} holds no task")
     assets = assets_of(options.assets, options.tasks)
     policy = Policy(options, assets)
-    with LineFile(options.out, NAME, _settings(options)) as file:
+    with JsonlFile(options.out, NAME, _settings(options)) as file:
         keep_tasks(options.out, tasks, assets)
         return _run(options, tasks, assets, policy, file)
 
@@ -66,7 +66,7 @@ def _settings(options: RunOptions) -> dict[str, Any]:
 
 
 def _run(
-    options: RunOptions, tasks: Sequence[Task], assets: Path | None, policy: Policy, file: LineFile
+    options: RunOptions, tasks: Sequence[Task], assets: Path | None, policy: Policy, file: JsonlFile
 ) -> int:
     wanted = [Attempt(task, number) for task in tasks for number in range(options.attempts)]
     tally = Tally([attempt.key for attempt in wanted])

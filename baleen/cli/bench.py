@@ -21,7 +21,7 @@ from baleen.cli.bench_options import (
 )
 from baleen.cli.loading import usable_threads
 from baleen.config import EngineConfig, ModelConfig, UsageError, UserError
-from baleen.config.files import write_atomic, write_json
+from baleen.runs.files import write_atomic, write_json
 
 if TYPE_CHECKING:
     from baleen.evaluation.roofline import Roofline
@@ -86,11 +86,11 @@ def _require_kernels() -> None:
 
 def measure(options: Options, config: ModelConfig, name: str, peers: list[str]) -> dict[str, Any]:
     """Everything that the command shows and writes, as one JSON object; times in seconds, rates by the second."""
-    from baleen.cli import machine
     from baleen.cli.bench_agreement import agreement
     from baleen.cli.bench_rounds import Rounds, comparisons
     from baleen.cli.contenders.process import Served, pinned, start
     from baleen.evaluation.cost_model import active_parameters, total_parameters
+    from baleen.runs import machine
 
     _tell(f"{name}: {options.weights}, threads {options.threads}, rounds {options.repeats}")
     with tempfile.TemporaryDirectory(prefix="baleen-bench-") as temporary, ExitStack() as stack:

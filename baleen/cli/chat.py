@@ -148,7 +148,7 @@ def _talk(session: "ChatSession", screen: "Screen") -> None:
 
 def _take_or_stop(session: "ChatSession", screen: "Screen", text: str) -> bool:
     """`_take`, except that Ctrl-C stops the answer and not the program."""
-    from baleen.cli.clean_stop import CleanStop
+    from baleen.runs.clean_stop import CleanStop
 
     stop = CleanStop()  # the engine's step under way ends first
     with stop:

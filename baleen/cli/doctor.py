@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from baleen.cli import machine
 from baleen.environments.sandbox import Sandbox, SandboxUnavailable
 from baleen.installation import install_command
+from baleen.runs import machine
 
 NEEDED_MEMORY = 4 * 2**30  # bytes the quickstart stays below
 NEEDED_DISK = 2 * 2**30

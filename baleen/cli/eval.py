@@ -15,16 +15,16 @@ from baleen.agent.records import Episode
 from baleen.agent.runner import Attempt, play_many
 from baleen.cli.agent_policy import PlayOptions, Policy, require_positive
 from baleen.cli.agent_tasks import assets_of, first_of, keep_tasks, unique
-from baleen.cli.clean_stop import CleanStop
 from baleen.cli.progress import Progress
 from baleen.config import UsageError, UserError
-from baleen.config.files import write_atomic
-from baleen.config.line_file import LineFile
 from baleen.environments import Task, environment_for
 from baleen.evaluation import test_time
 from baleen.evaluation.test_time import Branch, Outcome
 from baleen.evaluation.test_time_plot import accuracy_over_steps
 from baleen.evaluation.theme import standalone
+from baleen.runs.clean_stop import CleanStop
+from baleen.runs.files import write_atomic
+from baleen.runs.jsonl import JsonlFile
 from baleen.synthesis import read_tasks
 
 Strategy = Literal["none", "summary", "discard-75", "discard-all", "fewest-step"]
@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     longest = policy.limits.max_length
     window = min(options.window or longest, longest)
     managements = {name: _management(options, name, window) for name in dict.fromkeys(options.strategy)}
-    with LineFile(options.out, OUTCOMES, _settings(options)) as file:
+    with JsonlFile(options.out, OUTCOMES, _settings(options)) as file:
         keep_tasks(options.out, tasks, assets)
         run = _Run(options, tasks, assets, policy, replace(policy.limits, max_length=window), file)
         # One event loop for all: an engine serves the loop that first asked it.
@@ -154,7 +154,7 @@ class _Run:
         assets: Path | None,
         policy: Policy,
         limits: Limits,
-        file: LineFile,
+        file: JsonlFile,
     ) -> None:
         self.stop = CleanStop()
         self._options = options

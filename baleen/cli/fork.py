@@ -14,10 +14,10 @@ from pathlib import Path
 
 from baleen.cli.lineage import EXPORTS, PARENTS, affected, needs
 from baleen.config.errors import UsageError, UserError
-from baleen.config.files import write_atomic
-from baleen.config.line_file import read_lines
 from baleen.config.recipe import dump_toml, flatten, load_toml
 from baleen.config.stages import Recipe
+from baleen.runs.files import write_atomic
+from baleen.runs.jsonl import read_lines
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,11 @@ from baleen.agent import Trajectory
 from baleen.chat import Tokenizer
 from baleen.cli import acceptance, measure, stage_data
 from baleen.cli.checks import brief, judged, overall
-from baleen.cli.clean_stop import CleanStop
 from baleen.cli.decode_cost import decode_cost
 from baleen.cli.lineage import BASE, EXPORTS, PARENTS
 from baleen.cli.progress import Progress
-from baleen.cli.run_folder import RunFolder
 from baleen.cli.selection import selection
 from baleen.config import ModelConfig, UserError
-from baleen.config.files import write_json
 from baleen.config.stages import (
     DataMix,
     DistillStage,
@@ -33,6 +30,9 @@ from baleen.data.packing import Packed, first_rows
 from baleen.environments import Task
 from baleen.model import Transformer, save_model
 from baleen.rl import play_groups, train_rl
+from baleen.runs.clean_stop import CleanStop
+from baleen.runs.files import write_json
+from baleen.runs.run_folder import RunFolder
 from baleen.train import CheckpointError, Checkpoints, Interrupted, Surroundings, Workers, train
 from baleen.train.heldout import with_attention
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from baleen.config import ModelConfig, UsageError, UserError, presets
-from baleen.config.files import write_atomic
+from baleen.runs.files import write_atomic
 
 # Positions of the tables as multiples of index_topk: with the released 2,048, those of the V3.2 report's cost figure.
 POSITIONS = (0, 1, 4, 8, 16, 32, 48, 64)

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from baleen.cli.machine import resident_memory
+from baleen.runs.machine import resident_memory
 
 PLAIN_SECONDS = 10.0
 REDRAW_SECONDS = 0.2

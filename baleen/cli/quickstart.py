@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from baleen.cli.clean_stop import STOPPING, CleanStop
 from baleen.cli.lineage import missing
 from baleen.config.errors import UsageError
 from baleen.evaluation.run_data import STAGES
+from baleen.runs.clean_stop import STOPPING, CleanStop
 
 if TYPE_CHECKING:
     from baleen.cli.fork import Source
-    from baleen.cli.run_folder import RunFolder
     from baleen.config.stages import Recipe
     from baleen.data import Corpus
+    from baleen.runs.run_folder import RunFolder
 
 # Shares of the whole time, for the estimate of what is left.
 _WEIGHTS = {"pretrain": 38, "dsa_sparse": 10, "sft": 8, "mixed": 10, "dsa_warmup": 3}
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"--threads is {options.threads}; give at least 1")
     stages = _stages(options.stages)
     from baleen.cli.progress import Progress
-    from baleen.cli.run_folder import RunFolder
+    from baleen.runs.run_folder import RunFolder
 
     source = _source(options)
     recipe, corpus = _recipe(options, source)

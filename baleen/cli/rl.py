@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from baleen.cli.clean_stop import STOPPING, CleanStop
 from baleen.config.errors import UsageError, UserError
+from baleen.runs.clean_stop import STOPPING, CleanStop
 
 if TYPE_CHECKING:
     from baleen.cli.progress import Progress
-    from baleen.cli.run_folder import RunFolder
     from baleen.config.stages import RLRun
     from baleen.environments import Environment, Task
+    from baleen.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     if options.threads < 1:
         raise UsageError(f"--threads is {options.threads}; give at least 1")
     from baleen.cli.progress import Progress
-    from baleen.cli.run_folder import RunFolder
+    from baleen.runs.run_folder import RunFolder
 
     config = _config(options)
     tasks = _Tasks(config)  # what cannot work is refused before anything is written

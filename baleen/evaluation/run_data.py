@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from baleen.config.errors import UserError
-from baleen.config.line_file import read_lines
 from baleen.config.model import ModelConfig
 from baleen.evaluation.intervals import Interval, wilson
 from baleen.evaluation.prices import price_of
 from baleen.evaluation.recipe_facts import model_config
+from baleen.runs.jsonl import read_lines
 
 STAGES = {
     "pretrain": "Pre-training",

@@ -7,7 +7,7 @@ from typing import Any
 
 from baleen.agent import Trajectory
 from baleen.config.errors import UserError
-from baleen.config.line_file import read_lines
+from baleen.runs.jsonl import read_lines
 
 _LONGEST = 140  # characters of a question
 

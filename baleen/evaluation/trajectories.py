@@ -12,10 +12,10 @@ import jinja2
 from baleen.agent import StopReason, Trajectory, Turn, Usage
 from baleen.agent.records import Episode, read_episodes
 from baleen.chat import Message
-from baleen.config.files import write_atomic
 from baleen.evaluation.formats import duration, short
 from baleen.evaluation.intervals import Interval, wilson_mean
 from baleen.evaluation.task_titles import TaskTitle, kinds_of, title_of
+from baleen.runs.files import write_atomic
 
 MOST_EPISODES = 300  # on one page
 _SHOWN = 6000  # characters of one text

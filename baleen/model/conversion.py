@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from baleen.config import ModelConfig, UsageError, UserError
-from baleen.config.files import sync_folder, write_json
 from baleen.model.safetensors_folder import (
     INDEX,
     Entry,
@@ -30,6 +29,7 @@ from baleen.model.safetensors_folder import (
 from baleen.model.transformer import Transformer
 from baleen.model.weights import QUANTIZATION_CONFIG, check_tensors, scale_name
 from baleen.ops import FP8, dequantise, quantise, scale_shape
+from baleen.runs.files import sync_folder, write_json
 
 RECORD = ".convert.json"  # in an unfinished folder: what is being made of what
 _FORMATS = {"bfloat16": torch.bfloat16, "float32": torch.float32}

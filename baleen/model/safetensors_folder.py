@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from baleen.config import UserError
-from baleen.config.files import sync_folder, write_atomic
+from baleen.runs.files import sync_folder, write_atomic
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from baleen.config import ModelConfig, UserError
-from baleen.config.files import sync_folder
 from baleen.model.fp8 import FP8Linear, FP8Stack
 from baleen.model.safetensors_folder import (
     Entry,
@@ -24,6 +23,7 @@ from baleen.model.safetensors_folder import (
 )
 from baleen.model.transformer import Transformer
 from baleen.ops import FP8, dequantise, scale_shape
+from baleen.runs.files import sync_folder
 
 QUANTIZATION_CONFIG = {
     "quant_method": "fp8",

@@ -10,8 +10,8 @@ from typing import Any
 
 import jinja2
 
-from baleen.config.files import write_atomic
 from baleen.environments import Task
+from baleen.runs.files import write_atomic
 from baleen.synthesis.journal import Verdict
 from baleen.synthesis.pipeline import Yield, yields
 

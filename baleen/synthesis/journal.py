@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from baleen.config.errors import UserError
-from baleen.config.files import write_atomic
-from baleen.config.line_file import LineFile, read_lines
 from baleen.environments import Task
+from baleen.runs.files import write_atomic
+from baleen.runs.jsonl import JsonlFile, read_lines
 
 _NAME = "candidates.jsonl"
 
@@ -49,7 +49,7 @@ class Journal:
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         """Open or create. Raises UserError when the folder belongs to other settings or is in use, OSError."""
         self.folder = folder
-        self._lines = LineFile(folder, _NAME, settings)
+        self._lines = JsonlFile(folder, _NAME, settings)
         self.verdicts: list[Verdict] = [_verdict(row) for row in self._lines.rows()]
         self.done = {verdict.candidate for verdict in self.verdicts}
 

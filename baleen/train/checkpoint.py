@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
-from baleen.config.files import sync_folder, write_synced
+from baleen.runs.files import sync_folder, write_synced
 
 MANIFEST = "manifest.json"
 

@@ -257,7 +257,7 @@ def test_other_settings_and_other_tasks_are_another_run(
 ) -> None:
     assert run(file, "--policy", "scripted", "--first", "2") == 0
     assert run(file, "--policy", "scripted", "--first", "2", "--max-turns", "3") == 1
-    assert "with max_turns = 50, now it is 3" in capsys.readouterr().err
+    assert "with max_turns = 50 and now has 3" in capsys.readouterr().err
     changed = tasks[0].to_row() | {"answer": "0"}
     file.write_text(json.dumps(changed) + "\n")
     assert run(file, "--policy", "scripted") == 1

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from baleen.cli import doctor, machine
+from baleen.cli import doctor
 from baleen.installation import install_command
 from baleen.ops.cpu import build
+from baleen.runs import machine
 
 
 def test_it_runs_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

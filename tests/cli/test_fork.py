@@ -9,11 +9,11 @@ from baleen.cli import fork
 from baleen.cli.fork import Source, make_fork
 from baleen.cli.lineage import PARENTS, affected, missing, needs
 from baleen.config import UsageError, UserError
-from baleen.config.files import write_json
 from baleen.config.recipe import dump_toml, load_toml, parse_settings
 from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe
 from baleen.evaluation.run_data import STAGES
+from baleen.runs.files import write_json
 from baleen.train import Checkpoints
 
 ALL = list(PARENTS)

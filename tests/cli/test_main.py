@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from baleen.cli import main as dispatcher
-from baleen.cli.clean_stop import Stopped
 from baleen.cli.main import COMMANDS, guarded, main
 from baleen.config.errors import UsageError, UserError
 from baleen.installation import install_command
+from baleen.runs.clean_stop import Stopped
 
 
 def raising(error: BaseException) -> Callable[[], int]:

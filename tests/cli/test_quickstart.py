@@ -16,13 +16,13 @@ import torch
 from baleen.cli import quickstart
 from baleen.cli.checks import check, judged
 from baleen.cli.lineage import PARENTS
-from baleen.cli.run_folder import RunFolder
 from baleen.config.recipe import load_toml
 from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe
 from baleen.evaluation.intervals import wilson
 from baleen.evaluation.run_data import STAGES
 from baleen.model import load_model
+from baleen.runs.run_folder import RunFolder
 from baleen.train import Checkpoints
 
 COMMAND = [sys.executable, "-c", "import sys; from baleen.cli.main import main; sys.exit(main(sys.argv[1:]))"]

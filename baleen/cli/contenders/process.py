@@ -4,13 +4,10 @@ A process of its own, because OpenMP reads its settings once, when a library is 
 the system only when a process ends. Requests and replies are JSON, a line each, over the process's own pipes.
 """
 
-import json
 import os
-import select
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +17,7 @@ from typing import Any
 import baleen
 from baleen.config import UserError
 from baleen.config.engine import WeightFormat
+from baleen.runs.json_pipe import JsonPipe, PipeError
 
 LONGEST_REPLY = 1 << 24  # bytes
 PATIENCE = 10.0  # seconds a process has to end by itself
@@ -63,40 +61,25 @@ class Contender:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            bufsize=0,
             env=os.environ | settings,
         )
-        self._received = b""
+        self._pipe = JsonPipe(self._process, LONGEST_REPLY)
 
     def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Have one operation done. Raises ContenderError when it fails or takes longer than `seconds`."""
-        assert self._process.stdin is not None, "the pipe is asked for"
         try:
-            self._process.stdin.write(json.dumps({"operation": operation} | arguments).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise ContenderError(self._ending(operation)) from None
-        answer = json.loads(self._line(operation))
-        if "error" in answer:
-            raise ContenderError(f"{self.engine} failed at {operation}: {answer['error']}")
-        return answer
-
-    def _line(self, operation: str) -> bytes:
-        assert self._process.stdout is not None, "the pipe is asked for"
-        pipe = self._process.stdout.fileno()
-        deadline = time.monotonic() + self.seconds
-        while b"\n" not in self._received:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            answer = self._pipe.ask({"operation": operation} | arguments, self.seconds)
+        except PipeError as error:
+            if error.kind == "timeout":
                 self.end(patience=0)
                 raise ContenderError(
                     f"{self.engine} took longer than {self.seconds:g} s at {operation}; raise --seconds"
-                )
-            piece = os.read(pipe, 1 << 16)
-            if not piece or len(self._received) > LONGEST_REPLY:
-                raise ContenderError(self._ending(operation))
-            self._received += piece
-        line, _, self._received = self._received.partition(b"\n")
-        return line
+                ) from None
+            raise ContenderError(self._ending(operation)) from None
+        if "error" in answer:
+            raise ContenderError(f"{self.engine} failed at {operation}: {answer['error']}")
+        return answer
 
     def _ending(self, operation: str) -> str:
         code = self.end()

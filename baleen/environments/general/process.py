@@ -1,17 +1,15 @@
 """A program of `inside` in the sandbox: started with an author's text beside it, spoken to in lines of JSON."""
 
-import json
 import os
-import selectors
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits
+from baleen.runs.json_pipe import JsonPipe, PipeError
 
 _INSIDE = Path(__file__).parent / "inside"
 _TARGET = "/program"
@@ -40,53 +38,21 @@ class Program:
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
-        self._left = b""
-        for pipe in (self._process.stdin, self._process.stdout):
-            os.set_blocking(pipe.fileno(), False)
+        self._pipe = JsonPipe(self._process, MAX_LINE)
 
     def send(self, value: Any, seconds: float = 5.0) -> None:
         """One line. Raises ProcessEnded, also when the program does not read it in time."""
-        left = memoryview(json.dumps(value, default=str).encode() + b"\n")
-        stdin, ends = self._process.stdin.fileno(), time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
-            selector.register(stdin, selectors.EVENT_WRITE)
-            while left:
-                if not selector.select(max(0.0, ends - time.monotonic())):
-                    raise ProcessEnded("the program took too long")
-                try:
-                    left = left[os.write(stdin, left[: 1 << 16]) :]
-                except BlockingIOError:
-                    continue  # the kernel had less room than it said
-                except OSError:
-                    raise ProcessEnded("the program ended") from None
+        try:
+            self._pipe.send(value, seconds)
+        except PipeError as error:
+            raise ProcessEnded(f"the program {error}") from None
 
     def receive(self, seconds: float) -> dict[str, Any]:
         """The next line, an object. Raises ProcessEnded."""
-        line = self._line(time.monotonic() + seconds)
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            raise ProcessEnded("the program wrote no JSON") from None
-        if not isinstance(value, dict):
-            raise ProcessEnded("the program wrote no JSON object")
-        return value
-
-    def _line(self, ends: float) -> bytes:
-        stdout = self._process.stdout.fileno()
-        with selectors.DefaultSelector() as selector:
-            selector.register(stdout, selectors.EVENT_READ)
-            while b"\n" not in self._left:
-                left = ends - time.monotonic()
-                if left <= 0 or not selector.select(left):
-                    raise ProcessEnded("the program took too long")
-                data = os.read(stdout, 1 << 16)
-                if not data:
-                    raise ProcessEnded("the program ended")
-                self._left += data
-                if len(self._left) > MAX_LINE:
-                    raise ProcessEnded("the program wrote too much")
-        line, _, self._left = self._left.partition(b"\n")
-        return line
+            return self._pipe.receive(seconds)
+        except PipeError as error:
+            raise ProcessEnded(f"the program {error}") from None
 
     def close(self) -> None:
         self._process.close()

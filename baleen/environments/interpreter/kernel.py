@@ -7,12 +7,9 @@ What comes out of the sandbox is read as lines of JSON of bounded length and bel
 cell can forge its own output, but then it could have printed it.
 """
 
-import json
-import os
-import select
 import sys
-import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -21,6 +18,7 @@ from baleen.environments.interpreter import driver
 from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits, SandboxProcess, python_mounts
 from baleen.environments.task import ToolFailure
 from baleen.installation import install_command
+from baleen.runs.json_pipe import JsonPipe, PipeError
 
 Status = Literal["ok", "error", "interrupted", "lost"]
 
@@ -60,7 +58,7 @@ class Kernel:
             unix_sockets=True,
         )
         self._process: SandboxProcess | None = None
-        self._unread = b""
+        self._pipe: JsonPipe
 
     def __enter__(self) -> Self:
         return self
@@ -77,26 +75,29 @@ class Kernel:
         if self._process is None:
             self._start()
         assert self._process is not None
-        deadline = time.monotonic() + seconds + driver.GRACE + _SPARE_SECONDS
-        sent = self._send(json.dumps({"code": code, "seconds": seconds}).encode() + b"\n", deadline)
-        reply = self._read(deadline) if sent else None
-        status = _STATUSES.get(str(reply.get("status"))) if reply else None
+        reply: dict[str, Any] = {}
+        with suppress(PipeError):  # a cell can stop or end the driver, and write in its place
+            reply = self._pipe.ask(
+                {"code": code, "seconds": seconds}, seconds + driver.GRACE + _SPARE_SECONDS
+            )
+        status = _STATUSES.get(str(reply.get("status")))
         if status is None or status == "lost":
             self.close()
-        text = str(reply.get("text", "")) if reply else ""
-        return Cell(status or "lost", text)
+        return Cell(status or "lost", str(reply.get("text", "")))
 
     def close(self) -> None:
         """End the kernel with all that it started. The next cell would start another."""
         if self._process is not None:
             self._process.close()
             self._process = None
-        self._unread = b""
 
     def _start(self) -> None:
         self._process = self._sandbox.start([sys.executable, "/run/driver.py"])
-        reply = self._read(time.monotonic() + _START_SECONDS)
-        if reply is None or reply.get("status") != "ready":
+        self._pipe = JsonPipe(self._process, _LINE_BYTES)
+        reply: dict[str, Any] = {}
+        with suppress(PipeError):
+            reply = self._pipe.receive(_START_SECONDS)
+        if reply.get("status") != "ready":
             process = self._process
             self.close()
             last = process.errors.decode(errors="replace").strip().splitlines()[-1:]
@@ -104,42 +105,3 @@ class Kernel:
                 f"the Jupyter kernel did not start ({''.join(last)[:300]}); it needs jupyter_client and ipykernel: "
                 f"{install_command('agents')}"
             )
-
-    def _send(self, data: bytes, deadline: float) -> bool:
-        """Whether all of it was taken: a cell can stop the driver, and a full pipe must not stop us."""
-        assert self._process is not None
-        pipe = self._process.stdin.fileno()
-        os.set_blocking(pipe, False)
-        while data:
-            if not _ready(pipe, select.POLLOUT, deadline):
-                return False
-            try:
-                data = data[os.write(pipe, data[: select.PIPE_BUF]) :]
-            except BrokenPipeError:
-                return False
-        return True
-
-    def _read(self, deadline: float) -> dict[str, Any] | None:
-        """The driver's next line; None when there is none in time, or it is not what the driver writes."""
-        assert self._process is not None
-        pipe = self._process.stdout.fileno()
-        while b"\n" not in self._unread:
-            if len(self._unread) > _LINE_BYTES or not _ready(pipe, select.POLLIN, deadline):
-                return None
-            piece = os.read(pipe, 1 << 16)
-            if not piece:
-                return None
-            self._unread += piece
-        line, _, self._unread = self._unread.partition(b"\n")
-        try:
-            reply = json.loads(line)
-        except (ValueError, RecursionError):
-            return None
-        return reply if isinstance(reply, dict) else None
-
-
-def _ready(pipe: int, event: int, deadline: float) -> bool:
-    """Wait until the pipe can be used, or has ended. Not select: with many kernels its number may be above 1024."""
-    poller = select.poll()
-    poller.register(pipe, event)
-    return bool(poller.poll(1000 * max(0.0, deadline - time.monotonic())))

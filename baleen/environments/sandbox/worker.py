@@ -5,12 +5,9 @@ million elements: it has this machine's files, but limits on time and memory, an
 """
 
 import json
-import os
-import selectors
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +16,17 @@ from typing import Any, Self
 
 from baleen.environments.sandbox.spawner import spawn
 from baleen.environments.task import ToolFailure
+from baleen.runs.json_pipe import JsonPipe, PipeError
 
 _PROGRAM = Path(__file__).with_name("worker_inside.py")
 _READY_SECONDS = 60.0  # for the interpreter to start, and for a function's module to be imported
 _MOST = 64 << 20  # bytes of a result
+_FAILURES = {
+    "timeout": "killed after {seconds:g} seconds",
+    "closed": "the worker died",
+    "too_long": f"its result was larger than {_MOST} bytes",
+    "invalid": "the worker died",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Worker:
     def __init__(self, memory_bytes: int = 1 << 30) -> None:
         self._memory = memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: JsonPipe
         self._imported: set[str] = set()
         self._lock = threading.Lock()
 
@@ -58,14 +63,23 @@ class Worker:
                 self._stop()
                 self._process = self._start()
             if module not in self._imported:  # not part of the function's seconds
-                if self._exchange(self._process, {"module": module}, _READY_SECONDS) != {"value": None}:
-                    raise ToolFailure(f"the worker for grading cannot import {module}")
-                self._imported.add(module)
-            answer = self._exchange(self._process, order, seconds)
-            if not isinstance(answer, dict):
+                self._import(module)
+            try:
+                answer = self._pipe.ask(order, seconds)
+            except PipeError as error:
                 self._stop()
-                return Result(None, answer or "the worker died")
+                return Result(None, _FAILURES[error.kind].format(seconds=seconds))
             return Result(answer.get("value"), answer.get("failure", ""))
+
+    def _import(self, module: str) -> None:
+        try:
+            answer = self._pipe.ask({"module": module}, _READY_SECONDS)
+        except PipeError as error:
+            answer = {"failure": str(error)}
+        if "failure" in answer:
+            self._stop()
+            raise ToolFailure(f"the worker for grading cannot import {module}: {answer['failure']}")
+        self._imported.add(module)
 
     def close(self) -> None:
         with self._lock:
@@ -80,39 +94,13 @@ class Worker:
     def _start(self) -> subprocess.Popen[bytes]:
         settings = json.dumps({"path": sys.path, "memory": self._memory})
         process = spawn([sys.executable, "-I", str(_PROGRAM), settings], ())
-        if self._exchange(process, None, _READY_SECONDS) != {"ready": True}:
+        self._pipe = JsonPipe(process, _MOST)
+        try:
+            self._pipe.receive(_READY_SECONDS)
+        except PipeError:
             process.kill()
-            raise ToolFailure("no worker for grading could be started")
+            raise ToolFailure("no worker for grading could be started") from None
         return process
-
-    def _exchange(self, process: subprocess.Popen[bytes], order: Any, seconds: float) -> Any:
-        """Send an order, if there is one, and wait for a line of JSON; a text if none came in time."""
-        assert process.stdin is not None and process.stdout is not None
-        deadline = time.monotonic() + seconds
-        out, left, got = process.stdout.fileno(), memoryview(b""), bytearray()
-        if order is not None:
-            left = memoryview(json.dumps(order).encode() + b"\n")
-        os.set_blocking(process.stdin.fileno(), False)
-        with selectors.DefaultSelector() as selector, suppress(BrokenPipeError):
-            selector.register(out, selectors.EVENT_READ)
-            if left:
-                selector.register(process.stdin, selectors.EVENT_WRITE)
-            while not got.endswith(b"\n"):
-                wait = deadline - time.monotonic()
-                if wait <= 0:
-                    return f"killed after {seconds:g} seconds"
-                for key, _ in selector.select(wait):
-                    if key.fd == out:
-                        piece = os.read(out, 1 << 16)
-                        got += piece
-                        if not piece or len(got) > _MOST:
-                            return "" if not piece else f"its result was larger than {_MOST} bytes"
-                    else:
-                        left = left[os.write(key.fd, left[: 1 << 16]) :]
-                        if not left:
-                            selector.unregister(process.stdin)
-            return json.loads(got)
-        return ""
 
     def _stop(self) -> None:
         process, self._process = self._process, None

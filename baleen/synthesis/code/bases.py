@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from baleen.config.files import write_json
 from baleen.environments.code.execution import Shell
 from baleen.environments.code.runners import RUNNERS, Runner
 from baleen.environments.code.tree import Tree, to_bytes
 from baleen.environments.code.world import PASSING, TREES
 from baleen.environments.junit import Case
+from baleen.runs.files import write_json
 from baleen.synthesis.code.setups import Setup, SetupAgent, set_up
 from baleen.synthesis.code.sources import Package, SourceError, download, released_versions
 

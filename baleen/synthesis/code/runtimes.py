@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from baleen.config.files import write_json
 from baleen.environments.code.world import RUNTIMES
+from baleen.runs.files import write_json
 from baleen.synthesis.code.sources import run_pip
 
 # A name, perhaps a version: no URL, no path, no option.

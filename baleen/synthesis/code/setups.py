@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from baleen.config.files import write_json
 from baleen.environments.code.execution import Shell
 from baleen.environments.code.grading import Cases, NoReport, Suite, passed, run_suite
 from baleen.environments.code.tree import Tree, digest
 from baleen.environments.code.world import RUNTIMES
+from baleen.runs.files import write_json
 from baleen.synthesis.code.runtimes import describe_runtime, prepare_runtime
 from baleen.synthesis.code.sources import Package, SourceError
 

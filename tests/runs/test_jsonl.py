@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from baleen.config import UserError
-from baleen.config.line_file import LineFile, read_lines
+from baleen.runs.jsonl import JsonlFile, read_lines
 
 
 def write(folder: Path, *numbers: int, **settings: object) -> None:
-    with LineFile(folder, "l.jsonl", settings) as file:
+    with JsonlFile(folder, "l.jsonl", settings) as file:
         for n in numbers:
             file.append({"n": n})
 
@@ -33,7 +33,7 @@ def test_a_file_of_one_torn_line_becomes_empty(tmp_path: Path) -> None:
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    with LineFile(tmp_path, "l.jsonl", {}), pytest.raises(UserError, match="in use"):
+    with JsonlFile(tmp_path, "l.jsonl", {}), pytest.raises(UserError, match="in use"):
         write(tmp_path)
     write(tmp_path)
 
@@ -41,7 +41,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 def test_other_settings_are_another_run(tmp_path: Path) -> None:
     write(tmp_path, a=1, b=(2, 3))
     write(tmp_path, b=[2, 3], a=1)
-    with pytest.raises(UserError, match="with a = 1, now it is 2"):
+    with pytest.raises(UserError, match="with a = 1 and now has 2"):
         write(tmp_path, a=2, b=[2, 3])
     write(tmp_path, a=1, b=[2, 3])  # the lock was given back
 

@@ -4,7 +4,6 @@ Opening the same folder again resumes it. One process at a time may hold it; a d
 refused. Everything but the two append-only files is replaced as a whole, so no moment leaves half a file.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -19,11 +18,12 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from baleen.cli.machine import describe
 from baleen.config.errors import UsageError, UserError
-from baleen.config.files import write_atomic, write_json
-from baleen.config.line_file import read_lines
 from baleen.config.recipe import dump_toml, flatten
+from baleen.runs.files import write_atomic, write_json
+from baleen.runs.jsonl import cut_torn_line, read_lines
+from baleen.runs.lock import check_same_settings, lock_folder
+from baleen.runs.machine import describe
 
 
 class RunFolder:
@@ -42,13 +42,13 @@ class RunFolder:
         made = _make_folder(path)
         self._lock = -1
         try:
-            self._lock = _take_lock(path)
+            self._lock = lock_folder(path)
             self.resumed = (path / "resolved.toml").exists()
             self._settle(config, made)
             self.checkpoints.mkdir(exist_ok=True)
             self.stages.mkdir(exist_ok=True)
             self._record_environment(describe(seed, threads))
-            _repair_tail(path / "metrics.jsonl")
+            cut_torn_line(path / "metrics.jsonl")
             self.metrics()  # a damaged line is found here, not hours later
             self._metrics = open(path / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
             self._log = open(path / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
@@ -140,14 +140,7 @@ class RunFolder:
             before = flatten(tomllib.loads(path.read_text(encoding="utf-8")))
         except ValueError:
             raise UserError(f"{path} is damaged; delete {self.path} or give another --out") from None
-        now = flatten(tomllib.loads(text))
-        for key in [*now, *before]:
-            old, new = before.get(key, "unset"), now.get(key, "unset")
-            if old != new:
-                raise UsageError(
-                    f"{self.path} was started with {key} = {old!r} and now has {new!r}; "
-                    f"go back to {old!r} to resume it, or choose another folder with --out"
-                )
+        check_same_settings(self.path, before, flatten(tomllib.loads(text)))
 
     def _record_environment(self, facts: dict[str, Any]) -> None:
         """Keep this session's facts; where an earlier session's differ, keep those too, under `earlier`."""
@@ -204,35 +197,6 @@ def _make_folder(path: Path) -> list[Path]:
     if not path.is_dir():
         raise UsageError(f"{path} is a file; choose a folder for the run with --out")
     return made
-
-
-def _take_lock(path: Path) -> int:
-    """An open file that holds the run's lock; the system drops the lock when this process dies."""
-    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(handle, 20, 0).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise UserError(
-            f"{path} is in use by process {holder}; wait until it ends, or choose another folder with --out"
-        ) from None
-    except OSError:
-        os.close(handle)
-        raise
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, str(os.getpid()).encode(), 0)
-    return handle
-
-
-def _repair_tail(path: Path) -> None:
-    """Cut a last line that a killed process left unfinished."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
 
 
 def _number(value: float) -> float | int | None:

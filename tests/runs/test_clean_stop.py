@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from baleen.cli.clean_stop import CleanStop, Stopped
+from baleen.runs.clean_stop import CleanStop, Stopped
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

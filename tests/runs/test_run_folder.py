@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from baleen.cli.run_folder import RunFolder
 from baleen.config.errors import UsageError, UserError
-from baleen.config.files import write_atomic, write_json
+from baleen.runs.files import write_atomic, write_json
+from baleen.runs.run_folder import RunFolder
 
 
 class Stage(BaseModel):

@@ -4,7 +4,6 @@ A process killed at any moment leaves whole lines and at most a part of one, whi
 on, cut off.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +12,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from baleen.config.errors import UserError
-from baleen.config.files import write_json
+from baleen.runs.files import write_json
+from baleen.runs.lock import check_same_settings, lock_folder
 
 _BLOCK = 1 << 16
 
 
-class LineFile:
+class JsonlFile:
     """`folder/name` and `folder/settings.json`, locked for one writer; a context manager."""
 
     def __init__(self, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
@@ -26,20 +26,13 @@ class LineFile:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / name
-        self._lock = open(folder / ".lock", "w")  # noqa: SIM115 (held open)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise UserError(
-                f"--out {folder} is in use by another run; wait for it or choose another"
-            ) from None
+        self._lock = lock_folder(folder)
         try:
             _settle(folder, settings)
-            _cut_torn_line(self.path)
+            cut_torn_line(self.path)
             self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (held open)
         except BaseException:
-            self._lock.close()
+            os.close(self._lock)
             raise
 
     def __enter__(self) -> Self:
@@ -49,7 +42,7 @@ class LineFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        self._lock.close()
+        os.close(self._lock)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one line; when this returns it survives a power cut."""
@@ -82,7 +75,8 @@ def read_lines(path: Path, fields: Sequence[str] = ()) -> Iterator[dict[str, Any
             yield row
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
+    """Cut a last line that a killed process left unfinished."""
     if not path.exists():
         return
     with open(path, "rb+") as file:
@@ -105,11 +99,4 @@ def _settle(folder: Path, settings: Mapping[str, Any]) -> None:
     if not path.exists():
         write_json(path, wanted)
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
-    differing = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-    if differing:
-        key = differing[0]
-        raise UserError(
-            f"--out {folder} holds a run with {key} = {found.get(key)!r}, now it is "
-            f"{wanted.get(key)!r}; give the same options to resume, or another --out"
-        )
+    check_same_settings(folder, json.loads(path.read_text(encoding="utf-8")), wanted)

@@ -1,0 +1,42 @@
+"""One folder, one run: one process at a time, and the same settings whenever it goes on."""
+
+import fcntl
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from baleen.config.errors import UsageError, UserError
+
+
+def lock_folder(folder: Path) -> int:
+    """An open file that holds the folder's lock; the system drops the lock when this process dies.
+
+    Raises UserError when another process holds it, OSError.
+    """
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 20, 0).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        raise UserError(
+            f"{folder} is in use by process {holder}; wait until it ends, or choose another folder with --out"
+        ) from None
+    except OSError:
+        os.close(handle)
+        raise
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)
+    return handle
+
+
+def check_same_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises UsageError, naming the first setting that differs from those the folder's run was started with."""
+    for key in [*now, *before]:
+        old, new = before.get(key, "unset"), now.get(key, "unset")
+        if old != new:
+            raise UsageError(
+                f"{folder} was started with {key} = {old!r} and now has {new!r}; "
+                f"go back to {old!r} to resume it, or choose another folder with --out"
+            )
