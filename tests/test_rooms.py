@@ -21,21 +21,32 @@ ALLOWED: dict[str, set[str]] = {
     "runs": {"config"},
     "chat": set(),
     "ops": set(),
-    "model": {"config", "ops", "runs"},
+    "cost": {"config"},
+    "model": {"config", "cost", "ops", "runs"},
     "parallel": {"config", "model"},
     "data": {"config", "chat", "runs"},
     "train": {"config", "runs", "model", "parallel", "data"},
     "engine": {"config", "ops", "model", "parallel"},
-    "server": {"config", "chat", "engine"},
+    "server": {"config", "chat", "engine", "cost"},
     "environments": {"chat", "runs"},
-    "agent": {"config", "runs", "chat", "environments"},
+    "agent": {"config", "runs", "chat", "environments", "cost"},
     "synthesis": {"config", "runs", "chat", "environments", "agent"},
     "proof": {"config", "runs", "chat", "environments", "agent"},
     "rl": {"config", "runs", "chat", "model", "parallel", "data", "train", "engine", "environments", "agent"},
-    "evaluation": {"config", "runs", "chat", "environments", "agent"},
+    "evaluation": {"config", "runs", "chat", "environments", "agent", "cost"},
 }
 # `data.corpus` too: the packed streams beside it hold arrays, and the text itself needs none
-WITHOUT_TORCH = ("config", "runs", "chat", "environments", "agent", "synthesis", "proof", "evaluation")
+WITHOUT_TORCH = (
+    "config",
+    "runs",
+    "cost",
+    "chat",
+    "environments",
+    "agent",
+    "synthesis",
+    "proof",
+    "evaluation",
+)
 MODULES_WITHOUT_TORCH = (
     "baleen",
     "baleen.data.corpus",

@@ -24,7 +24,7 @@ from baleen.config import EngineConfig, ModelConfig, UsageError, UserError
 from baleen.runs.files import write_atomic, write_json
 
 if TYPE_CHECKING:
-    from baleen.evaluation.roofline import Roofline
+    from baleen.cost.roofline import Roofline
 
 GGUF = "model.gguf"
 
@@ -89,7 +89,7 @@ def measure(options: Options, config: ModelConfig, name: str, peers: list[str]) 
     from baleen.cli.bench_agreement import agreement
     from baleen.cli.bench_rounds import Rounds, comparisons
     from baleen.cli.contenders.process import Served, pinned, start
-    from baleen.evaluation.cost_model import active_parameters, total_parameters
+    from baleen.cost.parameters import active_parameters, count_parameters
     from baleen.runs import machine
 
     _tell(f"{name}: {options.weights}, threads {options.threads}, rounds {options.repeats}")
@@ -117,7 +117,7 @@ def measure(options: Options, config: ModelConfig, name: str, peers: list[str]) 
         "model": name,
         "config": config.model_dump(),
         "parameters": {
-            "total": total_parameters(config),
+            "total": count_parameters(config).total,
             "active": active_parameters(config, config.sparse_attention),
         },
         "settings": {
@@ -140,7 +140,7 @@ def _prepare(
     """The model's folder, the roofline of its type, and all measured rates; the GGUF file if it is needed."""
     from baleen.cli.contenders.process import Contender
     from baleen.cli.loading import model_folder
-    from baleen.evaluation.roofline import Roofline
+    from baleen.cost.roofline import Roofline
 
     with Contender("preparation", options.threads, options.seconds) as preparation:
         preparation.ask("load", threads=options.threads)

@@ -7,7 +7,7 @@ from typing import Any
 from baleen.cli.bench_options import LOAD_PROMPT, LOAD_TOKENS, OURS, Options
 from baleen.cli.contenders.process import Contender, ContenderError, weights_of
 from baleen.config import ModelConfig
-from baleen.evaluation.roofline import Roofline, Work, decode_work, prefill_work
+from baleen.cost.roofline import Roofline, Work, decode_work, prefill_work
 from baleen.evaluation.timing import Sample, ratio
 
 FLAT_OVER = 16  # flatness: decode at the longest context against decode at this many times less

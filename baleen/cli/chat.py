@@ -195,7 +195,7 @@ def _command(session: "ChatSession", text: str) -> str:
 
 
 def _show_cost(screen: "Screen", spent: "Spent") -> None:
-    from baleen.evaluation.prices import price_of
+    from baleen.cost.prices import price_of
 
     thought = f", {spent.reasoning} of them thinking" if spent.reasoning else ""
     cost = dollars(price_of(spent.prompt, spent.cached, spent.completion, "deepseek-v3.2"))

@@ -136,7 +136,7 @@ def _cache_blocks(max_model_len: int, max_running: int) -> int:
 
 def page_prices() -> "Prices":
     """The hosted model's prices, for the cost line of the server's page."""
-    from baleen.evaluation.prices import price
+    from baleen.cost.prices import price
     from baleen.server import Prices
 
     row = price()

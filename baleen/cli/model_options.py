@@ -112,7 +112,7 @@ class ModelOptions:
 
     def _pricing(self) -> "Pricing":
         from baleen.agent.cost import FREE, TokenPrice
-        from baleen.evaluation.prices import price_of
+        from baleen.cost.prices import price_of
 
         if self.price_input is not None and self.price_output is not None:
             cached = self.price_input if self.price_cached is None else self.price_cached
@@ -121,6 +121,6 @@ class ModelOptions:
 
 
 def _is_listed(model: str) -> bool:
-    from baleen.evaluation.prices import prices
+    from baleen.cost.prices import prices
 
     return any(row.model == model for row in prices())

@@ -102,21 +102,22 @@ def main(argv: Sequence[str]) -> int:
 
 def gather(config: ModelConfig, name: str, options: Options, context: int) -> dict[str, Any]:
     """Everything that the command shows, as one JSON object; bytes, FLOPs and dollars per million tokens."""
-    from baleen.model import sizes
+    from baleen.cost import memory
+    from baleen.cost.parameters import count_parameters
     from baleen.model.weights import compare_index, released_shapes
     from baleen.train.optim import takes_muon
 
-    mesh = sizes.Mesh(options.data, options.expert, options.tensor)
+    mesh = memory.Mesh(options.data, options.expert, options.tensor)
     mesh.check(config)
     names = _stored_names(options.index) if options.index is not None else None
     shapes = released_shapes(config)
-    counts = sizes.count_parameters(shapes, config)
+    counts = count_parameters(config)
 
     def optimiser_states(tensor: str, dimensions: int) -> int:
         return 1 if takes_muon(tensor, dimensions) else 2
 
     serving = {
-        kind: sizes.serving_memory(shapes, config, mesh, context, options.sequences, kind == "fp8")
+        kind: memory.serving_memory(shapes, config, mesh, context, options.sequences, kind == "fp8")
         for kind in ("bf16", "fp8")
     }
     figures = {
@@ -124,7 +125,10 @@ def gather(config: ModelConfig, name: str, options: Options, context: int) -> di
         "config": config.model_dump(),
         "parameters": asdict(counts) | {"main": counts.main, "total": counts.total},
         "num_tensors": len(shapes),
-        "weight_bytes": {"bf16": sizes.weight_bytes(shapes, False), "fp8": sizes.weight_bytes(shapes, True)},
+        "weight_bytes": {
+            "bf16": memory.weight_bytes(shapes, False),
+            "fp8": memory.weight_bytes(shapes, True),
+        },
         "cache_bytes_per_token": _cache(config),
         **_against_position(config),
         "memory_per_device": {
@@ -132,7 +136,7 @@ def gather(config: ModelConfig, name: str, options: Options, context: int) -> di
             "context": context,
             "sequences": options.sequences,
             "serving": serving,
-            "training": sizes.training_memory(shapes, config, mesh, optimiser_states),
+            "training": memory.training_memory(shapes, config, mesh, optimiser_states),
         },
         "assumptions": ASSUMPTIONS,
     }
@@ -181,12 +185,12 @@ def _stored_names(path: Path) -> Iterable[str]:
 
 def _cache(config: ModelConfig) -> dict[str, int]:
     """Bytes that one token adds to the cache of the whole model, by part and format."""
-    from baleen.model import sizes
+    from baleen.cost import memory
 
     parts = {
         f"{part}_{kind}": count(config, kind == "fp8")
         for kind in ("bf16", "fp8")
-        for part, count in (("mla", sizes.latent_cache_bytes), ("indexer", sizes.index_cache_bytes))
+        for part, count in (("mla", memory.latent_cache_bytes), ("indexer", memory.index_cache_bytes))
     }
     return parts | {
         f"dsa_{kind}": parts[f"mla_{kind}"] + parts[f"indexer_{kind}"] for kind in ("bf16", "fp8")
@@ -195,7 +199,8 @@ def _cache(config: ModelConfig) -> dict[str, int]:
 
 def _against_position(config: ModelConfig) -> dict[str, Any]:
     """FLOPs of a token and dollars of a million of them at each position, by phase, dense and DSA."""
-    from baleen.evaluation import cost_model
+    from baleen.cost.dollars import dollars_per_million
+    from baleen.cost.flops import token_flops
 
     positions = [step * config.index_topk for step in POSITIONS]
 
@@ -210,6 +215,6 @@ def _against_position(config: ModelConfig) -> dict[str, Any]:
 
     return {
         "positions": positions,
-        "flops_per_token": lines(cost_model.token_flops),
-        "dollars_per_million": lines(cost_model.dollars_per_million),
+        "flops_per_token": lines(token_flops),
+        "dollars_per_million": lines(dollars_per_million),
     }

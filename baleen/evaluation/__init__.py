@@ -3,9 +3,9 @@
 The report is `baleen.evaluation.report.write_report`; it is not imported here because it brings matplotlib.
 """
 
+from baleen.cost.prices import price_of
 from baleen.evaluation.benchmark import Benchmark, paired_rise, run_benchmark
 from baleen.evaluation.intervals import Interval, bootstrap_mean, newcombe, newcombe_paired, wilson
-from baleen.evaluation.prices import price_of
 
 __all__ = [
     "Benchmark",

@@ -10,9 +10,9 @@ from typing import Any
 from baleen.agent import Generate, Limits, Trajectory, rollout_all
 from baleen.chat import Message, Tokenizer
 from baleen.config.engine import SamplingParams
+from baleen.cost.prices import price_of
 from baleen.environments import Environment, Task, environment_for
 from baleen.evaluation.intervals import Interval, newcombe_paired, wilson
-from baleen.evaluation.prices import price_of
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from baleen.config.model import ModelConfig
-from baleen.evaluation import cost_model
-from baleen.evaluation.cost_model import Phase
+from baleen.cost.dollars import FITTED, dollars_per_million
+from baleen.cost.flops import Phase, cache_bytes, pair_flops, token_flops
 from baleen.evaluation.curves import mark_step, plain_log
 from baleen.evaluation.decode_times import DecodeTimes
 from baleen.evaluation.formats import figures
@@ -126,7 +126,7 @@ def _cache_read(axes: Axes, times: DecodeTimes, config: ModelConfig) -> None:
 
 
 def modelled(config: ModelConfig | None) -> Plot:
-    """The V3.2 report's cost figure by the formulas of `cost_model`: for 671B and, below, this model."""
+    """The V3.2 report's cost figure by the formulas of `cost`: for 671B and, below, this model."""
     large = ModelConfig.preset("v3.2")
     panels_of: list[tuple[ModelConfig, Phase, int, str]] = [
         (large, "prefill", 131072, "671B prefill"),
@@ -154,7 +154,7 @@ def planned(config: ModelConfig, end: int) -> Plot:
         for axes, phase in zip(panels[:2], phases, strict=True):
             _draw_dollars(axes, config, phase, end, phase.capitalize())
         for axes, phase in zip(panels[2:], phases, strict=True):
-            flops = partial(cost_model.token_flops, config, phase=phase)
+            flops = partial(token_flops, config, phase=phase)
             unit, name = _flops_unit(flops(end, sparse=False))
             title = f"{phase.capitalize()}, {name} per token"
             _draw_lines(axes, config, end, title, lambda p, s, f=flops, u=unit: f(p, sparse=s) * u)
@@ -166,7 +166,7 @@ def planned(config: ModelConfig, end: int) -> Plot:
 
 
 def _draw_dollars(axes: Axes, config: ModelConfig, phase: Phase, end: int, title: str) -> None:
-    dollars = partial(cost_model.dollars_per_million, config, phase=phase)
+    dollars = partial(dollars_per_million, config, phase=phase)
     unit, name = _dollar_unit(max(dollars(end, sparse=sparse) for sparse in (False, True)))
     title = f"{title}, $ per {name} tokens"
     _draw_lines(axes, config, end, title, lambda p, s: dollars(p, sparse=s) * unit)
@@ -191,9 +191,9 @@ def _draw_lines(
 
 def _kinks(config: ModelConfig) -> list[int]:
     """Positions where the sparse lines may bend: where masked attention stops paying, and at index_topk."""
-    mha, mqa, _ = cost_model.pair_flops(config)
+    mha, mqa, _ = pair_flops(config)
     bends = []
-    for pair, fitted in ((mha, cost_model.FITTED["prefill"]), (mqa, cost_model.FITTED["decode"])):
+    for pair, fitted in ((mha, FITTED["prefill"]), (mqa, FITTED["decode"])):
         bends.append(
             round(config.index_topk * mqa / fitted.sparse_attention * fitted.masked_attention / pair)
         )
@@ -203,7 +203,7 @@ def _kinks(config: ModelConfig) -> list[int]:
 
 def _read_kib(config: ModelConfig, position: int, sparse: bool) -> float:
     latent = FLOAT32 * (config.kv_lora_rank + config.qk_rope_head_dim)
-    return cost_model.cache_bytes(config, position, sparse, latent, FLOAT32 * config.index_head_dim) / 1024
+    return cache_bytes(config, position, sparse, latent, FLOAT32 * config.index_head_dim) / 1024
 
 
 def _dollar_unit(most_per_million: float) -> tuple[float, str]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from baleen.evaluation import cost_model, cost_plots, effects, exhibits, plots, rl_plots, story
+from baleen.cost.parameters import count_parameters
+from baleen.cost.prices import price
+from baleen.evaluation import cost_plots, effects, exhibits, plots, rl_plots, story
 from baleen.evaluation.decode_times import DecodeTimes
 from baleen.evaluation.formats import change, duration, figures, percent, points, short, times, visible
-from baleen.evaluation.prices import price
 from baleen.evaluation.run_data import STAGES, Run, read_run
 from baleen.evaluation.selection import index_scores, read_selection
 from baleen.evaluation.theme import Plot
@@ -86,7 +87,7 @@ def render(run: Run) -> str:
         state=state,
         verdict=sentence,
         marks={"passed": "✓", "uncertain": "≈", "failed": "✗", "unfinished": "…"},
-        parameters=cost_model.total_parameters(run.config) if run.config else None,
+        parameters=count_parameters(run.config).total if run.config else None,
         seconds=sum(stage.seconds for stage in run.stages.values()),
         tiles=story.tiles(run),
         journey=story.journey(run),

@@ -15,7 +15,7 @@ from baleen.cli.bench_rounds import Comparison, Rounds, Row, comparisons
 from baleen.cli.bench_shapes import SHAPES, shape
 from baleen.cli.contenders.process import ContenderError, weights_of
 from baleen.cli.main import main
-from baleen.evaluation.roofline import Roofline
+from baleen.cost.roofline import Roofline
 from baleen.evaluation.timing import Sample
 from baleen.installation import install_command
 from baleen.ops import cpu
@@ -248,10 +248,9 @@ def test_lengths_that_are_not_given_fit_the_model() -> None:
 
 @pytest.mark.parametrize(("name", "total", "active"), [("400m", 410, 93), ("140m", 140, 60)])
 def test_the_shapes_are_of_the_size_they_are_named_for(name: str, total: int, active: int) -> None:
-    from baleen.model.sizes import count_parameters
-    from baleen.model.weights import released_shapes
+    from baleen.cost.parameters import count_parameters
 
     assert name in SHAPES
     config = shape(name)
-    counts = count_parameters(released_shapes(config), config)
+    counts = count_parameters(config)
     assert (round(counts.total / 1e6), round(counts.active / 1e6), config.index_topk) == (total, active, 512)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from baleen.config import ModelConfig
-from baleen.model.sizes import index_cache_bytes, latent_cache_bytes
+from baleen.cost.memory import index_cache_bytes, latent_cache_bytes
 from baleen.ops import (
     index_key_bytes,
     latent_bytes,

@@ -27,7 +27,7 @@ class Price:
 @cache
 def prices() -> tuple[Price, ...]:
     """Every row of the shipped price data."""
-    text = (files("baleen.evaluation") / "prices.toml").read_text(encoding="utf-8")
+    text = (files("baleen.cost") / "prices.toml").read_text(encoding="utf-8")
     return tuple(Price(**row) for row in tomllib.loads(text)["price"])
 
 

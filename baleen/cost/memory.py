@@ -1,4 +1,4 @@
-"""How much a model takes, from its tensors' names and shapes alone: parameters, bytes, memory of a device."""
+"""Bytes of a model's tensors and cache, and the memory of a device, from names and shapes alone."""
 
 import math
 import re
@@ -17,25 +17,6 @@ _NOT_IN_FP8 = ("embed_tokens", "lm_head", "mlp.gate.", "weights_proj", "eh_proj"
 # projections and the indexer are whole: all heads share the latent, and all devices must choose the same tokens.
 _CUT = {"q_b_proj": 0, "kv_b_proj": 0, "o_proj": 1, "gate_proj": 0, "up_proj": 0, "down_proj": 1}
 _CUT |= {"embed_tokens": 0, "lm_head": 0}
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Trained weights by part; `active` are those that a token meets, the embedding's rows and the norms left out."""
-
-    backbone: int  # the main model without its indexers: V3
-    indexers: int
-    mtp: int
-    active: int
-    active_mtp: int  # of the MTP layer, on top of `active`; the head it shares is counted there
-
-    @property
-    def main(self) -> int:
-        return self.backbone + self.indexers
-
-    @property
-    def total(self) -> int:
-        return self.main + self.mtp
 
 
 @dataclass(frozen=True)
@@ -70,27 +51,6 @@ class Mesh:
                 raise UsageError(
                     f"--{name} {size} does not divide {what} = {whole}; give one of its divisors"
                 )
-
-
-def count_parameters(shapes: Shapes, config: ModelConfig) -> Parameters:
-    """Trained weights; the routing bias, which no gradient moves, is not one."""
-    backbone = indexers = mtp = active = active_mtp = 0
-    for name, shape in shapes.items():
-        if not _trained(name):
-            continue
-        size = math.prod(shape)
-        in_mtp = _layer(name) == config.num_hidden_layers
-        mtp += size * in_mtp
-        indexers += size * (not in_mtp and ".indexer." in name)
-        backbone += size * (not in_mtp and ".indexer." not in name)
-        if len(shape) < 2 or "embed_tokens" in name:
-            continue
-        met = size * config.num_experts_per_tok // config.n_routed_experts if _routed(name) else size
-        active += met * (not in_mtp)
-        active_mtp += met * in_mtp
-    if config.tie_word_embeddings:
-        active += config.vocab_size * config.hidden_size  # the embedding, met as the head
-    return Parameters(backbone, indexers, mtp, active, active_mtp)
 
 
 def tensor_bytes(name: str, shape: tuple[int, ...], fp8: bool) -> int:

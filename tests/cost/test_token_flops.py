@@ -5,7 +5,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from baleen.config import ModelConfig
-from baleen.evaluation import cost_model
+from baleen.cost.flops import pair_flops, token_flops
+from baleen.cost.parameters import active_parameters
 from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
 
 
@@ -30,7 +31,7 @@ def decode(config: ModelConfig, context: int) -> tuple[torch.Tensor, AttentionMe
 def test_a_decoded_token_of_dsa(preset: str, times_topk: int) -> None:
     config = ModelConfig.preset(preset)
     context = times_topk * config.index_topk
-    ours = cost_model.token_flops(config, context, "decode", sparse=True)
+    ours = token_flops(config, context, "decode", sparse=True)
     # the weighted sum over indexer heads, which the formula leaves out beside the dot products
     head_sum = config.num_hidden_layers * 2 * config.index_n_heads * context
     assert counted(config, *decode(config, context), kl=False) == ours + head_sum
@@ -39,7 +40,7 @@ def test_a_decoded_token_of_dsa(preset: str, times_topk: int) -> None:
 @pytest.mark.parametrize("preset", ["tiny", "small"])
 def test_a_decoded_token_of_dense_mla(preset: str) -> None:
     config = ModelConfig.preset(preset, sparse_attention=False)
-    ours = cost_model.token_flops(config, 300, "decode", sparse=False)
+    ours = token_flops(config, 300, "decode", sparse=False)
     # the model keeps its index keys even where they are not read
     keys = config.num_hidden_layers * 2 * config.hidden_size * config.index_head_dim
     assert counted(config, *decode(config, 300), kl=False) == ours + keys
@@ -50,10 +51,8 @@ def test_a_whole_prompt_in_mha_mode(sparse: bool) -> None:
     """Masked attention computes all pairs, so every token costs as much as the last."""
     config, length = ModelConfig.preset("tiny", sparse_attention=sparse), 96
     tokens = torch.arange(length).view(1, -1)
-    mha, _, index = cost_model.pair_flops(config)
-    weights = 2 * cost_model.active_parameters(
-        config, sparse=True
-    )  # the KL needs the indexers in either case
+    mha, _, index = pair_flops(config)
+    weights = 2 * active_parameters(config, sparse=True)  # the KL needs the indexers in either case
     head_sum = 2 * config.index_n_heads
     ours = length * (weights + config.num_hidden_layers * length * (mha + index + head_sum))
     if sparse:  # the KL asks for the index queries and the scores of the selected once more, with a gradient
@@ -64,7 +63,7 @@ def test_a_whole_prompt_in_mha_mode(sparse: bool) -> None:
 
 def test_prefill_is_the_cheaper_of_the_two_modes() -> None:
     config = ModelConfig.preset("v3.2")
-    weights = 2 * cost_model.active_parameters(config, sparse=True)
-    short, long = (cost_model.token_flops(config, n, "prefill", sparse=True) for n in (1024, 65536))
+    weights = 2 * active_parameters(config, sparse=True)
+    short, long = (token_flops(config, n, "prefill", sparse=True) for n in (1024, 65536))
     assert short - weights == 61 * 1024 * (81_920 + 16_384)
     assert long - weights == 61 * (2048 * 278_528 + 65536 * 16_384)

@@ -6,8 +6,8 @@ import datetime
 import pytest
 
 from baleen.config.errors import UserError
-from baleen.evaluation import prices
-from baleen.evaluation.prices import price, price_of
+from baleen.cost import prices
+from baleen.cost.prices import price, price_of
 
 
 def test_a_request_costs_fresh_cached_and_completion_tokens() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from baleen.config import ModelConfig
-from baleen.evaluation.roofline import Roofline, Work, decode_work, prefill_work, weights_met
+from baleen.cost.roofline import Roofline, Work, decode_work, prefill_work, weights_met
 from baleen.evaluation.timing import Sample, ratio
 
 # One MoE layer, everything as small as the rules allow, so that each number below can be done on paper.

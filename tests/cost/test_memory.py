@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from baleen.config import ModelConfig, UsageError, UserError
-from baleen.model import LatentCache, Transformer, save_model, sizes
+from baleen.cost import memory
+from baleen.cost.memory import Mesh
+from baleen.cost.parameters import active_parameters, count_parameters
+from baleen.model import LatentCache, Transformer, save_model
 from baleen.model.safetensors_folder import read_weight_map
-from baleen.model.sizes import Mesh
 from baleen.model.weights import compare_index, released_shapes
 from baleen.train.optim import Optimisers, takes_muon
 
@@ -34,7 +36,7 @@ def scale_blocks(shape: tuple[int, ...]) -> int:
 
 
 def in_fp8(name: str, shape: tuple[int, ...]) -> bool:
-    return sizes.tensor_bytes(name, shape, fp8=True) == math.prod(shape) + 4 * scale_blocks(shape or (1, 1))
+    return memory.tensor_bytes(name, shape, fp8=True) == math.prod(shape) + 4 * scale_blocks(shape or (1, 1))
 
 
 def test_the_released_v32_checkpoint_to_the_tensor(v32: dict[str, tuple[int, ...]]) -> None:
@@ -50,11 +52,11 @@ def test_the_released_v3_checkpoint_to_the_byte(v32: dict[str, tuple[int, ...]])
     v3 = {name: shape for name, shape in v32.items() if ".indexer." not in name}
     norms = sum(math.prod(shape) for name, shape in v3.items() if "norm.weight" in name)
     copies = 2 * 2 * V32.vocab_size * V32.hidden_size
-    assert sizes.weight_bytes(v3, fp8=True) - 2 * norms + copies == 688_574_839_360
+    assert memory.weight_bytes(v3, fp8=True) - 2 * norms + copies == 688_574_839_360
 
 
 def test_parameters_as_the_report_rounds_them(v32: dict[str, tuple[int, ...]]) -> None:
-    counts = sizes.count_parameters(v32, V32)
+    counts = count_parameters(V32)
     assert (round(counts.backbone / 1e9), round(counts.active / 1e9)) == (671, 37)
     assert counts.indexers == 61 * (13_959_168 + 2 * 128)
     assert counts.main == counts.backbone + counts.indexers and counts.total == counts.main + counts.mtp
@@ -62,27 +64,40 @@ def test_parameters_as_the_report_rounds_them(v32: dict[str, tuple[int, ...]]) -
 
 @pytest.mark.parametrize("name", ["tiny", "small", "v3.2"])
 @pytest.mark.parametrize("changes", [{}, {"tie_word_embeddings": True}, {"num_nextn_predict_layers": 0}])
-def test_counts_equal_the_cost_models_formulas(name: str, changes: dict[str, int]) -> None:
-    from baleen.evaluation import cost_model
-
+def test_counts_equal_a_count_of_the_tensors(name: str, changes: dict[str, int]) -> None:
     config = ModelConfig.preset(name, **changes)
-    counts = sizes.count_parameters(released_shapes(config), config)
-    assert counts.total == cost_model.total_parameters(config)
-    assert counts.active == cost_model.active_parameters(config, sparse=True)
-    assert bool(counts.mtp) == bool(config.num_nextn_predict_layers)
+    counts, mtp = count_parameters(config), f"model.layers.{config.num_hidden_layers}."
+    sizes = {
+        tensor: math.prod(shape)
+        for tensor, shape in released_shapes(config).items()
+        if not tensor.endswith("e_score_correction_bias")
+    }
+    main = {tensor: size for tensor, size in sizes.items() if not tensor.startswith(mtp)}
+    assert counts.total == sum(sizes.values()) and counts.main == sum(main.values())
+    assert counts.indexers == sum(size for tensor, size in main.items() if ".indexer." in tensor)
+    for of_layer, active in ((False, counts.active), (True, counts.active_mtp)):
+        assert active == sum(
+            size * config.num_experts_per_tok // config.n_routed_experts if ".experts." in tensor else size
+            for tensor, size in sizes.items()
+            if tensor.startswith(mtp) == of_layer
+            and "norm" not in tensor
+            and ("embed_tokens" not in tensor or config.tie_word_embeddings)
+        )
+    indexers = sum(size for tensor, size in main.items() if ".indexer." in tensor and "norm" not in tensor)
+    assert counts.active - active_parameters(config, sparse=False) == indexers
 
 
 def test_the_small_preset_has_about_a_hundred_million_parameters() -> None:
     config = ModelConfig.preset("small")
-    assert 90e6 < sizes.count_parameters(released_shapes(config), config).main < 110e6
+    assert 90e6 < count_parameters(config).main < 110e6
 
 
 def test_bytes_of_a_cached_token() -> None:
-    assert sizes.latent_cache_bytes(V32, fp8=False) == 70_272
-    assert sizes.latent_cache_bytes(V32, fp8=True) + sizes.index_cache_bytes(V32, fp8=True) == 48_068
+    assert memory.latent_cache_bytes(V32, fp8=False) == 70_272
+    assert memory.latent_cache_bytes(V32, fp8=True) + memory.index_cache_bytes(V32, fp8=True) == 48_068
     cache = LatentCache(TINY, 10, dtype=torch.bfloat16)
     held = sum(part.nbytes for part in (*cache.kv, *cache.index_k))
-    ours = sizes.latent_cache_bytes(TINY, fp8=False) + sizes.index_cache_bytes(TINY, fp8=False)
+    ours = memory.latent_cache_bytes(TINY, fp8=False) + memory.index_cache_bytes(TINY, fp8=False)
     assert held == 10 * ours
 
 
@@ -128,7 +143,7 @@ def test_an_index_that_is_none(tmp_path, text: str | bytes | None, told: str) ->
 
 def test_a_mesh_cuts_what_it_says(tiny: dict[str, tuple[int, ...]]) -> None:
     def weights(mesh: Mesh) -> int:
-        return sizes.serving_memory(tiny, TINY, mesh, 1, 1, fp8=False)["weights"]
+        return memory.serving_memory(tiny, TINY, mesh, 1, 1, fp8=False)["weights"]
 
     width, layers = (
         TINY.hidden_size,
@@ -136,7 +151,7 @@ def test_a_mesh_cuts_what_it_says(tiny: dict[str, tuple[int, ...]]) -> None:
     )  # the MTP layer has attention and experts too
     experts = (layers - 1) * TINY.n_routed_experts * 3 * width * TINY.moe_intermediate_size
     whole = weights(Mesh())
-    assert whole == sizes.weight_bytes(tiny, fp8=False) == weights(Mesh(data=4))
+    assert whole == memory.weight_bytes(tiny, fp8=False) == weights(Mesh(data=4))
     assert whole - weights(Mesh(data=4, expert=4)) == 2 * experts * 3 // 4
     heads = TINY.num_attention_heads
     attention = heads * (
@@ -152,9 +167,9 @@ def test_a_mesh_cuts_what_it_says(tiny: dict[str, tuple[int, ...]]) -> None:
 
 def test_the_cache_is_divided_by_data_and_not_by_tensor(tiny: dict[str, tuple[int, ...]]) -> None:
     def cache(mesh: Mesh, sequences: int) -> int:
-        return sizes.serving_memory(tiny, TINY, mesh, 100, sequences, fp8=True)["cache"]
+        return memory.serving_memory(tiny, TINY, mesh, 100, sequences, fp8=True)["cache"]
 
-    token = sizes.latent_cache_bytes(TINY, fp8=True) + sizes.index_cache_bytes(TINY, fp8=True)
+    token = memory.latent_cache_bytes(TINY, fp8=True) + memory.index_cache_bytes(TINY, fp8=True)
     assert cache(Mesh(tensor=4), 8) == 8 * 100 * token
     assert cache(Mesh(data=4), 8) == 2 * 100 * token
     assert cache(Mesh(data=4), 9) == 3 * 100 * token  # the fullest device
@@ -168,16 +183,16 @@ def test_training_memory_is_what_the_trainer_holds(tiny: dict[str, tuple[int, ..
     optimisers.step(0)
     states = [tensor for name, tensor in optimisers.tensors().items() if not name.endswith(".step")]
 
-    def memory(mesh: Mesh) -> dict[str, int]:
-        return sizes.training_memory(tiny, TINY, mesh, lambda n, d: 1 if takes_muon(n, d) else 2)
+    def training(mesh: Mesh) -> dict[str, int]:
+        return memory.training_memory(tiny, TINY, mesh, lambda n, d: 1 if takes_muon(n, d) else 2)
 
-    alone = memory(Mesh())
+    alone = training(Mesh())
     assert alone["weights"] == alone["gradients"] == sum(p.nbytes for p in model.parameters())
     assert alone["optimiser"] == sum(tensor.nbytes for tensor in states)
     assert alone["gathered"] == 0
     for mesh in (Mesh(data=8), Mesh(data=8, expert=8), Mesh(data=8, expert=2)):
-        assert memory(mesh)["weights"] == pytest.approx(alone["weights"] / 8, abs=8)
-    assert memory(Mesh(data=8))["gathered"] > memory(Mesh(data=8, expert=8))["gathered"] > 0
+        assert training(mesh)["weights"] == pytest.approx(alone["weights"] / 8, abs=8)
+    assert training(Mesh(data=8))["gathered"] > training(Mesh(data=8, expert=8))["gathered"] > 0
 
 
 @pytest.mark.parametrize(

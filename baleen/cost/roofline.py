@@ -1,14 +1,15 @@
 """The least time that a machine of measured bandwidth and arithmetic rate needs for what the engine computes.
 
-Bytes and FLOPs come from the model's shapes alone (`cost_model`). The bound is optimistic: weights are read once a
-step, activations stay in the processor's caches, and memory and arithmetic overlap perfectly.
+Bytes and FLOPs come from the model's shapes alone. The bound is optimistic: weights are read once a step, activations
+stay in the processor's caches, and memory and arithmetic overlap perfectly.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 from baleen.config.model import ModelConfig
-from baleen.evaluation import cost_model
+from baleen.cost.flops import attention_flops, cache_bytes, token_flops
+from baleen.cost.parameters import active_parameters
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def weights_met(config: ModelConfig, tokens: int) -> float:
     experts, chosen = config.n_routed_experts, config.num_experts_per_tok
     distinct = experts * (1 - (1 - chosen / experts) ** tokens)
     expert = 3 * config.hidden_size * config.moe_intermediate_size
-    active = cost_model.active_parameters(config, config.sparse_attention)
+    active = active_parameters(config, config.sparse_attention)
     return active + config.num_moe_layers * (distinct - chosen) * expert
 
 
@@ -63,8 +64,8 @@ def decode_work(
     """
     sparse = config.sparse_attention
     latent = latent_bytes * (config.kv_lora_rank + config.qk_rope_head_dim)
-    cache = cost_model.cache_bytes(config, context, sparse, latent, index_bytes * config.index_key_dim)
-    flops = cost_model.token_flops(config, context, "decode", sparse)
+    cache = cache_bytes(config, context, sparse, latent, index_bytes * config.index_key_dim)
+    flops = token_flops(config, context, "decode", sparse)
     return Work(streams * flops, weight_bytes * weights_met(config, streams) + streams * cache)
 
 
@@ -74,10 +75,9 @@ def prefill_work(
     """`prompts` prompts of `length` tokens after `start` cached ones, up to the logits of each last token."""
     sparse = config.sparse_attention
     head = config.vocab_size * config.hidden_size
-    weights = cost_model.active_parameters(config, sparse) - head
+    weights = active_parameters(config, sparse) - head
     attention = sum(
-        cost_model.attention_flops(config, position, "prefill", sparse)
-        for position in range(start, start + length)
+        attention_flops(config, position, "prefill", sparse) for position in range(start, start + length)
     )
     flops = prompts * (2 * (length * weights + head) + attention)
     return Work(flops, weight_bytes * weights_met(config, prompts * length))

@@ -1,0 +1,53 @@
+"""Dollars of a token at a position in the context, as a service of V3.2 pays them, for dense MLA and for DSA.
+
+The lines are those of the cost figure in the DeepSeek-V3.2 report, sec. 2.2 (H800 GPUs at 2 dollars an hour). Their
+slopes are the attention's FLOPs at a constant share of the H800's peak; what does not depend on the position is the
+weights' FLOPs at another share. Both shares are fitted to the figure, so that any sizes of the V3.2 family can be put
+in: what comes out is what that model would cost on the same service.
+"""
+
+from dataclasses import dataclass
+
+from baleen.config.model import ModelConfig
+from baleen.cost.flops import Phase, pair_flops
+from baleen.cost.parameters import active_parameters
+
+BF16_PEAK = 989.5e12  # dense FLOP/s of an H800
+FP8_PEAK = 1979e12
+DOLLARS_PER_HOUR = 2.0
+DOLLARS_PER_MILLION_SECONDS = DOLLARS_PER_HOUR / 3600 * 1e6
+
+
+@dataclass(frozen=True)
+class Utilization:
+    """Shares of the peak that a phase reaches: FP8's for weights and indexer, BF16's for attention."""
+
+    weights_dense: float
+    weights_sparse: float
+    dense_attention: float  # over the whole context
+    masked_attention: float  # the sparse model's short contexts, with the unchosen positions masked
+    sparse_attention: float  # over the selected positions only
+    indexer: float
+
+
+# The report names the masked mode for prefill only. In its figure decode bends at 2.06K instead of 2K, so
+# short decodes, too, run a little cheaper than the gathered kernel would.
+FITTED: dict[Phase, Utilization] = {
+    "prefill": Utilization(0.38870, 0.34430, 0.6, 0.5556, 0.5734, 0.40),
+    "decode": Utilization(0.29166, 0.22098, 0.6, 0.412, 0.40, 0.35),
+}
+
+
+def dollars_per_million(config: ModelConfig, position: int, phase: Phase, sparse: bool) -> float:
+    """Dollars for a million tokens at `position`, prefilled or decoded (V3.2 report, figure of sec. 2.2)."""
+    mha, mqa, index = pair_flops(config)
+    fitted, pair = FITTED[phase], (mha if phase == "prefill" else mqa)
+    if not sparse:
+        attention = pair * position / (fitted.dense_attention * BF16_PEAK)
+        weights = active_parameters(config, sparse=False) / (fitted.weights_dense * FP8_PEAK)
+    else:
+        masked = pair * position / fitted.masked_attention
+        selected = mqa * min(position, config.index_topk) / fitted.sparse_attention
+        attention = min(masked, selected) / BF16_PEAK + index * position / (fitted.indexer * FP8_PEAK)
+        weights = active_parameters(config, sparse=True) / (fitted.weights_sparse * FP8_PEAK)
+    return (config.num_hidden_layers * attention + 2 * weights) * DOLLARS_PER_MILLION_SECONDS
