@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 
 from baleen.config import UserError
-from baleen.evaluation.run_data import STAGES
+from baleen.report.run_data import STAGES
 from baleen.runs.files import write_atomic, write_json
 from baleen.runs.jsonl import JsonlFile
 

@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "proof": {"config", "runs", "chat", "environments", "agent"},
     "rl": {"config", "runs", "chat", "model", "parallel", "data", "train", "engine", "environments", "agent"},
     "evaluation": {"config", "runs", "chat", "environments", "agent", "cost"},
+    "report": {"config", "runs", "chat", "environments", "agent", "cost", "synthesis", "evaluation"},
 }
 # `data.corpus` too: the packed streams beside it hold arrays, and the text itself needs none
 WITHOUT_TORCH = (
@@ -46,6 +47,7 @@ WITHOUT_TORCH = (
     "synthesis",
     "proof",
     "evaluation",
+    "report",
 )
 MODULES_WITHOUT_TORCH = (
     "baleen",

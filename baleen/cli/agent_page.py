@@ -19,7 +19,7 @@ class PageOptions:
 def main(argv: Sequence[str]) -> int:
     """Run the command. Raises UserError, OSError."""
     options = tyro.cli(PageOptions, args=list(argv), prog="baleen agent page")
-    from baleen.evaluation.trajectories import write_page
+    from baleen.report.trajectories import write_page
 
     print(f"wrote {write_page(options.run)}")
     return 0

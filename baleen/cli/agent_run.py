@@ -106,7 +106,7 @@ def _run(
 
 
 def _ending(options: RunOptions, stopped: bool, meter: CostMeter) -> Iterator[str]:
-    from baleen.evaluation.trajectories import write_page
+    from baleen.report.trajectories import write_page
 
     if meter.calls:
         yield f"  {meter}"

@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
         write_json(options.json, figures)
         print(f"wrote {options.json}")
     if options.plot is not None:
-        from baleen.evaluation import bench_plots, theme
+        from baleen.report import bench_plots, theme
 
         write_atomic(
             options.plot, theme.standalone(bench_plots.speeds(figures), f"Speed of {figures['model']}") + "\n"

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from baleen.evaluation.formats import figures as number
-from baleen.evaluation.formats import percent, short
+from baleen.report.formats import figures as number
+from baleen.report.formats import percent, short
 
 _NAMES = {
     "prefill": "prefill, {:,}",

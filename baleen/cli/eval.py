@@ -18,10 +18,10 @@ from baleen.cli.agent_tasks import assets_of, first_of, keep_tasks, unique
 from baleen.cli.progress import Progress
 from baleen.config import UsageError, UserError
 from baleen.environments import Task, environment_for
-from baleen.evaluation import test_time
-from baleen.evaluation.test_time import Branch, Outcome
-from baleen.evaluation.test_time_plot import accuracy_over_steps
-from baleen.evaluation.theme import standalone
+from baleen.evaluation import context_strategies
+from baleen.evaluation.context_strategies import Branch, Outcome
+from baleen.report.context_strategies import accuracy_over_steps
+from baleen.report.theme import standalone
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.files import write_atomic
 from baleen.runs.jsonl import JsonlFile
@@ -81,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
         with run.stop:
             asyncio.run(run.play_all(managements))
     rows = [
-        test_time.row(name, _described(options, name, management, window), run.outcomes(name))
+        context_strategies.row(name, _described(options, name, management, window), run.outcomes(name))
         for name, management in managements.items()
         if any(outcome.is_valid for outcome in run.outcomes(name))
     ]
@@ -176,7 +176,7 @@ class _Run:
         """Of the tasks and attempts that are asked for now; a resumed run may hold more."""
         wanted = {attempt.key for attempt in self._wanted(strategy)}
         own = {key: branch for key, branch in self._branches[strategy].items() if key in wanted}
-        return test_time.gather(own, self.together(strategy))
+        return context_strategies.gather(own, self.together(strategy))
 
     @property
     def is_complete(self) -> bool:
@@ -248,7 +248,7 @@ def _table(rows: Sequence[Mapping[str, Any]], outcomes: Callable[[str], Sequence
         yield f"  {row['strategy']}: {row['context']}"
     for row in rows[1:]:
         first = rows[0]["strategy"]
-        gain = test_time.rise(outcomes(row["strategy"]), outcomes(first))
+        gain = context_strategies.rise(outcomes(row["strategy"]), outcomes(first))
         yield f"  {row['strategy']} over {first}: {gain.estimate:+.1%} ({gain.low:+.1%} to {gain.high:+.1%}), paired"
 
 

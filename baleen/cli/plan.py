@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"--plot {options.plot} does not end in .svg; the figure is written as SVG")
     figures = gather(config, name, options, context)
     if options.plot is not None:
-        from baleen.evaluation import cost_plots, theme
+        from baleen.report import cost_plots, theme
 
         write_atomic(
             options.plot,

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from baleen.evaluation.formats import figures as number
-from baleen.evaluation.formats import short
+from baleen.report.formats import figures as number
+from baleen.report.formats import short
 
 MOST_NAMES = 20  # of each kind that an index lacks or has too many; --json has them all
 

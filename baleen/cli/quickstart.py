@@ -11,7 +11,7 @@ import tyro
 
 from baleen.cli.lineage import missing
 from baleen.config.errors import UsageError
-from baleen.evaluation.run_data import STAGES
+from baleen.report.run_data import STAGES
 from baleen.runs.clean_stop import STOPPING, CleanStop
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _stages(wanted: str) -> list[str]:
 def _farewell(options: Options, run: "RunFolder", stages: Sequence[str], judged: bool) -> int:
     """What was not passed and what to do about it, and where the results are. Returns the exit code."""
     from baleen.cli.checks import brief
-    from baleen.evaluation.report import write_report
+    from baleen.report.run_report import write_report
 
     checks = [(name, check) for name in stages for check in (run.read_stage(name) or {}).get("checks", ())]
     failed = [(name, check) for name, check in checks if check["state"] == "failed"]

@@ -18,7 +18,7 @@ class Options:
 def main(argv: Sequence[str]) -> int:
     """Entry of `baleen report`. Raises UserError when the folder holds no run or is damaged."""
     options = tyro.cli(Options, args=list(argv), prog="baleen report")
-    from baleen.evaluation.report import write_report  # here: `--help` need not wait for matplotlib
+    from baleen.report.run_report import write_report  # here: `--help` need not wait for matplotlib
 
     print(f"wrote {write_report(options.run_dir)}")
     return 0

@@ -137,7 +137,7 @@ def _tell(folder: Path) -> None:
 
 
 def _tell_attempts(verdicts: "Sequence[Verdict]") -> None:
-    from baleen.agent.attempts import pass_at_k
+    from baleen.evaluation.attempts import pass_at_k
     from baleen.evaluation.intervals import bootstrap_mean
 
     made: list[Any] = [row for verdict in verdicts for row in verdict.facts["attempts"] if row["made"]]

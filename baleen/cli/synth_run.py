@@ -9,9 +9,9 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from baleen.cli.progress import Progress
+from baleen.report.card import write_card
 from baleen.runs.clean_stop import CleanStop
 from baleen.synthesis import Candidate, Journal, Verdict, synthesise, yields
-from baleen.synthesis.card import write_card
 
 Work = TypeVar("Work")
 

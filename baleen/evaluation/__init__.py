@@ -1,9 +1,5 @@
-"""How good, how sure, and at what price: intervals, prices, the cost model, benchmarks, the report.
+"""How good and how sure: benchmarks, intervals, paired tests, strategies for the context."""
 
-The report is `baleen.evaluation.report.write_report`; it is not imported here because it brings matplotlib.
-"""
-
-from baleen.cost.prices import price_of
 from baleen.evaluation.benchmark import Benchmark, paired_rise, run_benchmark
 from baleen.evaluation.intervals import Interval, bootstrap_mean, newcombe, newcombe_paired, wilson
 
@@ -14,7 +10,6 @@ __all__ = [
     "newcombe",
     "newcombe_paired",
     "paired_rise",
-    "price_of",
     "run_benchmark",
     "wilson",
 ]

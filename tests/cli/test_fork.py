@@ -12,7 +12,7 @@ from baleen.config import UsageError, UserError
 from baleen.config.recipe import dump_toml, load_toml, parse_settings
 from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe
-from baleen.evaluation.run_data import STAGES
+from baleen.report.run_data import STAGES
 from baleen.runs.files import write_json
 from baleen.train import Checkpoints
 

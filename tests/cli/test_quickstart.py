@@ -20,8 +20,8 @@ from baleen.config.recipe import load_toml
 from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe
 from baleen.evaluation.intervals import wilson
-from baleen.evaluation.run_data import STAGES
 from baleen.model import load_model
+from baleen.report.run_data import STAGES
 from baleen.runs.run_folder import RunFolder
 from baleen.train import Checkpoints
 
@@ -226,7 +226,7 @@ def test_what_was_not_passed_is_told_with_its_remedy(tmp_path, capsys, monkeypat
         check("good share", wilson(100, 100), ">=", 0.9, "raise sft.steps", 100),
     ]
     recipe = load_toml(find_recipe("tiny"), Recipe)
-    monkeypatch.setattr("baleen.evaluation.report.write_report", lambda out: out / "report.html")
+    monkeypatch.setattr("baleen.report.run_report.write_report", lambda out: out / "report.html")
     options = quickstart.Options(out=tmp_path / "run")
     for recorded, code in ((checks, 1), (checks[1:], 0)):
         with RunFolder(options.out, recipe, seed=0, threads=1) as run:

@@ -11,8 +11,9 @@ import pytest
 from baleen.agent import Completion, Limits, ScriptedPolicy
 from baleen.chat import Message, Tokenizer, train_tokenizer
 from baleen.config.engine import SamplingParams
+from baleen.cost.prices import price_of
 from baleen.environments import Task, demonstrate, near_miss, sample_task
-from baleen.evaluation import Benchmark, paired_rise, price_of, run_benchmark, wilson
+from baleen.evaluation import Benchmark, paired_rise, run_benchmark, wilson
 from baleen.evaluation.benchmark import billed_tokens
 
 LIMITS = Limits(max_turns=6, max_length=100_000)

@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
-from baleen.agent.attempts import pass_at_k
 from baleen.environments import environment_for
 from baleen.environments.general import DOMAINS, GeneralWorld
 from baleen.environments.general.database import build
 from baleen.environments.general.verification import Outcome
+from baleen.evaluation.attempts import pass_at_k
 from baleen.synthesis import Candidate, Verdict
 from baleen.synthesis.general import Plan, ScriptedAuthor, judge
 from baleen.synthesis.general.mutations import mutants

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from baleen.evaluation.report import write_report
-from tests.evaluation.synthetic_run import STAGES, write_run
+from baleen.report.run_report import write_report
+from tests.report.synthetic_run import STAGES, write_run
 
 pytestmark = pytest.mark.browser
 

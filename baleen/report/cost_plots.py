@@ -11,10 +11,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from baleen.config.model import ModelConfig
 from baleen.cost.dollars import FITTED, dollars_per_million
 from baleen.cost.flops import Phase, cache_bytes, pair_flops, token_flops
-from baleen.evaluation.curves import mark_step, plain_log
-from baleen.evaluation.decode_times import DecodeTimes
-from baleen.evaluation.formats import figures
-from baleen.evaluation.theme import (
+from baleen.report.curves import mark_step, plain_log
+from baleen.report.decode_times import DecodeTimes
+from baleen.report.formats import figures
+from baleen.report.theme import (
     BLUE,
     GREY,
     INK,

@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 from baleen.cost.parameters import count_parameters
 from baleen.cost.prices import price
-from baleen.evaluation import cost_plots, effects, exhibits, plots, rl_plots, story
-from baleen.evaluation.decode_times import DecodeTimes
-from baleen.evaluation.formats import change, duration, figures, percent, points, short, times, visible
-from baleen.evaluation.run_data import STAGES, Run, read_run
-from baleen.evaluation.selection import index_scores, read_selection
-from baleen.evaluation.theme import Plot
+from baleen.report import cost_plots, effects, plots, rl_plots, story, tables
+from baleen.report.decode_times import DecodeTimes
+from baleen.report.formats import change, duration, figures, percent, points, short, times, visible
+from baleen.report.run_data import STAGES, Run, read_run
+from baleen.report.selection import index_scores, read_selection
+from baleen.report.theme import Plot
 
 _FACTS = ("baleen", "git_commit", "platform", "python", "cpu", "cores", "memory_bytes") + (
     "packages",
@@ -64,7 +64,7 @@ def write_report(run_dir: Path) -> Path:
 def render(run: Run) -> str:
     """The whole page."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("baleen.evaluation", "templates"),
+        loader=jinja2.PackageLoader("baleen.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -97,12 +97,12 @@ def render(run: Run) -> str:
         scores=[_svg(index_scores(found, i)) for i, found in enumerate(selection.documents)]
         if selection
         else [],
-        loads=exhibits.expert_loads(run),
+        loads=tables.expert_loads(run),
         thinking=story.task_table(run, "thinking"),
         chat=story.task_table(run, "chat"),
         hard=effects.speciale_effect(run),
-        cards=exhibits.sample_cards(run),
-        outcomes=exhibits.outcome_shares(run),
+        cards=tables.sample_cards(run),
+        outcomes=tables.outcome_shares(run),
         domains=effects.DOMAINS,
         rises={domain: effects.specialist_rise(run, domain) for domain in effects.DOMAINS},
         mismatch=story.mismatch(run),

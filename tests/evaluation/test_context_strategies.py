@@ -3,9 +3,9 @@
 import math
 from dataclasses import replace
 
+from baleen.evaluation.context_strategies import Branch, Outcome, accuracy, chosen, curve, gather, rise, row
 from baleen.evaluation.intervals import bootstrap_mean, newcombe_paired, wilson
-from baleen.evaluation.test_time import Branch, Outcome, accuracy, chosen, curve, gather, rise, row
-from baleen.evaluation.test_time_plot import accuracy_over_steps
+from baleen.report.context_strategies import accuracy_over_steps
 
 SOLVED = Branch(True, "finished", 10, 100, 50, 20, 5, 9, 1, 0.5, 1.0)
 WRONG = replace(SOLVED, solved=False, steps=4)

@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from baleen.evaluation.curves import curve, few_ticks, mark_step, plain_log
-from baleen.evaluation.effects import AttentionLosses
-from baleen.evaluation.formats import times
-from baleen.evaluation.recipe_facts import data_changes
-from baleen.evaluation.run_data import STAGES, Run
-from baleen.evaluation.theme import (
+from baleen.report.curves import curve, few_ticks, mark_step, plain_log
+from baleen.report.effects import AttentionLosses
+from baleen.report.formats import times
+from baleen.report.recipe_facts import data_changes
+from baleen.report.run_data import STAGES, Run
+from baleen.report.theme import (
     BLUE,
     GREY,
     MUTED,

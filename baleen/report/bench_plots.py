@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from baleen.evaluation.curves import plain_log
-from baleen.evaluation.theme import BLUE, MUTED, ORANGE, TEAL, Grid, Plot, label_lines, plot
+from baleen.report.curves import plain_log
+from baleen.report.theme import BLUE, MUTED, ORANGE, TEAL, Grid, Plot, label_lines, plot
 
 _LOOKS = {"baleen": (BLUE, "o-"), "transformers": (ORANGE, "s-"), "llama.cpp": (TEAL, "^-")}
 _PANELS = (

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from baleen.evaluation.decode_times import DecodeTimes
 from baleen.evaluation.intervals import Interval
 from baleen.evaluation.timing import median_interval, quotient
-from tests.evaluation.synthetic_run import cost
+from baleen.report.decode_times import DecodeTimes
+from tests.report.synthetic_run import cost
 
 
 def test_the_medians_interval_by_hand() -> None:

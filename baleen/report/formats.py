@@ -6,7 +6,9 @@ from baleen.evaluation.intervals import Interval
 
 
 def duration(seconds: float) -> str:
-    """9.3 s, 45 s, 4 min 05 s, 2 h 03 min."""
+    """0.03 s, 9.3 s, 45 s, 4 min 05 s, 2 h 03 min."""
+    if 0 < seconds < 0.095:
+        return f"{seconds:.1g}\u00a0s"
     if seconds < 9.95:
         return f"{seconds:.1f}\u00a0s"
     minutes, rest = divmod(round(seconds), 60)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from baleen.evaluation.effects import DOMAINS
-from baleen.evaluation.run_data import STAGES, Run
+from baleen.report.effects import DOMAINS
+from baleen.report.run_data import STAGES, Run
 
 _LINE = re.compile(r"^(Thought|Call|Result|Answer): ?", re.MULTILINE)
 

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
-from baleen.evaluation.formats import figures
-from baleen.evaluation.run_data import Run
-from baleen.evaluation.theme import GREY, MUTED
+from baleen.report.formats import figures
+from baleen.report.run_data import Run
+from baleen.report.theme import GREY, MUTED
 
 _MAX_POINTS = 160  # a curve of more points is averaged over bins
 

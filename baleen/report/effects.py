@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from baleen.evaluation.intervals import Interval, newcombe_paired, paired_ratio, sum_of_independent
-from baleen.evaluation.run_data import Evaluated, Run, pool
+from baleen.report.run_data import Evaluated, Run, pool
 
 DOMAINS = {"math": "Mathematics", "logic": "Logic", "tool": "Tool use"}
 Answers = Sequence[Mapping[str, Any]]

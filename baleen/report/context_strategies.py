@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from baleen.evaluation.curves import few_ticks
-from baleen.evaluation.theme import BLUE, GOLD, ORANGE, PURPLE, TEAL, Grid, Plot, label_lines, plot
+from baleen.report.curves import few_ticks
+from baleen.report.theme import BLUE, GOLD, ORANGE, PURPLE, TEAL, Grid, Plot, label_lines, plot
 
 _LOOKS = {
     "none": (ORANGE, "s"),
@@ -19,7 +19,10 @@ _LOOKS = {
 
 
 def accuracy_over_steps(rows: Sequence[Mapping[str, Any]]) -> Plot:
-    """rows: of `baleen.evaluation.test_time.row`. The lines are their curves; the marks their means with intervals."""
+    """The lines are the curves of `rows`, the marks their means with intervals.
+
+    rows: of `baleen.evaluation.context_strategies.row`.
+    """
 
     def draw(panels: Sequence[Axes]) -> None:
         (axes,) = panels

@@ -11,7 +11,7 @@ from baleen.config.errors import UserError
 from baleen.config.model import ModelConfig
 from baleen.cost.prices import price_of
 from baleen.evaluation.intervals import Interval, wilson
-from baleen.evaluation.recipe_facts import model_config
+from baleen.report.recipe_facts import model_config
 from baleen.runs.jsonl import read_lines
 
 STAGES = {

@@ -10,14 +10,14 @@ import pytest
 
 from baleen.cli.main import main
 from baleen.config.errors import UserError
-from baleen.evaluation import effects, story
-from baleen.evaluation.exhibits import outcome_shares, sample_cards
-from baleen.evaluation.formats import change, duration, figures, percent, points, short, times
 from baleen.evaluation.intervals import Interval
-from baleen.evaluation.report import CONTENTS, render, write_report
-from baleen.evaluation.run_data import STAGES, read_run
-from tests.evaluation import synthetic_run
-from tests.evaluation.synthetic_run import write_run
+from baleen.report import effects, story
+from baleen.report.formats import change, duration, figures, percent, points, short, times
+from baleen.report.run_data import STAGES, read_run
+from baleen.report.run_report import CONTENTS, render, write_report
+from baleen.report.tables import outcome_shares, sample_cards
+from tests.report import synthetic_run
+from tests.report.synthetic_run import write_run
 
 
 @pytest.fixture(scope="module")
@@ -240,8 +240,17 @@ def test_samples_differ_by_a_rule_and_their_rates_are_told(folder: Path, page: s
 
 
 def test_numbers_for_people() -> None:
-    plain = [duration(s).replace("\u00a0", " ") for s in (0, 9.96, 59.4, 59.6, 245, 3599.6, 7380)]
-    assert plain == ["0.0 s", "10 s", "59 s", "1 min 00 s", "4 min 05 s", "1 h 00 min", "2 h 03 min"]
+    plain = [duration(s).replace("\u00a0", " ") for s in (0, 0.031, 9.96, 59.4, 59.6, 245, 3599.6, 7380)]
+    assert plain == [
+        "0.0 s",
+        "0.03 s",
+        "10 s",
+        "59 s",
+        "1 min 00 s",
+        "4 min 05 s",
+        "1 h 00 min",
+        "2 h 03 min",
+    ]
     assert [short(n) for n in (0, 12, 999.6, 1234, 4.2e6, 671e9)] == [
         "0",
         "12",

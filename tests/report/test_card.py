@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from baleen.environments import Task
+from baleen.report.card import bars, write_card
 from baleen.synthesis import Verdict
-from baleen.synthesis.card import bars, duration, short, write_card
 
 TOOL = {
     "type": "function",
@@ -98,14 +98,3 @@ def test_long_texts_are_cut_and_say_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("verdicts", [[], [Verdict("r", "g", reason="none fits")]])
 def test_a_run_that_kept_nothing_has_a_card_too(tmp_path: Path, verdicts: list[Verdict]) -> None:
     assert "0 kept" in write(tmp_path, verdicts)
-
-
-def test_numbers_as_readers_say_them() -> None:
-    assert [short(n) for n in (7, 1234, 12_345, 2_500_000, 0.00012)] == [
-        "7",
-        "1,234",
-        "12.3 k",
-        "2.5 M",
-        "0.00012",
-    ]
-    assert [duration(s) for s in (0.031, 45, 720, 9000)] == ["0.031 s", "45 s", "12 min", "2.5 h"]

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from baleen.environments import Task
+from baleen.report.formats import duration, short
 from baleen.runs.files import write_atomic
 from baleen.synthesis.journal import Verdict
 from baleen.synthesis.pipeline import Yield, yields
@@ -84,21 +85,6 @@ def bars(counts: Mapping[Any, int], keep_order: bool = False) -> list[Bar]:
     top = max(counts.values(), default=0)
     items = list(counts.items()) if keep_order else sorted(counts.items())
     return [Bar(str(label), count, count / top if top else 0.0) for label, count in items]
-
-
-def short(number: float) -> str:
-    """1,234 as it is; 12,345 as 12.3 k; 0.00012 with two digits."""
-    for limit, suffix in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
-        if abs(number) >= limit:
-            return f"{number / (1e3 if suffix == ' k' else limit):.3g}{suffix}"
-    return f"{number:,.0f}" if number == int(number) or abs(number) >= 100 else f"{number:.2g}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a reader says them: 0.03 s, 45 s, 12 min, 3.2 h."""
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _reasons(rows: Sequence[Yield], verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from baleen.config.errors import UserError
-from baleen.evaluation.theme import BLUE, GREY, MUTED, ORANGE, RULE, Grid, Plot, plot
+from baleen.report.theme import BLUE, GREY, MUTED, ORANGE, RULE, Grid, Plot, plot
 
 # A token's class in the page: this many levels of dense attention's mass, doubled by whether it is selected.
 LEVELS = (0.005, 0.02, 0.06, 0.15, 0.3)

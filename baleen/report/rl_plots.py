@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from baleen.evaluation.curves import curve, few_ticks, plain_log
-from baleen.evaluation.run_data import STAGES, Evaluated, Run
-from baleen.evaluation.theme import (
+from baleen.report.curves import curve, few_ticks, plain_log
+from baleen.report.run_data import STAGES, Evaluated, Run
+from baleen.report.theme import (
     BLUE,
     DOMAIN_COLOURS,
     GREY,

@@ -13,11 +13,11 @@ from baleen.agent import ChatPlayer, ContextManagement, Limits, Reply, Trajector
 from baleen.agent.records import NAME, Episode
 from baleen.chat import Message
 from baleen.config.errors import UserError
-from baleen.evaluation import trajectories
-from baleen.evaluation.task_titles import title_of
-from baleen.evaluation.trajectories import write_page
+from baleen.report import trajectories
+from baleen.report.task_titles import title_of
+from baleen.report.trajectories import write_page
 from tests.agent.worlds import BROKEN, Model, Watched, answer, look, task_named, unreachable
-from tests.evaluation.test_report_in_browser import chromium, visit
+from tests.report.test_report_in_browser import chromium, visit
 
 __all__ = ["chromium"]  # a fixture
 

@@ -12,9 +12,9 @@ import jinja2
 from baleen.agent import StopReason, Trajectory, Turn, Usage
 from baleen.agent.records import Episode, read_episodes
 from baleen.chat import Message
-from baleen.evaluation.formats import duration, short
 from baleen.evaluation.intervals import Interval, wilson_mean
-from baleen.evaluation.task_titles import TaskTitle, kinds_of, title_of
+from baleen.report.formats import duration, short
+from baleen.report.task_titles import TaskTitle, kinds_of, title_of
 from baleen.runs.files import write_atomic
 
 MOST_EPISODES = 300  # on one page
@@ -111,7 +111,7 @@ def write_page(run: Path) -> Path:
     order = {card.episode.trajectory.task_id: -i for i, card in enumerate(reversed(cards))}
     cards.sort(key=lambda card: (order[card.episode.trajectory.task_id], card.episode.attempt))
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("baleen.evaluation", "templates"),
+        loader=jinja2.PackageLoader("baleen.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

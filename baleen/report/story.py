@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from baleen.evaluation.decode_times import DecodeTimes
-from baleen.evaluation.effects import (
+from baleen.report.decode_times import DecodeTimes
+from baleen.report.effects import (
     DOMAINS,
     attention_losses,
     mean_rise,
@@ -13,8 +13,8 @@ from baleen.evaluation.effects import (
     speciale_effect,
     specialist_rise,
 )
-from baleen.evaluation.formats import change, figures, points, times
-from baleen.evaluation.run_data import STAGES, Evaluated, Run, StageResult, pool
+from baleen.report.formats import change, figures, points, times
+from baleen.report.run_data import STAGES, Evaluated, Run, StageResult, pool
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from baleen.evaluation import curves
-from baleen.evaluation.recipe_facts import data_changes
-from baleen.evaluation.run_data import read_run
-from tests.evaluation.synthetic_run import write_run
+from baleen.report import curves
+from baleen.report.recipe_facts import data_changes
+from baleen.report.run_data import read_run
+from tests.report.synthetic_run import write_run
 
 
 class Losses:

@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 import pytest
 
 from baleen.config import ModelConfig
-from baleen.evaluation.bench_plots import speeds
-from baleen.evaluation.cost_plots import planned
-from baleen.evaluation.test_time_plot import accuracy_over_steps
-from baleen.evaluation.theme import Plot, standalone
+from baleen.report.bench_plots import speeds
+from baleen.report.context_strategies import accuracy_over_steps
+from baleen.report.cost_plots import planned
+from baleen.report.theme import Plot, standalone
 
 
 def bench(*measurements: tuple[str, float]) -> Plot:

@@ -1,0 +1,1 @@
+"""Every page a person looks at: a run's report, trajectories, dataset cards, plots."""
