@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "proof": {"config", "runs", "chat", "environments", "agent"},
     "rl": {"config", "runs", "chat", "model", "parallel", "data", "train", "engine", "environments", "agent"},
     "evaluation": {"config", "runs", "chat", "environments", "agent", "cost"},
+    "bench": {"config", "runs", "chat", "ops", "model", "engine", "cost", "evaluation"},
     "report": {"config", "runs", "chat", "environments", "agent", "cost", "synthesis", "evaluation"},
 }
 # `data.corpus` too: the packed streams beside it hold arrays, and the text itself needs none

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from baleen.agent import Trajectory
+from baleen.bench.decode_cost import decode_cost
 from baleen.chat import Tokenizer
 from baleen.cli import acceptance, measure, stage_data
 from baleen.cli.checks import brief, judged, overall
-from baleen.cli.decode_cost import decode_cost
 from baleen.cli.lineage import BASE, EXPORTS, PARENTS
 from baleen.cli.progress import Progress
 from baleen.cli.selection import selection
@@ -28,13 +28,12 @@ from baleen.config.stages import (
 from baleen.data import Corpus, Document, Mixture, text_tokens
 from baleen.data.packing import Packed, first_rows
 from baleen.environments import Task
-from baleen.model import Transformer, save_model
+from baleen.model import Transformer, save_model, with_attention
 from baleen.rl import play_groups, train_rl
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.files import write_json
 from baleen.runs.run_folder import RunFolder
 from baleen.train import CheckpointError, Checkpoints, Interrupted, Surroundings, Workers, train
-from baleen.train.heldout import with_attention
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 

@@ -2,7 +2,7 @@
 
 from baleen.model.cache import AttentionMetadata, LatentCache, Paged, Record
 from baleen.model.packed import can_pack, pack, why_not_packed
-from baleen.model.transformer import Transformer
+from baleen.model.transformer import Transformer, with_attention
 from baleen.model.weights import load_model, save_model, stored_dtype
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "save_model",
     "stored_dtype",
     "why_not_packed",
+    "with_attention",
 ]

@@ -201,3 +201,12 @@ class Transformer(nn.Module):
                 std = 0.02
             parameter.normal_(0.0, std, generator=generator)
         return self
+
+
+def with_attention(model: Transformer, sparse: bool) -> Transformer:
+    """`model`, or a copy with the same weights, that attends densely or sparsely."""
+    if model.config.sparse_attention == sparse:
+        return model
+    twin = Transformer(model.config.replace(sparse_attention=sparse))
+    twin.load_state_dict(model.state_dict())
+    return twin

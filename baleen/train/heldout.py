@@ -5,7 +5,7 @@ import copy
 import torch
 
 from baleen.data.packing import Packed
-from baleen.model import Record, Transformer
+from baleen.model import Record, Transformer, with_attention
 from baleen.train.losses import token_loss
 from baleen.train.supervised import to_batch
 
@@ -45,13 +45,4 @@ def with_random_indexers(model: Transformer, generator: torch.Generator) -> Tran
     for name, parameter in twin.named_parameters():
         if ".indexer." in name and parameter.ndim == 2:
             parameter.normal_(0.0, parameter.shape[-1] ** -0.5, generator=generator)
-    return twin
-
-
-def with_attention(model: Transformer, sparse: bool) -> Transformer:
-    """`model`, or a copy with the same weights, that attends densely or sparsely."""
-    if model.config.sparse_attention == sparse:
-        return model
-    twin = Transformer(model.config.replace(sparse_attention=sparse))
-    twin.load_state_dict(model.state_dict())
     return twin

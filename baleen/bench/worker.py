@@ -1,6 +1,6 @@
 """The contender's side of the pipes: reads a request, does it, writes the reply, until its input ends.
 
-    python -m baleen.cli.contenders.worker ENGINE
+    python -m baleen.bench.worker ENGINE
 
 Whatever a library prints goes to stderr: the real stdout carries replies alone.
 """
@@ -15,10 +15,10 @@ from typing import Any
 
 # name -> (module, class); the class is built with the arguments of the first request, "load"
 ENGINES = {
-    "baleen": ("baleen.cli.contenders.ours", "OurEngine"),
-    "transformers": ("baleen.cli.contenders.in_transformers", "InTransformers"),
-    "llama.cpp": ("baleen.cli.contenders.in_llama_cpp", "InLlamaCpp"),
-    "preparation": ("baleen.cli.contenders.preparation", "Preparation"),
+    "baleen": ("baleen.bench.engines.baleen", "OurEngine"),
+    "transformers": ("baleen.bench.engines.transformers", "InTransformers"),
+    "llama.cpp": ("baleen.bench.engines.llama_cpp", "InLlamaCpp"),
+    "preparation": ("baleen.bench.preparation", "Preparation"),
 }
 
 

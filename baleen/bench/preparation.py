@@ -30,7 +30,7 @@ class Preparation:
 
     def gguf(self, folder: str, file: str, weights: WeightFormat) -> dict[str, Any]:
         """Write the model in `folder` as the GGUF `file` for llama.cpp."""
-        from baleen.cli.contenders.gguf_file import write_gguf
+        from baleen.model.gguf import write_gguf
 
         write_gguf(load_model(folder), Path(file), weights)
         return {}

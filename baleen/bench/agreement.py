@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baleen.cli.bench_options import OURS
-from baleen.cli.bench_shapes import shape
-from baleen.cli.contenders.process import Contender, Served, start
-from baleen.cli.contenders.prompts import prompt
+from baleen.bench.contender import Contender, Served, start
+from baleen.bench.options import OURS
+from baleen.bench.prompts import prompt
+from baleen.bench.shapes import shape
 
 SEED = 0
 TOKENS = 16  # decoded, all of them with sparse attention

@@ -6,7 +6,7 @@ The server also listens on a free port of the loopback address; nothing here use
 import importlib
 from typing import Any
 
-from baleen.cli.contenders.prompts import prompt
+from baleen.bench.prompts import prompt
 
 
 class InLlamaCpp:

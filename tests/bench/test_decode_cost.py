@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from baleen.cli import decode_cost as module
-from baleen.cli.decode_cost import decode_cost
+from baleen.bench import decode_cost as module
+from baleen.bench.decode_cost import decode_cost
 from baleen.config import ModelConfig
 from baleen.model import Transformer
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baleen.cli.contenders.prompts import prompt
+from baleen.bench.prompts import prompt
 
 # Its index scores are [queries, heads, context] in float32, all at once: longer prompts go in pieces.
 MAX_PAIRS = 1 << 24  # queries x context

@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from baleen.bench.agreement import compared
+from baleen.bench.contender import ContenderError, weights_of
+from baleen.bench.options import Options, fitted
+from baleen.bench.rounds import Comparison, Rounds, Row, comparisons
+from baleen.bench.shapes import SHAPES, shape
 from baleen.cli import bench_tables
-from baleen.cli.bench_agreement import compared
-from baleen.cli.bench_options import Options, fitted
-from baleen.cli.bench_rounds import Comparison, Rounds, Row, comparisons
-from baleen.cli.bench_shapes import SHAPES, shape
-from baleen.cli.contenders.process import ContenderError, weights_of
 from baleen.cli.main import main
 from baleen.cost.roofline import Roofline
 from baleen.evaluation.timing import Sample

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from baleen.cli.bench_options import LOAD_PROMPT, LOAD_TOKENS, OURS, Options
-from baleen.cli.contenders.process import Contender, ContenderError, weights_of
+from baleen.bench.contender import Contender, ContenderError, weights_of
+from baleen.bench.options import LOAD_PROMPT, LOAD_TOKENS, OURS, Options
 from baleen.config import ModelConfig
 from baleen.cost.roofline import Roofline, Work, decode_work, prefill_work
 from baleen.evaluation.timing import Sample, ratio

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from baleen.cli.bench_agreement import agreement
-from baleen.cli.bench_shapes import shape
-from baleen.cli.contenders.gguf_file import write_gguf
-from baleen.cli.contenders.process import Contender, ContenderError
-from baleen.cli.contenders.prompts import prompt
+from baleen.bench.agreement import agreement
+from baleen.bench.contender import Contender, ContenderError
+from baleen.bench.prompts import prompt
+from baleen.bench.shapes import shape
 from baleen.model import Transformer
+from baleen.model.gguf import write_gguf
 
 
 def gone(contender: Contender) -> bool:

@@ -8,8 +8,16 @@ from typing import Any
 import torch
 
 from baleen.config import ModelConfig
-from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer, can_pack, pack
-from baleen.train.heldout import with_attention
+from baleen.model import (
+    AttentionMetadata,
+    LatentCache,
+    Paged,
+    Record,
+    Transformer,
+    can_pack,
+    pack,
+    with_attention,
+)
 
 POSITIONS = (0.5, 1, 2, 4, 8, 16, 32, 64, 128)  # times index_topk
 SEQUENCES = 16  # decoded together, as many as the cache below holds

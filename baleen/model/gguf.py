@@ -14,7 +14,7 @@ from torch import Tensor
 
 from baleen.config import ModelConfig
 from baleen.config.engine import WeightFormat
-from baleen.model import Transformer
+from baleen.model.transformer import Transformer
 
 _TOP = {
     "model.embed_tokens.weight": "token_embd.weight",

@@ -43,7 +43,7 @@ def weights_of(engine: str, weights: WeightFormat) -> WeightFormat:
 
 
 class Contender:
-    """A running `baleen.cli.contenders.worker`; a context manager that leaves no process behind."""
+    """A running `baleen.bench.worker`; a context manager that leaves no process behind."""
 
     def __init__(self, engine: str, threads: int, seconds: float):
         self.engine = engine
@@ -57,7 +57,7 @@ class Contender:
             "HF_HUB_OFFLINE": "1",  # everything that is measured is on this machine
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "baleen.cli.contenders.worker", engine],
+            [sys.executable, "-m", "baleen.bench.worker", engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from baleen.cli.contenders.prompts import prompt
+from baleen.bench.prompts import prompt
 from baleen.config import EngineConfig, SamplingParams
 from baleen.engine import Engine, StepOutput
 

@@ -1,0 +1,1 @@
+"""The engines that `baleen bench` measures, behind one face: ours, transformers, llama.cpp."""
