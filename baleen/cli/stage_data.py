@@ -4,6 +4,7 @@ import random
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from baleen.agent import Trajectory
@@ -62,8 +63,9 @@ def tokenizer_of(folder: Path, recipe: Recipe, texts: Sequence[str]) -> Tokenize
 
     def tasks() -> Iterator[str]:
         for _ in range(3000):
-            yield plain_text(*_drawn(recipe.base_data, rng, "train"))
-            task, _ = _drawn(recipe.chat_data, rng, "train")
+            base, chat = recipe.base_data, recipe.chat_data
+            yield plain_text(_task(base.tasks, rng, "train", base.follow_ups), _style(base, rng))
+            task = _task(chat.tasks, rng, "train", chat.follow_ups)
             yield encode_messages([*task.messages, *demonstrate(task, "full")], "thinking")
 
     return train_tokenizer([*texts, *tasks()], recipe.vocab_size, folder)
@@ -76,15 +78,35 @@ def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -
     def draw(rng: random.Random) -> Document:
         if mix.copies and rng.random() < mix.copies:
             return copy(rng)
-        task, style = _drawn(mix, rng, split)
-        if rng.random() >= mix.conversations:
-            question, solution = plain_text(task, style).split("\n", 1)
-            return plain_document(tokenizer, question, "\n" + solution)
-        asked = [message for message in task.messages if mix.tool_prompts or message["role"] != "system"]
-        mode = "chat" if style == "direct" else "thinking"
-        return conversation_document(tokenizer, [*asked, *demonstrate(task, style)], mode)
+        tasks = [_task(mix.tasks, rng, split, mix.follow_ups)]
+        if mix.whole_conversations and rng.random() < mix.whole_conversations:
+            tasks = _conversation(mix.tasks, rng, split, rng.randint(2, _TURNS))
+            tasks[1:] = [replace(task, messages=task.messages[-1:]) for task in tasks[1:]]
+        solved = _in_chat if rng.random() < mix.conversations else _plain
+        parts = [solved(tokenizer, mix, task, _style(mix, rng)) for task in tasks]
+        return parts[0] if len(parts) == 1 else _joined(parts)
 
     return draw
+
+
+def _plain(tokenizer: Tokenizer, mix: DataMix, task: Task, style: Style) -> Document:
+    question, solution = plain_text(task, style).split("\n", 1)
+    return plain_document(tokenizer, question, "\n" + solution)
+
+
+def _in_chat(tokenizer: Tokenizer, mix: DataMix, task: Task, style: Style) -> Document:
+    asked = [message for message in task.messages if mix.tool_prompts or message["role"] != "system"]
+    mode = "chat" if style == "direct" else "thinking"
+    return conversation_document(tokenizer, [*asked, *demonstrate(task, style)], mode)
+
+
+def _joined(documents: Sequence[Document]) -> Document:
+    """One document of several, which all begin with the begin-of-sentence token; only the first one keeps it."""
+    first, *rest = documents
+    return Document(
+        first.token_ids + [token for document in rest for token in document.token_ids[1:]],
+        first.loss_mask + [counts for document in rest for counts in document.loss_mask[1:]],
+    )
 
 
 def copies(tokenizer: Tokenizer, longest: int = 160, whole: float = 0.0) -> Draw:
@@ -185,9 +207,8 @@ def held_out_tasks(
     return tasks
 
 
-def _drawn(mix: DataMix, rng: random.Random, split: Split) -> tuple[Task, Style]:
-    task = _task(mix.tasks, rng, split, mix.follow_ups)
-    return task, rng.choices(list(mix.styles), list(mix.styles.values()))[0]
+def _style(mix: DataMix, rng: random.Random) -> Style:
+    return rng.choices(list(mix.styles), list(mix.styles.values()))[0]
 
 
 def _task(
@@ -199,13 +220,26 @@ def _task(
 ) -> Task:
     """One task of `kinds`. In a conversation it may be the first question: tools are offered for later ones, too."""
     if follow_ups and rng.random() < follow_ups:
-        around = others or kinds
-        difficulties, last = (
-            {name: share.difficulties for name, share in of.items()} for of in (around, kinds)
-        )
-        weights = [share.weight for share in around.values()]
-        tasks = sample_conversation(difficulties, _TURNS, rng, split, weights, last if others else None)
+        tasks = _conversation(others or kinds, rng, split, _TURNS, kinds if others else None)
         asked = rng.randint(0, _TURNS - 1)
         return follow_up([*tasks[:asked], tasks[-1]])
     family = rng.choices(list(kinds), [share.weight for share in kinds.values()])[0]
     return sample_task(family, rng.choice(kinds[family].difficulties), rng, split)
+
+
+def _conversation(
+    kinds: Mapping[str, TaskShare],
+    rng: random.Random,
+    split: Split,
+    turns: int,
+    last: Mapping[str, TaskShare] | None = None,
+) -> list[Task]:
+    """The tasks of a conversation, one per turn, of `kinds`; the last one of the kinds `last`, if given."""
+    return sample_conversation(
+        {name: share.difficulties for name, share in kinds.items()},
+        turns,
+        rng,
+        split,
+        [share.weight for share in kinds.values()],
+        {name: share.difficulties for name, share in last.items()} if last else None,
+    )

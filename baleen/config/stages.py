@@ -113,6 +113,8 @@ class DataMix(Strict):
     tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
     # share of the demonstrations that answer one question in a conversation of up to four
     follow_ups: float = Field(default=0.0, ge=0, le=1)
+    # share of the demonstrations that are conversations of two to four questions, each solved with its thinking kept
+    whole_conversations: float = Field(default=0.0, ge=0, le=1)
     copies: float = Field(default=0.0, ge=0, lt=1)  # share of documents that copy random tokens
     tasks: dict[str, TaskShare]
     styles: dict[Literal["full", "short", "direct"], float]  # of the demonstrations, by weight
