@@ -18,10 +18,9 @@ from baleen.cli.agent_tally import Tally
 from baleen.cli.agent_tasks import assets_of, first_of, keep_tasks, unique
 from baleen.cli.progress import Progress
 from baleen.config import UsageError, UserError
-from baleen.environments import Task, environment_for
+from baleen.environments import Task, environment_for, read_tasks
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.jsonl import JsonlFile
-from baleen.synthesis import read_tasks
 
 
 @dataclass(frozen=True, kw_only=True)

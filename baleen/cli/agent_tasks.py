@@ -6,9 +6,8 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from baleen.config import UserError
-from baleen.environments import Task
+from baleen.environments import Task, read_tasks
 from baleen.runs.files import write_atomic, write_json
-from baleen.synthesis import read_tasks
 
 _TASKS, _PLACES = "tasks.jsonl", "places.json"
 

@@ -17,7 +17,7 @@ from baleen.cli.agent_policy import PlayOptions, Policy, require_positive
 from baleen.cli.agent_tasks import assets_of, first_of, keep_tasks, unique
 from baleen.cli.progress import Progress
 from baleen.config import UsageError, UserError
-from baleen.environments import Task, environment_for
+from baleen.environments import Task, environment_for, read_tasks
 from baleen.evaluation import context_strategies
 from baleen.evaluation.context_strategies import Branch, Outcome
 from baleen.report.context_strategies import accuracy_over_steps
@@ -25,7 +25,6 @@ from baleen.report.theme import standalone
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.files import write_atomic
 from baleen.runs.jsonl import JsonlFile
-from baleen.synthesis import read_tasks
 
 Strategy = Literal["none", "summary", "discard-75", "discard-all", "fewest-step"]
 OUTCOMES, RESULTS, PLOT = "outcomes.jsonl", "results.jsonl", "accuracy.svg"

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from baleen.cli.lineage import missing
 from baleen.config.errors import UsageError
 from baleen.report.run_data import STAGES
 from baleen.runs.clean_stop import STOPPING, CleanStop
+from baleen.stages.lineage import missing
 
 if TYPE_CHECKING:
-    from baleen.cli.fork import Source
     from baleen.config.stages import Recipe
     from baleen.data import Corpus
     from baleen.runs.run_folder import RunFolder
+    from baleen.stages.fork import Source
 
 # Shares of the whole time, for the estimate of what is left.
 _WEIGHTS = {"pretrain": 38, "dsa_sparse": 10, "sft": 8, "mixed": 10, "dsa_warmup": 3}
@@ -67,8 +67,8 @@ def main(argv: Sequence[str]) -> int:
         CleanStop(lambda: progress.message(STOPPING)) as stop,
     ):
         from baleen.cli.loading import path_of
-        from baleen.cli.pipeline import Pipeline
         from baleen.config import ModelConfig
+        from baleen.stages.pipeline import Pipeline
 
         for line in filter(
             None, (told, f"rollouts: {path_of(ModelConfig.preset(recipe.preset, **recipe.sizes))}")
@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _source(options: Options) -> "Source | None":
-    from baleen.cli.fork import Source
+    from baleen.stages.fork import Source
 
     if options.fork is None:
         return None
@@ -92,12 +92,12 @@ def _source(options: Options) -> "Source | None":
 
 def _recipe(options: Options, source: "Source | None") -> tuple["Recipe", "Corpus"]:
     """The recipe of the run and its text. What cannot work is refused here, before anything is written."""
-    from baleen.cli.stage_data import check_tasks
     from baleen.config import ModelConfig
     from baleen.config.recipe import flatten, load_toml, parse_settings
     from baleen.config.shipped import find_recipe
     from baleen.config.stages import Recipe
     from baleen.data import load_corpus
+    from baleen.stages.curriculum import check_tasks
 
     changes: dict[str, Any] = {}
     if options.seed is not None:
@@ -126,7 +126,7 @@ def _prepare(options: Options, source: "Source | None", recipe: "Recipe", stages
         )
     if not (source and shared):
         return ""
-    from baleen.cli.fork import make_fork
+    from baleen.stages.fork import make_fork
 
     make_fork(source, recipe, shared, options.out)
     again = [name for name in stages if name not in shared]
@@ -143,8 +143,8 @@ def _stages(wanted: str) -> list[str]:
 
 def _farewell(options: Options, run: "RunFolder", stages: Sequence[str], judged: bool) -> int:
     """What was not passed and what to do about it, and where the results are. Returns the exit code."""
-    from baleen.cli.checks import brief
     from baleen.report.run_report import write_report
+    from baleen.stages.checks import brief
 
     checks = [(name, check) for name in stages for check in (run.read_stage(name) or {}).get("checks", ())]
     failed = [(name, check) for name, check in checks if check["state"] == "failed"]

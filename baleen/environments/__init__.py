@@ -22,6 +22,7 @@ from baleen.environments.task import (
     Task,
     TaskError,
     ToolFailure,
+    read_tasks,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "follow_up",
     "near_miss",
     "plain_text",
+    "read_tasks",
     "sample_conversation",
     "sample_task",
     "scripted_solution",

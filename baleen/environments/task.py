@@ -5,9 +5,11 @@ import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from baleen.chat import Message, without_lone_surrogates
+from baleen.config.errors import UserError
 
 Domain = Literal["math", "logic", "tool", "code", "search", "interpreter", "general"]
 Split = Literal["train", "heldout"]
@@ -172,3 +174,15 @@ def tool_episode(
         messages.append(result_message(result))
     messages.append(answer_message(answer, f"= {answer}" if thinks else None))
     return messages
+
+
+def read_tasks(path: Path) -> list[Task]:
+    """The tasks of a `tasks.jsonl`. Raises UserError, naming the line that cannot be read, and OSError."""
+    tasks = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                tasks.append(Task.from_row(json.loads(line)))
+            except (ValueError, TypeError, KeyError) as error:
+                raise UserError(f"{path}, line {number}: {error}") from None
+    return tasks

@@ -1,6 +1,6 @@
 """Making tasks that agents learn from: candidates, their verdicts, and what is kept."""
 
-from baleen.synthesis.journal import Journal, Verdict, read_tasks, read_verdicts
+from baleen.synthesis.journal import Journal, Verdict, read_verdicts
 from baleen.synthesis.pipeline import Candidate, Yield, synthesise, yields
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "Journal",
     "Verdict",
     "Yield",
-    "read_tasks",
     "read_verdicts",
     "synthesise",
     "yields",

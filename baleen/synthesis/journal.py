@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from baleen.config.errors import UserError
 from baleen.environments import Task
 from baleen.runs.files import write_atomic
 from baleen.runs.jsonl import JsonlFile, read_lines
@@ -80,18 +79,6 @@ class Journal:
 def read_verdicts(folder: Path) -> list[Verdict]:
     """The verdicts of the run in `folder`, in the order they came."""
     return [_verdict(row) for row in read_lines(folder / _NAME)]
-
-
-def read_tasks(path: Path) -> list[Task]:
-    """The tasks of a `tasks.jsonl`. Raises UserError, naming the line that cannot be read, and OSError."""
-    tasks = []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                tasks.append(Task.from_row(json.loads(line)))
-            except (ValueError, TypeError, KeyError) as error:
-                raise UserError(f"{path}, line {number}: {error}") from None
-    return tasks
 
 
 def _verdict(row: dict[str, Any]) -> Verdict:

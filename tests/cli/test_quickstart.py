@@ -14,8 +14,6 @@ import pytest
 import torch
 
 from baleen.cli import quickstart
-from baleen.cli.checks import check, judged
-from baleen.cli.lineage import PARENTS
 from baleen.config.recipe import load_toml
 from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe
@@ -23,6 +21,8 @@ from baleen.evaluation.intervals import wilson
 from baleen.model import load_model
 from baleen.report.run_data import STAGES
 from baleen.runs.run_folder import RunFolder
+from baleen.stages.checks import check, judged
+from baleen.stages.lineage import PARENTS
 from baleen.train import Checkpoints
 
 COMMAND = [sys.executable, "-c", "import sys; from baleen.cli.main import main; sys.exit(main(sys.argv[1:]))"]

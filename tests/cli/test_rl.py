@@ -12,7 +12,6 @@ import torch
 
 from baleen.chat import Tokenizer, train_tokenizer
 from baleen.cli.main import main
-from baleen.cli.stage_data import check_tasks, demonstrations, drawn_tasks, first_copies, held_out_tasks
 from baleen.config import ModelConfig, UsageError
 from baleen.config.recipe import load_toml
 from baleen.config.shipped import find_recipe
@@ -21,6 +20,7 @@ from baleen.environments import sample_task
 from baleen.environments.general import HELDOUT_DOMAINS, TRAIN_DOMAINS
 from baleen.model import Transformer, load_model, save_model
 from baleen.runs.run_folder import RunFolder
+from baleen.stages.curriculum import check_tasks, demonstrations, drawn_tasks, first_copies, held_out_tasks
 
 RECIPE = """
 heldout = 4

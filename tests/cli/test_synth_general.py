@@ -12,7 +12,8 @@ import pytest
 
 from baleen.cli.synth_general import main
 from baleen.config import UserError
-from baleen.synthesis import read_tasks, read_verdicts
+from baleen.environments import read_tasks
+from baleen.synthesis import read_verdicts
 from tests.agent.stand_in import Answer, fails, says, stand_in
 from tests.synthesis.general.broken_author import FIRST, HARD
 

@@ -14,9 +14,9 @@ import pytest
 from baleen.agent.model import ModelFailure, Reply
 from baleen.cli.synth_code import main
 from baleen.config import UsageError
-from baleen.environments import Task, environment_for
+from baleen.environments import Task, environment_for, read_tasks
 from baleen.environments.code import CodeWorld
-from baleen.synthesis import Candidate, Verdict, read_tasks, read_verdicts
+from baleen.synthesis import Candidate, Verdict, read_verdicts
 from baleen.synthesis.code import Judge, ScriptedAgent, judging, open_base, own_folder, setups
 from baleen.synthesis.code.issues import changelog_difference, checked_issue
 from baleen.synthesis.code.judging import MutantWork, WrittenWork

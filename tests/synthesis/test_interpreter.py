@@ -13,10 +13,10 @@ from baleen.agent import ModelFailure, Reply
 from baleen.chat import Message
 from baleen.cli.main import main
 from baleen.config import UserError
-from baleen.environments import environment_for
+from baleen.environments import environment_for, read_tasks
 from baleen.environments.interpreter import same
 from baleen.environments.task import answer_message
-from baleen.synthesis import Candidate, read_tasks, read_verdicts
+from baleen.synthesis import Candidate, read_verdicts
 from baleen.synthesis.interpreter import (
     DIFFICULTIES,
     FAMILIES,

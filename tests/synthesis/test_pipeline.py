@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from baleen.synthesis import Candidate, Journal, Verdict, read_tasks, synthesise
+from baleen.environments import read_tasks
+from baleen.synthesis import Candidate, Journal, Verdict, synthesise
 from tests.agent.worlds import task_named
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from baleen.agent import BudgetSpent, ChatModel, ModelFailure
-from baleen.environments import Task, environment_for
+from baleen.environments import Task, environment_for, read_tasks
 from baleen.environments.general import demonstrate
-from baleen.synthesis import Candidate, Journal, Verdict, read_tasks, read_verdicts, synthesise
+from baleen.synthesis import Candidate, Journal, Verdict, read_verdicts, synthesise
 from baleen.synthesis.general import Author, ModelAuthor, Plan, judge
 from tests.synthesis.general.broken_author import EASY, FAILS, FIRST, HARD, SQL_TOOLS, Step, changed, says
 from tests.synthesis.general.broken_author import Author as Stub

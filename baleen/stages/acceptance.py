@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from baleen.cli.checks import Check, check, finite
-from baleen.cli.lineage import DOMAINS, PARENTS
 from baleen.evaluation.intervals import Interval, newcombe_paired, paired_ratio, sum_of_independent, wilson
+from baleen.stages.checks import Check, check, finite
+from baleen.stages.lineage import DOMAINS, PARENTS
 
 Answers = Sequence[Mapping[str, Any]]
 """What `measure.answers_of` tells of each held-out task; two stages' answers are to the same tasks in one order."""

@@ -11,11 +11,6 @@ import torch
 from baleen.agent import Trajectory
 from baleen.bench.decode_cost import decode_cost
 from baleen.chat import Tokenizer
-from baleen.cli import acceptance, measure, stage_data
-from baleen.cli.checks import brief, judged, overall
-from baleen.cli.lineage import BASE, EXPORTS, PARENTS
-from baleen.cli.progress import Progress
-from baleen.cli.selection import selection
 from baleen.config import ModelConfig, UserError
 from baleen.config.stages import (
     DataMix,
@@ -33,6 +28,11 @@ from baleen.rl import play_groups, train_rl
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.files import write_json
 from baleen.runs.run_folder import RunFolder
+from baleen.stages import acceptance, curriculum, measure
+from baleen.stages.checks import brief, judged, overall
+from baleen.stages.lineage import BASE, EXPORTS, PARENTS
+from baleen.stages.listener import StageListener
+from baleen.stages.selection import selection
 from baleen.train import CheckpointError, Checkpoints, Interrupted, Surroundings, Workers, train
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -45,12 +45,12 @@ class Pipeline:
         self,
         recipe: Recipe,
         folder: RunFolder,
-        progress: Progress,
+        listener: StageListener,
         threads: int,
         corpus: Corpus,
         stop: CleanStop,
     ):
-        self.recipe, self.folder, self.progress, self.stop = recipe, folder, progress, stop
+        self.recipe, self.folder, self.listener, self.stop = recipe, folder, listener, stop
         self.workers = Workers(threads)
         self.tokenizer = self._tokenizer(corpus)
         self.text = text_tokens(self.tokenizer, corpus.train)
@@ -61,7 +61,7 @@ class Pipeline:
             family: (*evaluation.tasks.get(family, ()), *evaluation.hard.get(family, ()))
             for family in {**evaluation.tasks, **evaluation.hard}
         }
-        self.tasks = stage_data.held_out_tasks(asked, evaluation.attempts, recipe.seed, self.folder.log)
+        self.tasks = curriculum.held_out_tasks(asked, evaluation.attempts, recipe.seed, self.folder.log)
 
     def run(self, stages: Sequence[str]) -> None:
         """Run those of `stages` that are not done yet. Raises Stopped after a signal, once a step is saved."""
@@ -73,12 +73,12 @@ class Pipeline:
                 continue
             if not all((self.folder.path / left).exists() for left in EXPORTS.get(name, ())):
                 self._export(name, self.model_after(name))
-            self.progress.skip_stage(name, overall(record["checks"]))
+            self.listener.skip_stage(name, overall(record["checks"]))
 
     def _run_stage(self, name: str) -> None:
         stage = getattr(self.recipe, name)
         model = self._begin(name)
-        self.progress.start_stage(name, stage.steps)
+        self.listener.start_stage(name, stage.steps)
         clock = _Clock()
         around = self._surroundings(name, clock)
         try:
@@ -101,7 +101,7 @@ class Pipeline:
         self._export(name, model)
         self.folder.write_stage(name, record)  # last: a stage with a record has left all that it leaves
         told = [f"{record['bits_per_byte']:.3f} bits/byte", *map(brief, record["checks"])]
-        self.progress.finish_stage(overall(record["checks"]), "; ".join(told))
+        self.listener.finish_stage(overall(record["checks"]), "; ".join(told))
 
     def model_after(self, name: str) -> Transformer:
         """The model that a finished stage left. Raises UserError where it has not run, or its model is damaged."""
@@ -128,7 +128,7 @@ class Pipeline:
                 f"{' and '.join(TOKENIZER_FILES)} there from {self.folder.path}/model or model-sft, "
                 f"or start again in another folder with --out"
             )
-        return stage_data.tokenizer_of(folder, self.recipe, corpus.train)
+        return curriculum.tokenizer_of(folder, self.recipe, corpus.train)
 
     def _begin(self, name: str) -> Transformer:
         parent = PARENTS[name]
@@ -152,7 +152,7 @@ class Pipeline:
     def _surroundings(self, name: str, clock: "_Clock") -> Surroundings:
         def log(step: int, scalars: dict[str, float]) -> None:
             self.folder.log_metrics(name, step, **scalars, elapsed=clock.elapsed())
-            self.progress.update(step + 1, **scalars)
+            self.listener.update(step + 1, **scalars)
 
         def resumed(done: int) -> None:
             self.folder.truncate_metrics(name, done - 1)
@@ -164,11 +164,11 @@ class Pipeline:
 
     def _tell(self, line: str) -> None:
         self.folder.log(line)
-        self.progress.message(line)
+        self.listener.message(line)
 
     def _heldout_rows(self, corpus: Corpus) -> Packed:
         """Sixteen rows, the first half real text, the second tasks."""
-        draw = stage_data.demonstrations(self.tokenizer, self.recipe.long_data, "heldout")
+        draw = curriculum.demonstrations(self.tokenizer, self.recipe.long_data, "heldout")
         mixture = Mixture(text_tokens(self.tokenizer, corpus.heldout), 0.5, draw, self.recipe.seed)
         return mixture.batch("heldout", 0, 16, 512)
 
@@ -180,7 +180,7 @@ class Pipeline:
 
             def batch(step: int) -> Packed:
                 if step < stage.copy_steps:
-                    draw = stage_data.first_copies(self.tokenizer, step / stage.copy_steps)
+                    draw = curriculum.first_copies(self.tokenizer, step / stage.copy_steps)
                     copies = Mixture(self.text, 0.0, draw, self.recipe.seed)
                     return copies.batch(name, step, stage.rows, stage.length)
                 if step < stage.steps - stage.extension_steps:
@@ -190,14 +190,14 @@ class Pipeline:
             return batch
         if isinstance(stage, DistillStage):
             mixture = self._mixture(self.recipe.distill_data)
-            draw = stage_data.either(self._solved_by_specialists(stage), mixture.draw, stage.demonstrations)
+            draw = curriculum.either(self._solved_by_specialists(stage), mixture.draw, stage.demonstrations)
             mixture = dataclasses.replace(mixture, draw=draw)
         else:
             mixture = self._mixture(self.recipe.long_data if name in BASE else self.recipe.chat_data)
         return lambda step: mixture.batch(name, step, stage.rows, stage.length)
 
     def _mixture(self, mix: DataMix) -> Mixture:
-        draw = stage_data.demonstrations(self.tokenizer, mix)
+        draw = curriculum.demonstrations(self.tokenizer, mix)
         return Mixture(self.text, mix.text_share, draw, self.recipe.seed)
 
     def _solved_by_specialists(self, stage: DistillStage) -> list[Document]:
@@ -211,7 +211,7 @@ class Pipeline:
             key = (self.recipe.seed, "distill", domain)
             stage_of = getattr(self.recipe, f"specialist_{domain}").model_copy(update={"group": stage.group})
             others = self.recipe.chat_data.tasks
-            tasks = stage_data.drawn_tasks(stage_of.tasks, prompts, key, stage.follow_ups, others)
+            tasks = curriculum.drawn_tasks(stage_of.tasks, prompts, key, stage.follow_ups, others)
             specialist = self.model_after(f"specialist_{domain}")
             for teacher, share in ((specialist, 1.0), (sft, stage.terse)):
                 asked = tasks[: round(share * len(tasks))]
@@ -221,10 +221,10 @@ class Pipeline:
                         (one for one in group if one.reward == 1.0), key=lambda one: one.think_tokens
                     )
                     solved += right[:1] if teacher is sft else right
-        return stage_data.documents_of(solved)
+        return curriculum.documents_of(solved)
 
     def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], list[Task]]:
-        return lambda step: stage_data.drawn_tasks(
+        return lambda step: curriculum.drawn_tasks(
             stage.tasks, stage.prompts, (self.recipe.seed, name, step), stage.follow_ups
         )
 

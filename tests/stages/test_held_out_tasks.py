@@ -2,8 +2,8 @@
 
 import itertools
 
-from baleen.cli.stage_data import held_out_tasks
 from baleen.environments.task import split_of
+from baleen.stages.curriculum import held_out_tasks
 
 
 def test_no_task_is_asked_twice():

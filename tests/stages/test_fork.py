@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from baleen.cli import fork
-from baleen.cli.fork import Source, make_fork
-from baleen.cli.lineage import PARENTS, affected, missing, needs
 from baleen.config import UsageError, UserError
 from baleen.config.recipe import dump_toml, load_toml, parse_settings
 from baleen.config.shipped import find_recipe
 from baleen.config.stages import Recipe
 from baleen.report.run_data import STAGES
 from baleen.runs.files import write_json
+from baleen.stages import fork
+from baleen.stages.fork import Source, make_fork
+from baleen.stages.lineage import PARENTS, affected, missing, needs
 from baleen.train import Checkpoints
 
 ALL = list(PARENTS)

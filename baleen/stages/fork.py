@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from baleen.cli.lineage import EXPORTS, PARENTS, affected, needs
 from baleen.config.errors import UsageError, UserError
 from baleen.config.recipe import dump_toml, flatten, load_toml
 from baleen.config.stages import Recipe
 from baleen.runs.files import write_atomic
 from baleen.runs.jsonl import read_lines
+from baleen.stages.lineage import EXPORTS, PARENTS, affected, needs
 
 
 @dataclass(frozen=True)

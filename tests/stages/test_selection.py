@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from baleen.chat import Tokenizer, train_tokenizer
-from baleen.cli.selection import selection, selection_of
 from baleen.config import EngineConfig, ModelConfig, SamplingParams
 from baleen.engine import Engine
 from baleen.model import Record, Transformer
 from baleen.ops import topk_positions
 from baleen.report.selection import LayerSelection, read_selection
+from baleen.stages.selection import selection, selection_of
 
 TOPK = 16
 

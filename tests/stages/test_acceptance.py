@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from baleen.cli import acceptance
-from baleen.cli.checks import check as check_of
 from baleen.evaluation.intervals import Interval, wilson
+from baleen.stages import acceptance
+from baleen.stages.checks import check as check_of
 
 
 def answers(
