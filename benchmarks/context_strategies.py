@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from baleen.cli.main import main
-from baleen.environments.hunt import hunt
+from baleen.environments.toy.hunt import hunt
 
 TASKS, CANDIDATES, WINDOW, MAX_TURNS, PARALLEL = 200, 160, 2_000, 400, 8
 

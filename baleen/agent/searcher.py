@@ -1,4 +1,4 @@
-"""A scripted policy for hunts (`baleen.environments.hunt`) that knows nothing but what its window shows.
+"""A scripted policy for hunts (`baleen.environments.toy.hunt`) that knows nothing but what its window shows.
 
 It tries keys at random, leaving out those whose results it can see or finds in the notes of a summary. What is
 discarded it forgets, and tries again in vain: so its steps and its success measure a strategy of context management.

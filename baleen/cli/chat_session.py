@@ -9,7 +9,7 @@ from baleen.chat import EncodingError, Message, Tokenizer, encode_pieces
 from baleen.config import UserError
 from baleen.config.engine import SamplingParams
 from baleen.environments import Environment, Task, environment_for
-from baleen.environments.world import SYSTEM_MESSAGE
+from baleen.environments.toy.world import SYSTEM_MESSAGE
 from baleen.server.choice import Choice
 from baleen.server.prompt import ThinkingMode
 

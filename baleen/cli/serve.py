@@ -133,7 +133,7 @@ def _bind(host: str, port: int) -> socket.socket:
 def _application(options: ServeOptions, limits: "Limits", api_key: str | None) -> "FastAPI":
     from baleen.cli.loading import load, page_prices
     from baleen.engine import AsyncEngine
-    from baleen.environments.world import SYSTEM_MESSAGE
+    from baleen.environments.toy.world import SYSTEM_MESSAGE
     from baleen.server import EngineAdapter, ServedModel, create_app
 
     assert options.model is not None

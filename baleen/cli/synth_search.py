@@ -11,8 +11,8 @@ from baleen.agent import ChatModel
 from baleen.cli.model_options import ModelOptions
 from baleen.cli.synth_run import SynthOptions, run_synthesis
 from baleen.config import UsageError
-from baleen.environments.corpus import Corpus
-from baleen.environments.search import CORPUS_FILE
+from baleen.environments.search.corpus import Corpus
+from baleen.environments.search.world import CORPUS_FILE
 from baleen.synthesis.search import Judge, Models, debian, documents, wordnet
 from baleen.synthesis.search.draw import DEEPEST
 

@@ -1,7 +1,6 @@
 """Worlds that agents are trained and tested in: tasks with exact checkers, tools, demonstrations."""
 
-from baleen.environments.conversation_tasks import follow_up, sample_conversation
-from baleen.environments.suite import (
+from baleen.environments.registry import (
     FAMILIES,
     demonstrate,
     environment_for,
@@ -24,6 +23,7 @@ from baleen.environments.task import (
     ToolFailure,
     read_tasks,
 )
+from baleen.environments.toy.conversations import follow_up, sample_conversation
 
 __all__ = [
     "FAMILIES",

@@ -9,9 +9,9 @@ from baleen.agent import ChatPlayer, ContextManagement, Limits, StopReason, Traj
 from baleen.agent.context import Strategy
 from baleen.agent.searcher import Searcher
 from baleen.environments import environment_for
-from baleen.environments.hunt import hunt
-from baleen.environments.lookup import next_key
 from baleen.environments.task import answer_message
+from baleen.environments.toy.hunt import hunt
+from baleen.environments.toy.lookup import next_key
 
 WINDOW = 1_000
 

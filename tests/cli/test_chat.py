@@ -18,7 +18,7 @@ from baleen.cli.chat_session import ChatSession, builtin_world
 from baleen.cli.chat_wrap import WordWrap
 from baleen.cli.loading import LoadedModel
 from baleen.config.engine import SamplingParams
-from baleen.environments.world import SYSTEM_MESSAGE
+from baleen.environments.toy.world import SYSTEM_MESSAGE
 from tests.cli.scripted_chat import ScriptedSteps
 
 EOS = "<｜end▁of▁sentence｜>"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from baleen.cli.main import main
-from baleen.environments.hunt import hunt
+from baleen.environments.toy.hunt import hunt
 
 
 @pytest.fixture

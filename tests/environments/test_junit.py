@@ -2,8 +2,8 @@
 
 import pytest
 
-from baleen.environments import junit
-from baleen.environments.junit import ReportError, read_junit
+from baleen.environments.code import junit
+from baleen.environments.code.junit import ReportError, read_junit
 
 WHOLE = """<?xml version="1.0"?><testsuites><testsuite name="pytest">
 <testcase classname="tests.test_a" name="test_x"/>

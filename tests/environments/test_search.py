@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from baleen.chat import Message
 from baleen.environments import Task, ToolFailure
-from baleen.environments.corpus import Corpus, Document, Entity, query_terms, write_corpus
-from baleen.environments.search import (
+from baleen.environments.search.corpus import Corpus, Document, Entity, query_terms, write_corpus
+from baleen.environments.search.world import (
     CORPUS_FILE,
     MOST_RESULTS,
     PAGE_CHARACTERS,

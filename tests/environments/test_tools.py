@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baleen.environments import Environment, environment_for, sample_task
-from baleen.environments.calculator import ExpressionError, evaluate
-from baleen.environments.lookup import next_key
+from baleen.environments.toy.calculator import ExpressionError, evaluate
+from baleen.environments.toy.lookup import next_key
 
 
 def call(name: str, arguments: object) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from baleen.chat import Message
 from baleen.cli import synth
 from baleen.config import UserError
 from baleen.environments import Task, environment_for, read_tasks
-from baleen.environments.corpus import Corpus
-from baleen.environments.search import is_named
+from baleen.environments.search.corpus import Corpus
+from baleen.environments.search.world import is_named
 from baleen.synthesis import Candidate, read_verdicts
 from baleen.synthesis.search import Judge, Models, Seedling, Walker, debian, documents, wordnet
 from baleen.synthesis.search.form import Link, Unknown

@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from baleen.environments.code.junit import MAX_BYTES
 from baleen.environments.code.launcher import READY, FrameError, pack, unpack
 from baleen.environments.code.tree import MAX_TREE_BYTES, MAX_TREE_FILES, Tree
-from baleen.environments.junit import MAX_BYTES
 from baleen.environments.sandbox import Mount, Sandbox, SandboxLimits
 from baleen.environments.task import ToolFailure
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from baleen.environments.code.execution import Run, Shell
+from baleen.environments.code.junit import Case, ReportError, read_junit, worst
 from baleen.environments.code.runners import RUNNERS, Runner
 from baleen.environments.code.tree import Tree
-from baleen.environments.junit import Case, ReportError, read_junit, worst
 
 _SHOWN = 2_000  # characters of a run's output that go into a reason
 _MAX_SOURCE_BYTES = 4 << 20

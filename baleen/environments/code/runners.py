@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
+from baleen.environments.code.junit import Case
 from baleen.environments.code.launcher import REPORT
 from baleen.environments.code.tree import Tree, text_of, with_text
-from baleen.environments.junit import Case
 
 _TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__", "spec", "specs"})
 _OTHER_FOLDERS = frozenset(

@@ -12,7 +12,7 @@ from baleen.environments.general.tools import SqlTool, SqlTools, ToolSource, too
 from baleen.environments.general.verification import Outcome, VerifierError, accepts, same_changes
 from baleen.environments.task import Task, TaskError, ToolFailure
 from baleen.environments.toolbox import Toolbox
-from baleen.environments.world import answers
+from baleen.environments.toy.world import answers
 
 
 def open_tools(environment: Mapping[str, Any]) -> ToolSource:

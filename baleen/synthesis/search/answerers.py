@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from baleen.agent.model import ChatModel, Reply
 from baleen.chat import Message
-from baleen.environments.corpus import Corpus, tokens
-from baleen.environments.search import full_text
+from baleen.environments.search.corpus import Corpus, tokens
+from baleen.environments.search.world import full_text
 
 # The commonest English words and those of the question templates: no clue is among them.
 STOP_WORDS = frozenset(

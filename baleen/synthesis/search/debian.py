@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from baleen.config.errors import UserError
-from baleen.environments.corpus import ASKABLE, Document, Entity, write_corpus
+from baleen.environments.search.corpus import ASKABLE, Document, Entity, write_corpus
 
 # field -> relation; the names of the lines are the fields' own
 _RELATIONS = {

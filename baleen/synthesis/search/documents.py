@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from baleen.config.errors import UserError
-from baleen.environments.corpus import ASKABLE, Document, Entity, write_corpus
+from baleen.environments.search.corpus import ASKABLE, Document, Entity, write_corpus
 from baleen.synthesis.search.mentions import NameFinder
 
 _YEAR = re.compile(r"\b\d{3,4}\b")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from baleen.environments.corpus import ASKABLE, is_run, tokens
+from baleen.environments.search.corpus import ASKABLE, is_run, tokens
 from baleen.synthesis.search.answerers import STOP_WORDS
 from baleen.synthesis.search.form import Link, Unknown
 from baleen.synthesis.search.graph import DOUBTFUL, Graph

@@ -8,8 +8,8 @@ read loosely: a question with one answer even so is safe.
 import json
 from bisect import bisect_left, bisect_right
 
-from baleen.environments.corpus import Corpus, is_run, tokens
-from baleen.environments.search import normalised
+from baleen.environments.search.corpus import Corpus, is_run, tokens
+from baleen.environments.search.world import normalised
 from baleen.synthesis.search.form import Link, Unknown
 
 DOUBTFUL = ("may_mention", "alternative")

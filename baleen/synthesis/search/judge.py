@@ -7,8 +7,8 @@ from typing import Any
 
 from baleen.agent.model import ChatModel, ModelFailure, Reply
 from baleen.environments import Task
-from baleen.environments.corpus import Corpus, is_run, tokens
-from baleen.environments.search import SYSTEM_MESSAGE, normalised
+from baleen.environments.search.corpus import Corpus, is_run, tokens
+from baleen.environments.search.world import SYSTEM_MESSAGE, normalised
 from baleen.environments.task import split_of
 from baleen.synthesis.journal import Verdict
 from baleen.synthesis.pipeline import Candidate

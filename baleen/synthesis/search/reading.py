@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from baleen.environments.corpus import is_run, tokens
+from baleen.environments.search.corpus import is_run, tokens
 from baleen.synthesis.search.form import Link, Unknown
 from baleen.synthesis.search.mentions import is_named_in
 

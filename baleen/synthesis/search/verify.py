@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from baleen.agent.model import ChatModel, Reply
-from baleen.environments.corpus import Corpus, query_terms
-from baleen.environments.search import full_text, search_tools
+from baleen.environments.search.corpus import Corpus, query_terms
+from baleen.environments.search.world import full_text, search_tools
 from baleen.environments.task import call_message
 from baleen.environments.toolbox import Toolbox
 from baleen.synthesis.search.form import Unknown

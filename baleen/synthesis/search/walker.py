@@ -17,7 +17,7 @@ from baleen.agent.context import SUMMARY_REQUEST
 from baleen.agent.model import Reply
 from baleen.chat import Message
 from baleen.environments import Task
-from baleen.environments.search import MOST_RESULTS
+from baleen.environments.search.world import MOST_RESULTS
 from baleen.synthesis.search.form import Link, Unknown
 from baleen.synthesis.search.reading import Page, Reader, hits_called, hits_naming, hits_of, pages_in
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from baleen.config.errors import UserError
-from baleen.environments.corpus import ASKABLE, Document, Entity, write_corpus
+from baleen.environments.search.corpus import ASKABLE, Document, Entity, write_corpus
 from baleen.synthesis.search.mentions import NameFinder
 
 DEFAULT_FOLDER = Path("/usr/share/wordnet")

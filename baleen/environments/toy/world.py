@@ -1,10 +1,10 @@
 """The world of the suite's tasks: a question, two tools, and an exact check of the answer."""
 
 from baleen.chat import Message
-from baleen.environments.calculator import ExpressionError, evaluate
-from baleen.environments.lookup import next_key
 from baleen.environments.task import Task
 from baleen.environments.toolbox import Tool, Toolbox, ToolError
+from baleen.environments.toy.calculator import ExpressionError, evaluate
+from baleen.environments.toy.lookup import next_key
 
 
 def _parameters(name: str) -> dict[str, object]:

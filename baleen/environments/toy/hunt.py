@@ -6,9 +6,9 @@ hints at the key, so the number of look-ups, and with it the length of an episod
 
 import random
 
-from baleen.environments.lookup import next_key
 from baleen.environments.task import Task, split_of
-from baleen.environments.world import SYSTEM_MESSAGE
+from baleen.environments.toy.lookup import next_key
+from baleen.environments.toy.world import SYSTEM_MESSAGE
 
 
 def hunt(candidates: int, rng: random.Random) -> Task:

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 from baleen.chat import Message
-from baleen.environments.corpus import Corpus, Document, encodable
+from baleen.environments.search.corpus import Corpus, Document, encodable
 from baleen.environments.task import Task, ToolFailure
 from baleen.environments.toolbox import Tool, Toolbox, ToolError, parameters
 

@@ -14,7 +14,7 @@ from baleen.environments import (
     sample_task,
 )
 from baleen.environments.task import split_of
-from baleen.environments.world import SYSTEM_MESSAGE
+from baleen.environments.toy.world import SYSTEM_MESSAGE
 
 DIFFICULTIES = {"sum": [3, 4], "program": [1, 2, 3], "calculator": [1], "lookup": [1, 2, 3]}
 

@@ -4,10 +4,10 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from baleen.environments.lookup import Lookup
-from baleen.environments.suite import demonstrate, draw_task, family_of, sample_task
+from baleen.environments.registry import demonstrate, draw_task, family_of, sample_task
 from baleen.environments.task import Split, Task
-from baleen.environments.world import SYSTEM_MESSAGE
+from baleen.environments.toy.lookup import Lookup
+from baleen.environments.toy.world import SYSTEM_MESSAGE
 
 
 def sample_conversation(

@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from baleen.chat import Message
-from baleen.environments.arithmetic import Sum
-from baleen.environments.calculator import Calculator
-from baleen.environments.lookup import Lookup
-from baleen.environments.programs import OneOperation, Program
 from baleen.environments.task import (
     SPLITS,
     STYLES,
@@ -24,7 +20,11 @@ from baleen.environments.task import (
     TaskError,
     split_of,
 )
-from baleen.environments.world import SYSTEM_MESSAGE, ToolWorld
+from baleen.environments.toy.arithmetic import Sum
+from baleen.environments.toy.calculator import Calculator
+from baleen.environments.toy.lookup import Lookup
+from baleen.environments.toy.programs import OneOperation, Program
+from baleen.environments.toy.world import SYSTEM_MESSAGE, ToolWorld
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -45,7 +45,7 @@ REWORDED = 0.75  # share of its tasks to train on that are in other words, about
 # domain -> (module, class) of the worlds that synthesised tasks are played in
 _WORLDS: dict[str, tuple[str, str]] = {
     "code": ("baleen.environments.code", "CodeWorld"),
-    "search": ("baleen.environments.search", "SearchWorld"),
+    "search": ("baleen.environments.search.world", "SearchWorld"),
     "interpreter": ("baleen.environments.interpreter", "InterpreterWorld"),
     "general": ("baleen.environments.general", "GeneralWorld"),
 }
