@@ -1,5 +1,6 @@
 """Multi-head latent attention with DeepSeek sparse attention (V2 report, sec. 2.1; V3.2 report, sec. 2.1)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -115,7 +116,7 @@ class MLA(nn.Module):
             meta.paged.record(self.layer_idx, keep, chosen)
         out, probs = self._read(projected, pool, context_slots, keep, chosen, meta, learns_index)
         if record is not None and learns_index and probs is not None:
-            self._learn_index(projected, keys, keep, chosen, probs, record)
+            self._learn_index(projected, keys, keep, chosen, probs, meta, record)
         return out
 
     @torch.no_grad()
@@ -129,7 +130,7 @@ class MLA(nn.Module):
             return Choice(replayed.clamp(min=0), replayed >= 0)
         assert self.indexer is not None, "index_n_heads=0: a model without indexers attends densely"
         x, c_q, *_, cos, sin = projected
-        if meta.segments is not None and _kernel_selects(keys, config):
+        if _kernels_train(meta, keys, config):
             queries = self.indexer.queries(x, c_q, cos, sin)
             return Choice(*cpu.select_positions(*queries, keys, meta.positions, config.index_topk))
         return Choice(*topk_positions(self.indexer(x, c_q, cos, sin, keys), keep, config.index_topk))
@@ -160,8 +161,10 @@ class MLA(nn.Module):
             return out, probs
         slots = context_slots.unsqueeze(1).expand(-1, x.shape[1], -1)
         if chosen is None:
-            return self._absorbed(q_nope, q_rope, pool, slots, keep)
-        return self._absorbed(q_nope, q_rope, pool, slots.gather(-1, chosen.positions), chosen.valid)
+            return self._absorbed(q_nope, q_rope, pool, slots, keep, gathered_attention)
+        gather = cpu.attend_selected if _kernels_train(meta, latent, self.config) else gathered_attention
+        slots = slots.gather(-1, chosen.positions)
+        return self._absorbed(q_nope, q_rope, pool, slots, chosen.valid, gather)
 
     def _learn_index(
         self,
@@ -170,6 +173,7 @@ class MLA(nn.Module):
         keep: Tensor,
         chosen: Choice | None,
         probs: Tensor,
+        meta: AttentionMetadata,
         record: Record,
     ) -> None:
         """Append the indexer's loss to `record`: over S_t in the sparse stage, over all of `keep` in the warm-up.
@@ -180,7 +184,12 @@ class MLA(nn.Module):
         x, c_q, *_, cos, sin = projected
         inputs = (x.detach(), c_q.detach(), cos, sin, keys)
         if chosen is not None:
-            scores, support = self.indexer.scores_at(*inputs, chosen.positions), chosen.valid
+            support = chosen.valid
+            if _kernels_train(meta, keys, self.config):
+                q, weights = self.indexer.queries(*inputs[:-1])
+                scores = cpu.score_selected(q, keys, weights, chosen.positions, support)
+            else:
+                scores = self.indexer.scores_at(*inputs, chosen.positions)
         else:
             scores, support = self.indexer(*inputs), keep
             top = Choice(*topk_positions(scores.detach(), keep, self.config.index_topk))
@@ -215,18 +224,28 @@ class MLA(nn.Module):
         return fused_attention(q, k, v, keep, self.softmax_scale), None
 
     def _absorbed(
-        self, q_nope: Tensor, q_rope: Tensor, pool: Tensor, slots: Tensor, valid: Tensor
+        self,
+        q_nope: Tensor,
+        q_rope: Tensor,
+        pool: Tensor,
+        slots: Tensor,
+        valid: Tensor,
+        gather: Callable[..., tuple[Tensor, Tensor]],
     ) -> tuple[Tensor, Tensor]:
-        """MQA mode: fold kv_b_proj's key half into the query and its value half into the output."""
+        """MQA mode: fold kv_b_proj's key half into the query and its value half into the output.
+
+        gather: `gathered_attention` or its fast twin.
+        """
         config = self.config
         up = self.kv_b_proj.weight.unflatten(0, (config.num_attention_heads, -1))  # [H, nope + v, C]
         w_k, w_v = up.split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
         q = torch.cat((torch.einsum("bshd,hdc->bshc", q_nope, w_k), q_rope), dim=-1)
-        out, probs = gathered_attention(q, pool, slots, valid, self.softmax_scale, config.kv_lora_rank)
+        out, probs = gather(q, pool, slots, valid, self.softmax_scale, config.kv_lora_rank)
         return torch.einsum("bshc,hdc->bshd", out, w_v), probs
 
 
-def _kernel_selects(keys: Tensor, config: ModelConfig) -> bool:
-    """Whether the compiled kernel can choose among `keys`, index keys of packed training rows."""
-    fits = keys.dtype == torch.float32 and config.index_n_heads <= cpu.MAX_INDEX_HEADS
-    return keys.device.type == "cpu" and fits and cpu.available()
+def _kernels_train(meta: AttentionMetadata, tensor: Tensor, config: ModelConfig) -> bool:
+    """Whether the compiled kernels choose and read in these rows: packed ones of float32, on a CPU."""
+    fits = tensor.dtype == torch.float32 and config.index_n_heads <= cpu.MAX_INDEX_HEADS
+    packed = meta.segments is not None and meta.paged is None
+    return packed and tensor.device.type == "cpu" and fits and cpu.available()

@@ -27,6 +27,10 @@ _SIGNATURES = {
     "rotate_queries": (*[_P] * 5, *[_I] * 7, _F),
     "route": (*[_P] * 4, *[_I] * 7, _F),
     "latent_attention": (*[_P] * 10, _I, _I, _P, _P, _P, *[_I] * 5),
+    "gathered_attention": (*[_P] * 6, *[_I] * 6, _F, _I),
+    "gathered_attention_backward": (*[_P] * 8, *[_I] * 6, _F, _I),
+    "gathered_scores": (*[_P] * 6, *[_I] * 6),
+    "gathered_scores_backward": (*[_P] * 9, *[_I] * 6),
     "mixture": (_P, _P, _P, _I, _P, _I, _I),
 }
 

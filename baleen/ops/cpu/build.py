@@ -14,7 +14,7 @@ from pathlib import Path
 
 SOURCES = (
     *("linear.cpp", "tiles.cpp", "indexer.cpp", "attention.cpp", "sparse_tiles.cpp"),
-    *("mla.cpp", "layer.cpp"),
+    *("mla.cpp", "layer.cpp", "training.cpp"),
 )
 HEADERS = ("vectors.h", "tiles.h", "experts.h", "packed.h", "sparse.h", "kernels.h")
 COMPILERS = ("g++", "clang++", "c++")
