@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 
 from baleen.config import UserError
-from baleen.report.run_data import STAGES
+from baleen.config.recipe import load_recipe
 from baleen.runs.files import write_atomic, write_json
 from baleen.runs.jsonl import JsonlFile
 
@@ -150,26 +150,12 @@ class Runs:
 def checks_of(folder: Path) -> list[dict[str, Any]]:
     """All checks of a run in the order of its stages, each with its `stage`."""
     checks: list[dict[str, Any]] = []
-    for stage in STAGES:
-        path = folder / "stages" / f"{stage}.json"
+    for stage in load_recipe(folder / "resolved.toml").stages if (folder / "resolved.toml").exists() else ():
+        path = folder / "stages" / f"{stage.name}.json"
         if path.exists():
             record = json.loads(path.read_text(encoding="utf-8"))
-            found = record.get("checks") or [_from_gate(gate) for gate in record.get("gates", ())]
-            checks += [{"stage": stage, **check} for check in found]
+            checks += [{"stage": stage.name, "title": stage.heading, **check} for check in record["checks"]]
     return checks
-
-
-def _from_gate(gate: Mapping[str, Any]) -> dict[str, Any]:
-    """A check as runs recorded it before there were intervals."""
-    state = "passed" if gate["passed"] else "failed"
-    bound = {"bound": gate["limit"], "relation": gate["relation"]}
-    return {
-        "name": gate["name"],
-        "state": state,
-        "estimate": gate["value"],
-        "low": None,
-        "high": None,
-    } | bound
 
 
 def summarize(out: Path, seeds: Iterable[int], sessions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -207,6 +193,7 @@ def _pooled(stage: str, name: str, found: Sequence[Mapping[str, Any]]) -> dict[s
     estimates = [check["estimate"] for check in found if check["estimate"] is not None]
     return {
         "stage": stage,
+        "title": found[0]["title"],
         "name": name,
         "wanted": f"{found[0]['relation']} {found[0]['bound']:g}",
         "seeds": len(found),
@@ -227,14 +214,14 @@ def markdown(summary: Mapping[str, Any]) -> str:
         for row in seeds
     ]
     pooled = [
-        [STAGES[row["stage"]], row["name"], row["wanted"], shown(row["mean"]), shown(row["deviation"])]
+        [row["title"], row["name"], row["wanted"], shown(row["mean"]), shown(row["deviation"])]
         + [f"{shown(row['least'])} to {shown(row['most'])}", *(row[state] for state in STATES)]
         for row in checks
     ]
     of_seed = [{(check["stage"], check["name"]): effect(check) for check in row["checks"]} for row in seeds]
     effects = [
         [
-            STAGES[row["stage"]],
+            row["title"],
             row["name"],
             *(found.get((row["stage"], row["name"]), "–") for found in of_seed),
         ]

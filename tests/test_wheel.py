@@ -19,10 +19,12 @@ Command = Callable[..., str]
 
 SMALL = """
 extends = "rl"
-[stage]
+text_bytes = 20_000
+[[stage]]
+name = "rl"
 steps = 1
-prompts = 2
-group = 2
+prompts_per_step = 2
+group_size = 2
 max_tokens = 8
 tasks.sum = { difficulties = [3] }
 [evaluation]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 COMMANDS = {
     "quickstart": "train a tiny model through every stage, evaluate it, write a report",
+    "train": "run a recipe: a list of stages, from nothing or from a model",
     "rl": "train a model on tasks by reinforcement learning, measured before and after",
     "chat": "talk to a model in the terminal",
     "serve": "serve a model over HTTP (OpenAI chat completions)",

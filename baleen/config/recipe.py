@@ -1,148 +1,261 @@
-"""TOML in, checked records out, and back: `load_toml` and `dump_toml` work for any frozen pydantic model."""
+"""A recipe: a list of stages, each starting from another one's model, and what they learn from."""
 
 import difflib
-import tomllib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Self
 
-import tomli_w
-from pydantic import BaseModel, ValidationError
+from pydantic import Field, model_validator
 
+from baleen.config.data import DataMix, Evaluation, Strict
 from baleen.config.errors import UsageError
-from baleen.config.shipped import choices, find_recipe
+from baleen.config.stages import KINDS, AnyStage, DistillStage, PretrainStage, Stage, SupervisedStage
+from baleen.config.toml_file import merged, read_values, set_value, validate
 
-MAX_EXTENDS = 8
+# What a file may say about stages it takes over from the one that it extends.
+_DROP = "drop"
 
-Model = TypeVar("Model", bound=BaseModel)
+
+class Recipe(Strict):
+    """A whole run. `stages` (`[[stage]]` in TOML) are in an order in which each comes after those that it needs."""
+
+    seed: int = 0
+    # whether a stage ends with checks of what it was for; too small a run cannot pass them
+    judged: bool = True
+    preset: str = "tiny"  # of a model that begins from nothing
+    sizes: dict[str, Any] = {}  # keys of config.json that differ from the preset's
+    text: str = ""  # file or folder of text
+    library_text: bool = True  # read the standard library of the Python that runs, too
+    vocab_size: int = Field(default=1024, gt=263)
+    text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
+    data: dict[str, DataMix] = {}
+    evaluation: Evaluation = Evaluation()
+    stages: tuple[AnyStage, ...] = Field(alias="stage", min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for stage in self.stages:
+            for field, name in _data_of(stage).items():
+                if name not in self.data:
+                    known = f"known: {', '.join(self.data)}" if self.data else f"add [data.{name or 'NAME'}]"
+                    raise ValueError(f"{stage.name}.{field} = {name!r}: there is no such mixture; {known}")
+        if self.evaluation.data and self.evaluation.data not in self.data:
+            raise ValueError(f"evaluation.data = {self.evaluation.data!r}: there is no such mixture")
+        if len({stage.save_as for stage in self.stages if stage.save_as}) < sum(
+            bool(stage.save_as) for stage in self.stages
+        ):
+            raise ValueError("two stages have the same save_as; each needs a folder of its own")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        return [stage.name for stage in self.stages]
+
+    def stage(self, name: str) -> AnyStage:
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def parent(self, name: str) -> str | None:
+        """The stage whose model `name` begins with; None where it begins from nothing or from a folder."""
+        start = self.stage(name).start
+        return start if start in self.names else None
+
+    def needs(self, name: str) -> list[str]:
+        """Every stage that `name` reads of: whose model it begins with, and its teachers."""
+        stage, parent = self.stage(name), self.parent(name)
+        teachers = list(stage.teachers) if isinstance(stage, DistillStage) else []
+        return [*([parent] if parent else []), *teachers]
+
+    def missing(self, wanted: Sequence[str], finished: Collection[str]) -> tuple[str, str] | None:
+        """The first of `wanted` that reads of a stage neither finished nor wanted before it, and that stage."""
+        there = set(finished)
+        for name in wanted:
+            for read in self.needs(name):
+                if read not in there:
+                    return name, read
+            there.add(name)
+        return None
+
+    def affected(self, keys: Collection[str]) -> set[str]:
+        """The stages that come out otherwise when `keys` of the recipe change, and all that read of them.
+
+        Keys are those of `flat`. `evaluation` changes every stage that is asked; what belongs to no stage and no
+        mixture, such as the seed, changes everything.
+        """
+        changed: set[str] = set()
+        for key in keys:
+            first, _, rest = key.partition(".")
+            if first in self.names:
+                changed.add(first)
+            elif first == "data":
+                mix = rest.partition(".")[0]
+                changed |= {stage.name for stage in self.stages if mix in _data_of(stage).values()}
+            elif first == "evaluation" and rest != "data":
+                changed |= {stage.name for stage in self.stages if is_asked(stage)}
+            else:
+                return set(self.names)
+        for name in self.names:
+            if changed & set(self.needs(name)):
+                changed.add(name)
+        return changed
+
+    def flat(self) -> dict[str, Any]:
+        """Every value by its dotted key, those of stages under the stage's name, as `--set` takes them."""
+        values = self.model_dump(mode="json", by_alias=True)
+        stages = {stage.pop("name"): stage for stage in values.pop("stage")}
+        return dict(_flatten(values | stages))
 
 
-def load_toml(path: Path, model: type[Model], overrides: Mapping[str, Any] | None = None) -> Model:
-    """The `model` that the TOML file at `path` describes, after `overrides` (dotted key -> value).
+def is_asked(stage: Stage) -> bool:
+    """Whether the model of `stage` is asked the held-out tasks: whether it has seen conversations."""
+    return stage.kind in ("sft", "distill", "rl")  # type: ignore[attr-defined]
 
-    `extends = "other.toml"`, beside it, or a shipped recipe as `extends = "tiny"`, takes what the file does not
-    say from there, key by key, also within the sections that are in both.
 
-    Raises UsageError for a missing or malformed file, an unknown key, a wrong type and a value out of range;
-    it names the file, the key and, for an unknown key, the nearest known one.
+def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe in the TOML file `path`, after `overrides` (dotted keys; those of a stage begin with its name).
+
+    A file that `extends` another takes its stages over: a `[[stage]]` of a known name changes that one, another name
+    adds one, and `drop = ["name"]` leaves some out. Raises UsageError, which names the stage and the key at fault.
     """
-    values = _read(path)
+    values = read_values(path, _merge)
+    stages = _by_name(values.pop("stage", []), str(path))
     for key, value in (overrides or {}).items():
-        _set(values, key, value)
-    return validate(values, model, str(path), overrides or {})
-
-
-def _read(path: Path, depth: int = 0) -> dict[str, Any]:
-    """The file's values over those of what it extends."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{path} does not exist; {choices()}") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder; give the path of a .toml file") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text; a recipe is a .toml file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from None
-    base = values.pop("extends", None)
-    if base is None:
-        return values
-    if depth == MAX_EXTENDS:
-        raise UsageError(f"{path}: extends goes {MAX_EXTENDS} files deep; do two recipes extend each other?")
-    if not isinstance(base, str):
-        raise UsageError(f'{path}: extends = {base!r}; give the name of a recipe, as "tiny"')
-    merged = _read(find_recipe(base, path.parent), depth + 1)
-    for key, value in values.items():
-        section = merged.get(key)
-        merged[key] = section | value if isinstance(value, dict) and isinstance(section, dict) else value
-    return merged
-
-
-def validate(
-    values: Mapping[str, Any], model: type[Model], source: str, overrides: Mapping[str, Any]
-) -> Model:
-    """`values` as a `model`. Raises UsageError naming `source`, or the override, and the key at fault."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        # a misspelt key first: it may be why others are missing
-        first, *others = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        key = ".".join(map(str, first["loc"]))
-        where = "override" if any(f"{name}.".startswith(f"{key}.") for name in overrides) else source
-        more = f" (and {len(others)} more)" if others else ""
-        raise UsageError(f"{where}: {_explain(first, key, model)}{more}") from None
-
-
-def dump_toml(model: BaseModel) -> str:
-    """`model` as TOML that `load_toml` reads back; None, which TOML cannot say, is left out."""
-    return tomli_w.dumps(model.model_dump(mode="json", exclude_none=True))
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one table of dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
+        first, _, rest = key.partition(".")
+        if first in stages and rest:
+            set_value(stages[first], rest, value)
         else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+            set_value(values, key, value)
+    for name in values.pop(_DROP, []):
+        if name not in stages:
+            raise UsageError(f"{path}: drop has {name!r}, but there is no such stage; {_near(name, stages)}")
+        del stages[name]
+    checked = [
+        _stage(stage, str(path), {key for key in overrides or {} if key.partition(".")[0] == name})
+        for name, stage in stages.items()
+    ]
+    ordered = _in_order(_with_parents(checked, str(path)), str(path))
+    if ordered and not any(stage.save_as for stage in ordered):
+        ordered[-1] = ordered[-1].model_copy(update={"save_as": "model"})
+    data = next((stage.data for stage in ordered if isinstance(stage, SupervisedStage)), "")
+    values["evaluation"] = {"data": data} | values.get("evaluation", {})
+    return validate(values | {"stage": ordered}, Recipe, str(path), overrides or {})
 
 
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """Overrides for `load_toml` from `stage.key=value` with TOML values; a bare word is text. Raises UsageError."""
-    found: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = (part.strip() for part in setting.partition("="))
-        if not (equals and key and value and all(key.split("."))):
-            raise UsageError(f"--set {setting}: write stage.key=value, as distill.steps=90")
-        try:
-            found[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[key] = value
+def first_stage(path: Path) -> str:
+    """The name of the first stage in the recipe at `path`, which need not be complete. Raises UsageError."""
+    stages = _by_name(read_values(path, _merge).get("stage", []), str(path))
+    if not stages:
+        raise UsageError(f"{path} has no stages; add [[stage]]")
+    return next(iter(stages))
+
+
+def _by_name(stages: Any, source: str) -> dict[str, dict[str, Any]]:
+    """Raises UsageError for a stage without a name, a name twice, or what is no list of stages."""
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise UsageError(f"{source}: stage is not a list of tables; write [[stage]]")
+    found: dict[str, dict[str, Any]] = {}
+    for number, stage in enumerate(stages, 1):
+        name = stage.get("name")
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"{source}: the {number}. [[stage]] has no name; add name = ...")
+        if name in found:
+            raise UsageError(f"{source}: two stages have the name {name!r}; give each its own")
+        found[name] = dict(stage)
     return found
 
 
-def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    *tables, last = key.split(".")
-    for table in tables:
-        values = values.setdefault(table, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"override {key}: {table} is a value, not a table")
-    values[last] = value
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """A file's values over those of what it extends, tables, mixtures and stages each key by key."""
+    found = merged(base, over)
+    if isinstance(base.get("data"), dict) and isinstance(over.get("data"), dict):
+        found["data"] = merged(base["data"], over["data"])
+    if "stage" in base and "stage" in over:
+        stages = _by_name(base["stage"], "extends")
+        for name, stage in _by_name(over["stage"], "extends").items():
+            stages[name] = stages.get(name, {}) | stage
+        found["stage"] = list(stages.values())
+    return found
 
 
-def _explain(error: Any, key: str, model: type[BaseModel]) -> str:
-    """One pydantic error as a phrase: the key, what was given, what is allowed."""
-    if error["type"] == "extra_forbidden":
-        *parents, last = error["loc"]
-        known = _known_keys(model, parents)
-        near = difflib.get_close_matches(str(last), known, n=1, cutoff=0.5)
-        hint = (
-            f"did you mean {'.'.join([*map(str, parents), near[0]])}?"
-            if near
-            else f"known: {', '.join(known)}"
-        )
-        return f"unknown key {key}; {hint}"
-    if error["type"] == "missing":
-        return f"{key} is missing; add it"
-    rule = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":  # a rule over several fields names them itself
-        return f"{key}: {rule}" if key else rule
-    return f"{key} = {error['input']!r}: {rule[:1].lower()}{rule[1:]}"
+def _stage(values: dict[str, Any], source: str, overrides: Collection[str]) -> AnyStage:
+    """One stage by its kind. Raises UsageError."""
+    name, kind = values["name"], values.get("kind")
+    if kind not in KINDS:
+        given = f"kind = {kind!r} is unknown" if kind is not None else "kind is missing"
+        raise UsageError(f"{source}: {name}.{given}; {_near(str(kind), KINDS)}")
+    return validate(values, KINDS[kind], source, overrides, prefix=f"{name}.")
 
 
-def _known_keys(model: type[BaseModel], parents: list[Any]) -> list[str]:
-    """Field names of the record that `parents` leads to inside `model`."""
-    for parent in parents:
-        field = model.model_fields.get(str(parent))
-        if field is not None:
-            model = _record_in(field.annotation) or model
-    return sorted(model.model_fields)
+def _with_parents(stages: Sequence[AnyStage], source: str) -> list[AnyStage]:
+    """Every stage with `from` filled in, and its stages known. Raises UsageError."""
+    names = [stage.name for stage in stages]
+    found = []
+    for number, stage in enumerate(stages):
+        start = stage.start or (names[number - 1] if number and stage.kind != "pretrain" else "")
+        if start and start not in names and not _is_path(start):
+            raise UsageError(f"{source}: {stage.name}.from = {start!r} is no stage; {_near(start, names)}")
+        if not start and stage.kind != "pretrain":
+            raise UsageError(
+                f"{source}: {stage.name} begins with no model; give it from = a stage or a model's folder, or --from"
+            )
+        for teacher in stage.teachers if isinstance(stage, DistillStage) else ():
+            kind = next((other.kind for other in stages if other.name == teacher), None)
+            if kind not in ("rl", None):
+                raise UsageError(
+                    f"{source}: {stage.name}.teachers.{teacher}: it is a stage of kind {kind}; teachers are of kind rl"
+                )
+            if kind is None:
+                raise UsageError(
+                    f"{source}: {stage.name}.teachers.{teacher}: there is no such stage; {_near(teacher, names)}"
+                )
+        found.append(stage.model_copy(update={"start": start}))
+    return found
 
 
-def _record_in(annotation: Any) -> type[BaseModel] | None:
-    """The first pydantic model inside a type such as `X`, `X | None`, `dict[str, X]`, `tuple[X, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_record_in, get_args(annotation))), None)
+def _in_order(stages: Sequence[AnyStage], source: str) -> list[AnyStage]:
+    """The stages as written, each moved behind what it needs. Raises UsageError for a circle."""
+    waiting, done = list(stages), []
+    while waiting:
+        ready = next((s for s in waiting if not _needs(s, waiting)), None)
+        if ready is None:
+            circle = " <- ".join(f"{s.name}" for s in waiting)
+            raise UsageError(
+                f"{source}: these stages wait for each other: {circle}; change a from or a teacher"
+            )
+        done.append(ready)
+        waiting.remove(ready)
+    return done
+
+
+def _needs(stage: AnyStage, among: Sequence[AnyStage]) -> set[str]:
+    teachers = set(stage.teachers) if isinstance(stage, DistillStage) else set()
+    return ({stage.start} | teachers) & {other.name for other in among}
+
+
+def _is_path(start: str) -> bool:
+    return os.sep in start or start.startswith((".", "~")) or Path(start).exists()
+
+
+def _data_of(stage: Stage) -> dict[str, str]:
+    """field -> mixture, of those that the stage reads."""
+    if not isinstance(stage, SupervisedStage):
+        return {}
+    found = {"data": stage.data}
+    if isinstance(stage, PretrainStage) and stage.extension_data:
+        found["extension_data"] = stage.extension_data
+    if isinstance(stage, DistillStage) and stage.follow_up_data:
+        found["follow_up_data"] = stage.follow_up_data
+    return found
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

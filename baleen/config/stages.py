@@ -1,85 +1,57 @@
-"""Configs of the training stages and of a whole run from base model to Speciale (V3.2 report, sec. 2 and 3)."""
+"""Configs of the training stages, one class a kind (V3.2 report, sec. 2 and 3)."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Strict(BaseModel):
-    """A frozen record that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from baleen.config.data import Strict, TaskShare
 
 
-class SupervisedStage(Strict):
-    """Pre-training, DSA warm-up, sparse training, SFT, distillation."""
+class Stage(Strict):
+    """What every kind of stage has.
 
+    start: `from` in TOML, where its model comes from: the name of another stage, or the folder of a model; the stage
+    written before it if not given. save_as: folder of the run that gets the finished model.
+    """
+
+    name: str = Field(default="", pattern=r"^[a-z0-9_]*$")
+    title: str = ""  # for people
+    start: str = Field(default="", alias="from")
+    save_as: str = ""
     steps: int = Field(gt=0)
-    rows: int = Field(gt=0)  # sequences a step
-    length: int = Field(gt=1)  # tokens a sequence
+    clip_norm: float = Field(default=1.0, gt=0)
+
+    @property
+    def heading(self) -> str:
+        """The stage's name for people."""
+        return self.title or self.name.replace("_", " ").capitalize()
+
+
+class SupervisedStage(Stage):
+    """What pre-training, indexer warm-up, sparse training, SFT and distillation have in common."""
+
+    data: str = ""  # a mixture in [data]
+    batch_size: int = Field(gt=0)  # sequences of a step
+    seq_len: int = Field(gt=1)  # tokens of a sequence
     muon_lr: float = Field(default=0.01, gt=0)
     adam_lr: float = Field(default=0.003, gt=0)
-    hold: float = Field(default=0.0, ge=0, lt=1)  # share of the steps before the learning rates begin to fall
-    lm: float = Field(default=1.0, ge=0)  # weight of the next-token loss; 0 trains the indexers alone
-    mtp: float = Field(default=0.0, ge=0)
-    index_kl: float = Field(default=0.0, ge=0)
-    balance: float = Field(default=0.0001, ge=0)
-    bias_update: float = Field(default=0.001, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
+    stable_fraction: float = Field(default=0.0, ge=0, lt=1)  # of the steps, before the learning rates decay
+    lm_loss_weight: float = Field(default=1.0, ge=0)  # of the next-token loss; 0 trains the indexers alone
+    mtp_loss_weight: float = Field(default=0.0, ge=0)
+    index_loss_weight: float = Field(default=0.0, ge=0)  # of the indexers' KL to the attention
+    balance_loss_weight: float = Field(default=0.0001, ge=0)
+    bias_update_speed: float = Field(default=0.001, ge=0)  # gamma of auxiliary-loss-free balancing
     checkpoint_every: int = Field(default=200, gt=0)
 
 
-class TaskShare(Strict):
-    """How often a family of tasks comes, and how hard."""
-
-    difficulties: tuple[int, ...]  # drawn evenly
-    weight: float = Field(default=1.0, gt=0)
-
-
-class RLStage(Strict):
-    """GRPO with what keeps it stable, each part a switch (V3.2 report, sec. 3.1): specialists, mixed RL, Speciale."""
-
-    tasks: dict[str, TaskShare] = {}
-    follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that are asked in a conversation
-    steps: int = Field(gt=0)
-    prompts: int = Field(default=16, gt=0)  # a step
-    group: int = Field(default=12, gt=1)  # rollouts of each prompt
-    updates: int = Field(default=1, gt=0)  # optimiser steps on a step's rollouts
-    adam_lr: float = Field(default=0.0003, gt=0)
-    mode: Literal["thinking", "chat"] = "thinking"
-    max_tokens: int = Field(default=96, gt=0)  # of one completion
-    max_turns: int = Field(default=8, gt=0)  # of one rollout: what follows a mistake teaches little
-    temperature: float = Field(default=1.0, gt=0)
-    top_p: float = Field(default=0.95, gt=0, le=1)
-    clip: float = Field(default=0.2, gt=0, lt=1)  # epsilon
-    kl: float = Field(default=0.01, ge=0)  # beta
-    unbiased_kl: bool = True
-    mask_delta: float = Field(default=0.1, ge=0)  # delta of off-policy sequence masking; 0 switches it off
-    keep_routing: bool = True
-    keep_sampling_mask: bool = True
-    keep_selection: bool = (
-        False  # the trainer's tokens read what the engine's read, whatever the indexer says now
-    )
-    deterministic: bool = (
-        False  # log-probabilities of engine and trainer agree to the bit; needs a C++ compiler
-    )
-    length_penalty: float = Field(default=0.0, ge=0)
-    # sequences that the loss is averaged over: all of a step (the paper's mean), or only those of groups whose
-    # rewards differ, which makes a step with few of them as large as one with many
-    average_over: Literal["all", "informative"] = "all"
-    mtp: float = Field(
-        default=0.0, ge=0
-    )  # weight of the MTP layer's loss on the rollouts; reaches that layer alone
-    clip_norm: float = Field(default=1.0, gt=0)
-    checkpoint_every: int = Field(default=20, gt=0)
-
-
 class PretrainStage(SupervisedStage):
-    """Pre-training whose last steps extend the context, as many tokens a step in longer rows of `long_data`."""
+    """Pre-training with dense attention. Its last steps may extend the context: as many tokens in longer rows."""
 
+    kind: Literal["pretrain"] = "pretrain"
     copy_steps: int = Field(default=0, ge=0)  # the first: copies of random tokens alone, easy ones first
     extension_steps: int = Field(default=0, ge=0)
-    extension_length: int = Field(default=512, gt=1)
+    extension_seq_len: int = Field(default=512, gt=1)
+    extension_data: str = ""  # by default `data`
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
@@ -91,95 +63,87 @@ class PretrainStage(SupervisedStage):
         return self
 
 
-class DistillStage(SupervisedStage):
-    """Supervised training of one student on what the specialists solved."""
+class IndexWarmupStage(SupervisedStage):
+    """The indexers alone learn where dense attention looks (V3.2 report, sec. 2.1.1)."""
 
-    prompts: dict[str, int]  # domain -> tasks that its specialist is asked
-    group: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
+    kind: Literal["index_warmup"] = "index_warmup"
+    lm_loss_weight: float = Field(default=0.0, ge=0, le=0)
+    mtp_loss_weight: float = Field(default=1.0, ge=0)  # that layer's indexer too
+    index_loss_weight: float = Field(default=1.0, gt=0)
+
+
+class SparseStage(SupervisedStage):
+    """Every parameter, reading only the selected tokens (V3.2 report, sec. 2.1.1)."""
+
+    kind: Literal["sparse"] = "sparse"
+    index_loss_weight: float = Field(default=1.0, ge=0)
+
+
+class SFTStage(SupervisedStage):
+    """Supervised fine-tuning on conversations."""
+
+    kind: Literal["sft"] = "sft"
+
+
+class DistillStage(SupervisedStage):
+    """Supervised training of one student on what other stages' models solved (V3.2 report, sec. 3)."""
+
+    kind: Literal["distill"] = "distill"
+    teachers: dict[str, int]  # stage -> tasks that its model is asked
+    group_size: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
     follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that are asked in a conversation
-    # share of the tasks to which the SFT model's tersest solution is added
+    follow_up_data: str = ""  # the mixture that the conversation's other questions are drawn from
+    # share of the tasks to which the tersest solution of the model that the student starts from is added
     terse: float = Field(default=0.1, ge=0, le=1)
-    # share of documents from `distill_data`, both modes among them
+    # share of documents from `data`
     demonstrations: float = Field(default=0.06, ge=0, lt=1)
 
 
-class DataMix(Strict):
-    """Real text beside demonstrations of generated tasks."""
+class RLStage(Stage):
+    """GRPO with what keeps it stable, each part a switch (V3.2 report, sec. 3.1): specialists, mixed RL, Speciale."""
 
-    text_share: float = Field(ge=0, lt=1)  # of the rows of a step
-    conversations: float = Field(
-        ge=0, le=1
-    )  # share of the demonstrations in the chat encoding, the rest is plain
-    tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
-    # share of the demonstrations that answer one question in a conversation of up to four
-    follow_ups: float = Field(default=0.0, ge=0, le=1)
-    # share of the demonstrations that are conversations of two to four questions, each solved with its thinking kept
-    whole_conversations: float = Field(default=0.0, ge=0, le=1)
-    copies: float = Field(default=0.0, ge=0, lt=1)  # share of documents that copy random tokens
-    tasks: dict[str, TaskShare]
-    styles: dict[Literal["full", "short", "direct"], float]  # of the demonstrations, by weight
-
-
-class Evaluation(Strict):
-    """Held-out tasks that every stage from SFT on is asked, sampled as in RL."""
-
-    attempts: int = Field(gt=0)  # at each difficulty of each family
-    tasks: dict[str, tuple[int, ...]] = {}
-    hard: dict[
-        str, tuple[int, ...]
-    ] = {}  # what Speciale is for: asked as well, but no part of a domain's score
-    max_tokens: int = Field(default=128, gt=0)
-    temperature: float = Field(default=1.0, ge=0)
+    kind: Literal["rl"] = "rl"
+    # the held-out tasks it is judged on: those of its own domains, all, or the hard ones
+    judged_on: Literal["own", "all", "hard"] = "own"
+    min_accuracy: float = Field(default=0.0, ge=0, le=1)  # on the tasks it is judged on
+    tasks: dict[str, TaskShare] = {}
+    task_files: tuple[str, ...] = ()  # of `baleen synth`; their split says what is held out
+    follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that are asked in a conversation
+    prompts_per_step: int = Field(default=16, gt=0)
+    group_size: int = Field(default=12, gt=1)  # rollouts of each prompt
+    updates: int = Field(default=1, gt=0)  # optimizer steps on a step's rollouts
+    adam_lr: float = Field(default=0.0003, gt=0)
+    mode: Literal["thinking", "chat"] = "thinking"
+    max_tokens: int = Field(default=96, gt=0)  # of one completion
+    max_turns: int = Field(default=8, gt=0)  # of one rollout: what follows a mistake teaches little
+    temperature: float = Field(default=1.0, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
+    clip: float = Field(default=0.2, gt=0, lt=1)  # epsilon
+    kl: float = Field(default=0.01, ge=0)  # beta
+    unbiased_kl: bool = True
+    # delta of off-policy sequence masking; 0 switches it off
+    off_policy_delta: float = Field(default=0.1, ge=0)
+    keep_routing: bool = True
+    keep_sampling_mask: bool = True
+    # the trainer's tokens read what the engine's read, whatever the indexer says now
+    keep_selection: bool = False
+    # log-probabilities of engine and trainer agree to the bit; needs a C++ compiler
+    deterministic: bool = False
+    length_penalty: float = Field(default=0.0, ge=0)
+    # sequences that the loss is averaged over: all of a step (the paper's mean), or only those of groups whose
+    # rewards differ, which makes a step with few of them as large as one with many
+    average_over: Literal["all", "informative"] = "all"
+    # of the MTP layer's loss on the rollouts; reaches that layer alone
+    mtp_loss_weight: float = Field(default=0.0, ge=0)
+    checkpoint_every: int = Field(default=20, gt=0)
 
 
-class Recipe(Strict):
-    """A whole run, from nothing to Speciale. The fields from `pretrain` on are the stages, in their order."""
-
-    seed: int = 0
-    judged: bool = (
-        True  # whether a stage ends with checks of what it was for; too small a run cannot pass them
-    )
-    preset: str = "tiny"
-    sizes: dict[str, Any] = {}  # keys of config.json that differ from the preset's
-    text: str = ""  # file or folder of text beside the standard library of the Python that runs
-    vocab_size: int = Field(default=1024, gt=263)
-    text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
-    base_data: DataMix  # of pretrain
-    long_data: DataMix  # of the context extension, dsa_warmup and dsa_sparse
-    chat_data: DataMix  # of sft
-    distill_data: DataMix  # of distill, beside the specialists' samples
-    evaluation: Evaluation
-    pretrain: PretrainStage
-    dsa_warmup: SupervisedStage
-    dsa_sparse: SupervisedStage
-    sft: SupervisedStage
-    specialist_math: RLStage
-    specialist_logic: RLStage
-    specialist_tool: RLStage
-    distill: DistillStage
-    mixed: RLStage
-    speciale: RLStage
-
-    @model_validator(mode="after")
-    def _check_teachers(self) -> Self:
-        known = [
-            name.removeprefix("specialist_") for name in type(self).model_fields if "specialist_" in name
-        ]
-        for domain in self.distill.prompts:
-            if domain not in known:
-                raise ValueError(
-                    f"distill.prompts.{domain}: there is no specialist_{domain} to ask; known: {', '.join(known)}"
-                )
-        return self
-
-
-class RLRun(Strict):
-    """One stage of reinforcement learning on a finished model, measured before and after (`baleen rl`)."""
-
-    seed: int = 0
-    model: str = ""  # folder
-    files: tuple[str, ...] = ()  # of synthesised tasks: those to train on and those held out
-    heldout: int = Field(default=256, gt=0)  # how many of the held-out tasks in `files` are asked
-    stage: RLStage
-    evaluation: Evaluation
+AnyStage = PretrainStage | IndexWarmupStage | SparseStage | SFTStage | DistillStage | RLStage
+KINDS: dict[str, type[AnyStage]] = {
+    "pretrain": PretrainStage,
+    "index_warmup": IndexWarmupStage,
+    "sparse": SparseStage,
+    "sft": SFTStage,
+    "distill": DistillStage,
+    "rl": RLStage,
+}

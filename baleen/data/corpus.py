@@ -36,22 +36,26 @@ class Corpus:
     heldout: list[str]
 
 
-def load_corpus(text: Path | None, max_bytes: int) -> Corpus:
+def load_corpus(text: Path | None, max_bytes: int, with_library: bool = True) -> Corpus:
     """At most `max_bytes` UTF-8 bytes of documents, `HELD_OUT` of them held out; the user's `text` is first.
 
-    The last document of each side is cut, at a line's end where it has one, to fit. Raises UserError for a
+    with_library: whether the standard library fills what `text` leaves. The last document of each side is cut, at a
+    line's end where it has one, to fit. Raises UserError for no text at all, for a
     `text` that does not exist, cannot be read, is empty, is binary or has no known suffix.
     """
     train = _Side(max_bytes - int(max_bytes * HELD_OUT))
     heldout = _Side(int(max_bytes * HELD_OUT))
-    for key, document in _all_documents(text, max_bytes):
+    for key, document in _all_documents(text, max_bytes, with_library):
         (heldout if _is_heldout(key) else train).add(document)
         if train.full and heldout.full:
             break
     if not train.documents:
-        raise UserError(
-            f"found no Python sources in {sysconfig.get_path('stdlib')}; name a file or folder with --text"
+        where = (
+            f"found no Python sources in {sysconfig.get_path('stdlib')}"
+            if with_library
+            else "there is no text"
         )
+        raise UserError(f"{where}; name a file or folder with --text")
     if not heldout.documents:  # a very small corpus: hold out the end of the last document
         last = train.documents.pop()
         cut = _cut(last, int(len(last.encode()) * (1 - HELD_OUT)))
@@ -81,10 +85,12 @@ class _Side:
         self._room -= size
 
 
-def _all_documents(text: Path | None, max_bytes: int) -> Iterator[tuple[str, str]]:
+def _all_documents(text: Path | None, max_bytes: int, with_library: bool) -> Iterator[tuple[str, str]]:
     """(key, document) of the user's text, then of the standard library; the key decides the split."""
     if text is not None:
         yield from _user_documents(text, max_bytes)
+    if not with_library:
+        return
     library = Path(sysconfig.get_path("stdlib"))
     names: list[str] = []
     for folder, below, files in os.walk(library):

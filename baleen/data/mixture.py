@@ -36,6 +36,6 @@ class Mixture:
         key = [self.seed, zlib.crc32(stage.encode()), step]
         numbers = np.random.default_rng(key)
         documents = random.Random(repr(key))
-        text_rows = min(rows - 1, round(rows * self.text_share))
+        text_rows = rows if self.text_share == 1 else min(rows - 1, round(rows * self.text_share))
         text = windows(self.text, numbers, text_rows, length)
         return join([text, pack(lambda: self.draw(documents), rows - text_rows, length)])

@@ -3,6 +3,7 @@
 from baleen.environments.registry import (
     FAMILIES,
     demonstrate,
+    domain_of,
     environment_for,
     families_of,
     family_of,
@@ -37,6 +38,7 @@ __all__ = [
     "TaskError",
     "ToolFailure",
     "demonstrate",
+    "domain_of",
     "environment_for",
     "families_of",
     "family_of",

@@ -5,7 +5,7 @@ import json
 import random
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from baleen.chat import Message
 from baleen.environments.task import (
@@ -39,7 +39,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-GENERAL = "general"  # the family whose tasks come from many domains
+GENERAL: Literal["general"] = "general"  # the family whose tasks come from many domains
 REWORDED = 0.75  # share of its tasks to train on that are in other words, about other things
 
 # domain -> (module, class) of the worlds that synthesised tasks are played in
@@ -55,6 +55,11 @@ def family_of(name: str) -> Family:
     """Raises TaskError for an unknown name."""
     _require("family", name, FAMILIES)
     return FAMILIES[name]
+
+
+def domain_of(family: str) -> Domain:
+    """The domain of a family's tasks. Raises TaskError."""
+    return GENERAL if family == GENERAL else family_of(family).domain
 
 
 def families_of(domain: Domain) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any
 from baleen.evaluation.intervals import Interval, newcombe_paired, paired_ratio, sum_of_independent
 from baleen.report.run_data import Evaluated, Run, pool
 
-DOMAINS = {"math": "Mathematics", "logic": "Logic", "tool": "Tool use"}
+DOMAINS = {"math": "Mathematics", "logic": "Logic", "tool": "Tool use", "interpreter": "Code interpreter"}
+"""Names for people; other domains are called as they are."""
 Answers = Sequence[Mapping[str, Any]]
 
 
@@ -44,7 +45,7 @@ class SpecialeEffect:
 
 def attention_losses(run: Run) -> list[AttentionLosses]:
     """By kind of text, after the sparse stage, else after the warm-up; none where rows were not recorded."""
-    for stage in ("dsa_sparse", "dsa_warmup"):
+    for stage in reversed(run.of_kind("sparse", "index_warmup")):
         summary = run.stages[stage].summary if stage in run.stages else {}
         kinds = [("Real text", summary.get("text")), ("Tasks", summary.get("tasks"))]
         known = [_losses(name, values) for name, values in kinds if values and "rows" in values]
@@ -62,12 +63,22 @@ def _losses(kind: str, values: Mapping[str, Any]) -> AttentionLosses:
     return AttentionLosses(kind, dense, sparse, random, sparse_ratio, random_ratio)
 
 
+def specialist_of(run: Run, domain: str) -> str | None:
+    """The last finished RL stage that practises `domain` alone and is judged on it."""
+    own = [name for name in run.judged_on("own") if name in run.stages]
+    return next((name for name in reversed(own) if run.stages[name].domains == (domain,)), None)
+
+
 def specialist_rise(run: Run, domain: str) -> Rise | None:
-    """The specialist of `domain` against the SFT model, on the tasks of its domain that are not hard."""
+    """The specialist of `domain` against the model it began with, on the tasks of its domain that are not hard."""
+    specialist = specialist_of(run, domain)
+    before = run.recipe.parent(specialist) if specialist else None
+    if specialist is None or before is None:
+        return None
     return _rise(
         *(
             [a for a in answers_of(run, stage, hard=False) if a["domain"] == domain]
-            for stage in ("sft", f"specialist_{domain}")
+            for stage in (before, specialist)
         )
     )
 
@@ -78,16 +89,26 @@ def mean_rise(rises: Sequence[Rise]) -> Interval:
 
 
 def speciale_effect(run: Run) -> SpecialeEffect | None:
-    """The hard tasks together, the mixed model against Speciale."""
-    before, after = (answers_of(run, stage, hard=True) for stage in ("mixed", "speciale"))
+    """The hard tasks together, Speciale against the model it began with."""
+    stages = speciale_stages(run)
+    if stages is None:
+        return None
+    before, after = (answers_of(run, stage, hard=True) for stage in stages)
     found = _rise(before, after)
-    rows = [rows_of(run, stage) for stage in ("mixed", "speciale")]
+    rows = [rows_of(run, stage) for stage in stages]
     hard = [[row for row in of_stage if row.hard] for of_stage in rows]
     if found is None or not all(hard):
         return None
     then, now = ([float(a["think_tokens"]) for a in answers] for answers in (before, after))
     longer = paired_ratio(now, then)
     return SpecialeEffect(pool(hard[0]), pool(hard[1]), found.rise, longer)
+
+
+def speciale_stages(run: Run) -> tuple[str, str] | None:
+    """The last stage that is judged on the hard tasks, after the one whose model it begins with."""
+    last = next(reversed(run.judged_on("hard")), None)
+    before = run.recipe.parent(last) if last else None
+    return (before, last) if last and before else None
 
 
 def answers_of(run: Run, stage: str, hard: bool) -> Answers:

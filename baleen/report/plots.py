@@ -11,7 +11,7 @@ from baleen.report.curves import curve, few_ticks, mark_step, plain_log
 from baleen.report.effects import AttentionLosses
 from baleen.report.formats import times
 from baleen.report.recipe_facts import data_changes
-from baleen.report.run_data import STAGES, Run
+from baleen.report.run_data import Run
 from baleen.report.theme import (
     BLUE,
     GREY,
@@ -27,20 +27,20 @@ from baleen.report.theme import (
 
 def loss_curves(run: Run) -> Plot | None:
     """Next-token and multi-token loss of every stage that learns from text, nats per token."""
-    stages = [name for name in ("pretrain", "dsa_sparse", "sft", "distill") if _loss_names(run, name)]
+    stages = [name for name in run.of_kind("pretrain", "sparse", "sft", "distill") if _loss_names(run, name)]
     if not stages:
         return None
 
     def draw(panels: Sequence[Axes]) -> None:
         for axes, stage in zip(panels, stages, strict=True):
             named = _loss_names(run, stage)
-            changes = data_changes(run.resolved) if stage == "pretrain" else []
+            changes = data_changes(run.recipe, stage)
             breaks = [step for step, _ in changes]
             ends = [
                 (curve(axes, run, stage, name, colour, breaks=breaks), text, colour)
                 for name, text, colour in named
             ]
-            axes.set_title(STAGES[stage])
+            axes.set_title(run.titles[stage])
             axes.set_xlabel("step")
             axes.set_ylim(bottom=0)
             few_ticks(axes)
@@ -49,7 +49,7 @@ def loss_curves(run: Run) -> Plot | None:
             if axes is panels[0]:  # the colours mean the same in all panels
                 label_lines(axes, ends)
 
-    ratios = [2.2 if name == "pretrain" else 1.0 for name in stages]
+    ratios = [2.2 if name in run.of_kind("pretrain") else 1.0 for name in stages]
     grid = Grid(len(stages), len(stages), narrow_height=190, ratios=ratios)
     return plot("loss", "Loss against training step, one panel for each supervised stage", grid, draw)
 
@@ -63,7 +63,7 @@ def _loss_names(run: Run, stage: str) -> list[tuple[str, str, str]]:
 
 def indexer(run: Run) -> Plot | None:
     """KL to the attention and recall of its mass, through warm-up and sparse training."""
-    stages = [name for name in ("dsa_warmup", "dsa_sparse") if run.curve(name, "index_kl")[0]]
+    stages = [name for name in run.of_kind("index_warmup", "sparse") if run.curve(name, "index_kl")[0]]
     if not stages:
         return None
 
@@ -77,10 +77,11 @@ def indexer(run: Run) -> Plot | None:
                 steps, values = run.curve(stage, scalar)
                 if not steps:
                     continue
-                curve(axes, run, stage, scalar, BLUE if stage == "dsa_warmup" else TEAL, offset=offset)
+                warmup = stage in run.of_kind("index_warmup")
+                colour = BLUE if warmup else TEAL
+                curve(axes, run, stage, scalar, colour, offset=offset)
                 where = {"xy": (offset, 1.0), "xycoords": axes.get_xaxis_transform()}
-                text = "warm-up" if stage == "dsa_warmup" else "sparse training"
-                colour = BLUE if stage == "dsa_warmup" else TEAL
+                text = "warm-up" if warmup else "sparse training"
                 style = {"color": colour, "fontsize": 9.0, "weight": "bold", "va": "top"}
                 axes.annotate(text, xytext=(6, -1), textcoords="offset points", **where, **style)
                 if offset:
@@ -144,7 +145,7 @@ def bits_per_byte(run: Run) -> Plot | None:
         axes.plot(values, rows, "o", ms=7, color=BLUE)
         for value, row in zip(values, rows, strict=True):
             _value(axes, f"{value:.3f}", (value, row), shift=9)
-        axes.set_yticks(rows, [STAGES[stage.name] for stage in known])
+        axes.set_yticks(rows, [run.titles[stage.name] for stage in known])
         axes.set_ylim(-0.6, len(known) - 0.4)
         axes.set_xlim(min(values) * 0.97, max(values) * 1.06)
         axes.set_xlabel("bits per byte")

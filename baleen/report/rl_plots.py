@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from baleen.report.curves import curve, few_ticks, plain_log
-from baleen.report.run_data import STAGES, Evaluated, Run
+from baleen.report.effects import speciale_stages
+from baleen.report.run_data import Evaluated, Run
 from baleen.report.theme import (
     BLUE,
     DOMAIN_COLOURS,
@@ -26,14 +27,13 @@ REASONING_FAMILIES = ("sum", "program", "reverse", "sort")
 
 def rewards(run: Run) -> Plot | None:
     """Mean reward of each RL stage, its thinking length, and how far trainer and engine disagree."""
-    specialists = [name for name in STAGES if name.startswith("specialist_") and run.curve(name, "reward")[0]]
-    joint = [name for name in ("mixed", "speciale") if run.curve(name, "reward")[0]]
-    names = {"mixed": "mixed", "speciale": "Speciale"} | {
-        name: name.removeprefix("specialist_") for name in specialists
-    }
-    colours = {"mixed": BLUE, "speciale": ORANGE} | {
-        name: DOMAIN_COLOURS.get(names[name], INK) for name in specialists
-    }
+    specialists = [name for name in run.judged_on("own") if run.curve(name, "reward")[0]]
+    mixed, hard = run.judged_on("all"), run.judged_on("hard")
+    joint = [name for name in mixed + hard if run.curve(name, "reward")[0]]
+    names = {name: run.titles[name].removesuffix(" RL") for name in joint}
+    names |= {name: name.removeprefix("specialist_") for name in specialists}
+    colours = dict.fromkeys(mixed, BLUE) | dict.fromkeys(hard, ORANGE)
+    colours |= {name: DOMAIN_COLOURS.get(names[name], INK) for name in specialists}
     wanted = [
         (specialists, "reward", "Specialists: mean reward"),
         (joint, "reward", "Mixed RL and Speciale: mean reward"),
@@ -101,14 +101,16 @@ def speciale(penalised: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot 
 
 def budgets(run: Run) -> Plot | None:
     """Accuracy of the mixed model and of Speciale where longer answers count as wrong, and the paired difference."""
-    rows = run.stages["speciale"].budgets if "speciale" in run.stages else ()
-    if not rows:
+    stages = speciale_stages(run)
+    rows = run.stages[stages[1]].budgets if stages and stages[1] in run.stages else ()
+    if not stages or not rows:
         return None
     at = [row["budget"] for row in rows]
+    before, after = (run.titles[stage] for stage in stages)
 
     def draw(panels: Sequence[Axes]) -> None:
         ends = []
-        for name, text, colour in (("before", "mixed RL", GREY), ("after", "Speciale", ORANGE)):
+        for name, text, colour in (("before", before, GREY), ("after", after, ORANGE)):
             shares = [row[name] for row in rows]
             panels[0].plot(at, shares, "o-", color=colour, ms=5)
             ends.append((shares[-1], text, colour))
@@ -122,14 +124,14 @@ def budgets(run: Run) -> Plot | None:
         ]
         panels[1].errorbar(at, rises, bounds, fmt="o", color=ORANGE, ms=5, elinewidth=1.2)
         panels[1].axhline(0, color=MUTED, lw=0.8)
-        panels[1].set_title("Speciale less mixed RL, points")
+        panels[1].set_title(f"{after} less {before}, points")
         for axes in panels:
             axes.set_xlabel("budget, tokens of the completion")
             axes.margins(x=0.05)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         label_lines(panels[0], ends)
 
-    label = "Accuracy on hard tasks at each budget of tokens, mixed RL and Speciale, and their difference"
+    label = f"Accuracy on hard tasks at each budget of tokens, {before} and {after}, and their difference"
     return plot("budgets", label, Grid(2, 2), draw)
 
 

@@ -9,29 +9,14 @@ from typing import Any
 
 from baleen.config.errors import UserError
 from baleen.config.model import ModelConfig
+from baleen.config.recipe import Recipe, load_recipe
+from baleen.config.stages import RLStage
 from baleen.cost.prices import price_of
 from baleen.evaluation.intervals import Interval, wilson
 from baleen.report.recipe_facts import model_config
 from baleen.runs.jsonl import read_lines
 
-STAGES = {
-    "pretrain": "Pre-training",
-    "dsa_warmup": "DSA warm-up",
-    "dsa_sparse": "Sparse training",
-    "sft": "SFT",
-    "specialist_math": "Mathematics specialist",
-    "specialist_logic": "Logic specialist",
-    "specialist_tool": "Tool specialist",
-    "distill": "Distillation",
-    "mixed": "Mixed RL",
-    "speciale": "Speciale",
-}
-"""Every stage in the order it runs, with its name for people."""
-_LINKED = (
-    *("resolved.toml", "environment.json", "log.txt", "metrics.jsonl"),
-    *(f"stages/{stage}.json" for stage in STAGES),
-    *("cost.json", "selection.json", "model/", "model-sft/", "model-speciale/"),
-)
+_DOMAINS = ("math", "logic", "tool")  # in this order; others follow as they come
 CHECK_STATES = ("passed", "uncertain", "failed")
 
 
@@ -88,6 +73,7 @@ class StageResult:
     """What a finished stage recorded. expert_load: share of the routed tokens, per MoE layer and expert.
 
     answers: of each held-out task, in one order for all stages, whether it was solved and how long the thinking was.
+    domains: those that an RL stage practised.
     budgets: accuracy where answers longer than a budget of tokens count as wrong, before and after the stage.
     """
 
@@ -102,12 +88,13 @@ class StageResult:
     expert_load: Sequence[Sequence[float]]
     samples: Sequence[Mapping[str, Any]]
     answers: Sequence[Mapping[str, Any]]
+    domains: tuple[str, ...]
     budgets: Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder. config, cost and selection are None while they are not known; metrics are grouped by stage.
+    """A run folder. cost and selection are None while they are not known; metrics are grouped by stage.
 
     files: paths inside the folder of what the report may link to.
     """
@@ -115,7 +102,8 @@ class Run:
     name: str
     environment: Mapping[str, Any]
     resolved: str
-    config: ModelConfig | None
+    recipe: Recipe
+    config: ModelConfig
     metrics: Mapping[str, Sequence[Mapping[str, Any]]]
     stages: Mapping[str, StageResult]
     cost: Mapping[str, Any] | None = field(repr=False)
@@ -125,6 +113,29 @@ class Run:
     @property
     def checks(self) -> list[Check]:
         return [check for stage in self.stages.values() for check in stage.checks]
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Every stage in the order it runs, with its name for people."""
+        return {stage.name: stage.heading for stage in self.recipe.stages}
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains of the tasks that were asked."""
+        found = {row.domain: None for stage in self.stages.values() for row in stage.evals}
+        return [*(d for d in _DOMAINS if d in found), *(d for d in found if d not in _DOMAINS)]
+
+    def of_kind(self, *kinds: str) -> list[str]:
+        """The recipe's stages of these kinds."""
+        return [stage.name for stage in self.recipe.stages if stage.kind in kinds]
+
+    def judged_on(self, what: str) -> list[str]:
+        """The RL stages judged on their "own" domains (specialists), "all" tasks (mixed) or "hard" ones (Speciale)."""
+        return [s.name for s in self.recipe.stages if isinstance(s, RLStage) and s.judged_on == what]
+
+    def evals(self, stage: str | None) -> Sequence[Evaluated]:
+        """The evaluations after `stage`; none where there is no such stage or it has not finished."""
+        return self.stages[stage].evals if stage in self.stages else ()
 
     def curve(self, stage: str, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of a scalar, where it was recorded and finite."""
@@ -163,18 +174,27 @@ def read_run(folder: Path) -> Run:
             f"{folder} holds no run (resolved.toml is missing); give a folder like runs/quickstart"
         )
     resolved = (folder / "resolved.toml").read_text(encoding="utf-8")
-    stages = {name: _read_stage(folder / "stages" / f"{name}.json", name) for name in STAGES}
+    recipe = load_recipe(folder / "resolved.toml")
+    stages = {name: _read_stage(folder / "stages" / f"{name}.json", name) for name in recipe.names}
     return Run(
         name=folder.resolve().name,
         environment=_read_json(folder / "environment.json") or {},
         resolved=resolved,
-        config=model_config(folder, resolved),
+        recipe=recipe,
+        config=model_config(folder, recipe),
         metrics=_read_metrics(folder / "metrics.jsonl"),
         stages={name: stage for name, stage in stages.items() if stage is not None},
         cost=_read_json(folder / "cost.json"),
         selection=_read_json(folder / "selection.json"),
-        files=[path for path in _LINKED if (folder / path).exists()],
+        files=[path for path in _linked(recipe) if (folder / path).exists()],
     )
+
+
+def _linked(recipe: Recipe) -> list[str]:
+    """What a run's folder may hold that the report links to."""
+    found = ["resolved.toml", "environment.json", "log.txt", "metrics.jsonl"]
+    found += [f"stages/{name}.json" for name in recipe.names]
+    return [*found, "cost.json", "selection.json", *(f"{s.save_as}/" for s in recipe.stages if s.save_as)]
 
 
 def _read_stage(path: Path, name: str) -> StageResult | None:
@@ -194,6 +214,7 @@ def _read_stage(path: Path, name: str) -> StageResult | None:
             expert_load=values.get("expert_load") or (),
             samples=values.get("samples") or (),
             answers=values.get("answers") or (),
+            domains=tuple(values.get("domains") or ()),
             budgets=values.get("budgets") or (),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

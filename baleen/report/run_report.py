@@ -13,7 +13,7 @@ from baleen.cost.prices import price
 from baleen.report import cost_plots, effects, plots, rl_plots, story, tables
 from baleen.report.decode_times import DecodeTimes
 from baleen.report.formats import change, duration, figures, percent, points, short, times, visible
-from baleen.report.run_data import STAGES, Run, read_run
+from baleen.report.run_data import Run, read_run
 from baleen.report.selection import index_scores, read_selection
 from baleen.report.theme import Plot
 
@@ -72,7 +72,7 @@ def render(run: Run) -> str:
     )
     formats = (change, duration, figures, percent, points, short, times, visible)
     environment.filters |= {each.__name__: each for each in formats}
-    mixed, free = (run.stages[s].evals if s in run.stages else () for s in ("mixed", "speciale"))
+    stages = effects.speciale_stages(run) or (None, None)
     state, sentence = story.verdict(run)
     losses, decoding = effects.attention_losses(run), DecodeTimes.of(run.cost)
     selection = read_selection(run.selection)
@@ -83,11 +83,11 @@ def render(run: Run) -> str:
         script=Markup(script),
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         e={name: run.environment.get(name) for name in _FACTS},
-        titles=STAGES,
+        titles=run.titles,
         state=state,
         verdict=sentence,
         marks={"passed": "✓", "uncertain": "≈", "failed": "✗", "unfinished": "…"},
-        parameters=count_parameters(run.config).total if run.config else None,
+        parameters=count_parameters(run.config).total,
         seconds=sum(stage.seconds for stage in run.stages.values()),
         tiles=story.tiles(run),
         journey=story.journey(run),
@@ -103,8 +103,8 @@ def render(run: Run) -> str:
         hard=effects.speciale_effect(run),
         cards=tables.sample_cards(run),
         outcomes=tables.outcome_shares(run),
-        domains=effects.DOMAINS,
-        rises={domain: effects.specialist_rise(run, domain) for domain in effects.DOMAINS},
+        domains={domain: effects.DOMAINS.get(domain, domain) for domain in run.domains},
+        rises={domain: effects.specialist_rise(run, domain) for domain in run.domains},
         mismatch=story.mismatch(run),
         price=price(),
         plots={
@@ -114,7 +114,7 @@ def render(run: Run) -> str:
             "measured": _svg(cost_plots.measured(decoding, run.config)),
             "modelled": _svg(cost_plots.modelled(run.config)),
             "rewards": _svg(rl_plots.rewards(run)),
-            "speciale": _svg(rl_plots.speciale(mixed, free)),
+            "speciale": _svg(rl_plots.speciale(*map(run.evals, stages))),
             "budgets": _svg(rl_plots.budgets(run)),
             "bits": _svg(plots.bits_per_byte(run)),
         },

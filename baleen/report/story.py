@@ -14,7 +14,7 @@ from baleen.report.effects import (
     specialist_rise,
 )
 from baleen.report.formats import change, figures, points, times
-from baleen.report.run_data import STAGES, Evaluated, Run, StageResult, pool
+from baleen.report.run_data import Evaluated, Run, StageResult, pool
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def verdict(run: Run) -> tuple[str, str]:
     failed, uncertain = (sum(check.state == state for check in checks) for state in ("failed", "uncertain"))
     if failed:
         return "failed", f"{failed} of {len(checks)} checks failed"
-    if len(run.stages) < len(STAGES):
-        return "unfinished", f"{len(run.stages)} of {len(STAGES)} stages have run"
+    if len(run.stages) < len(run.titles):
+        return "unfinished", f"{len(run.stages)} of {len(run.titles)} stages have run"
     if uncertain:
         return "uncertain", f"no check failed, {uncertain} of {len(checks)} uncertain"
     return "passed", f"all {len(checks)} checks passed" if checks else "finished, not judged"
@@ -63,7 +63,7 @@ def verdict(run: Run) -> tuple[str, str]:
 def journey(run: Run) -> list[JourneyRow]:
     total = sum(stage.seconds for stage in run.stages.values()) or 1.0
     rows, start = [], 0.0
-    for name, title in STAGES.items():
+    for name, title in run.titles.items():
         result = run.stages.get(name)
         share = result.seconds / total if result else 0.0
         steps = max((line["step"] for line in run.metrics.get(name, ())), default=0)
@@ -84,7 +84,7 @@ def tiles(run: Run) -> list[Tile]:
         where = f"{decoding.positions[-1]:,} tokens into the context"
         label = f"the time in attention with dense as with DSA, indexer included, {where} {interval}"
         found.append(Tile(value, label))
-    rises = [rise for domain in DOMAINS if (rise := specialist_rise(run, domain))]
+    rises = [rise for domain in run.domains if (rise := specialist_rise(run, domain))]
     if rises:
         value, interval = _split(points(mean_rise(rises)))
         label = f"held-out accuracy of a specialist in its domain, mean of {len(rises)} {interval}"
@@ -108,19 +108,19 @@ def _split(text: str) -> tuple[str, str]:
 
 def mismatch(run: Run) -> float | None:
     """Mean over all RL steps of the mean |Δ log-probability|."""
-    values = [value for stage in STAGES for value in run.curve(stage, "mean_abs_dlogp")[1]]
+    values = [value for stage in run.titles for value in run.curve(stage, "mean_abs_dlogp")[1]]
     return sum(values) / len(values) if values else None
 
 
 def task_table(run: Run, mode: str) -> tuple[list[str], list[TableRow]]:
     """Stages that were evaluated in `mode`, and for each domain its total, hard tasks apart, and its kinds of tasks."""
-    stages = [name for name in STAGES if name in run.stages and rows_of(run, name, None, mode)]
+    stages = [name for name in run.titles if name in run.stages and rows_of(run, name, None, mode)]
     cells: dict[tuple[str, str, int], dict[str, Evaluated]] = {}
     for stage in stages:
         for row in rows_of(run, stage, None, mode):
             cells.setdefault((row.domain, row.family, row.difficulty), {})[stage] = row
-    order = list(DOMAINS)
-    keys = sorted(cells, key=lambda key: order.index(key[0]) if key[0] in order else len(order))
+    order = run.domains
+    keys = sorted(cells, key=lambda key: order.index(key[0]))
     table = []
     for domain, members in groupby(keys, key=lambda key: key[0]):
         kinds = list(members)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from baleen.report.effects import DOMAINS
-from baleen.report.run_data import STAGES, Run
+from baleen.report.effects import DOMAINS, specialist_of
+from baleen.report.run_data import Run
 
 _LINE = re.compile(r"^(Thought|Call|Result|Answer): ?", re.MULTILINE)
 
@@ -19,7 +19,7 @@ def expert_loads(run: Run) -> list[tuple[str, list[list[float]]]]:
             [value * len(layer) / (sum(layer) or 1.0) for value in layer] for layer in stage.expert_load
         ]
         if layers:
-            loads.append((STAGES[stage.name], layers))
+            loads.append((run.titles[stage.name], layers))
     return loads
 
 
@@ -46,7 +46,7 @@ def sample_cards(run: Run) -> list[SampleCard]:
     """Of each domain one task for each outcome but "wrong both times", where there is one.
 
     Of the recorded tasks of an outcome the first is taken, of a kind that the domain has not shown yet if possible. The
-    stages shown are the first, the domain's specialist, the mixed model and the last.
+    stages shown are the first, the domain's specialist, the model judged on all and the last.
     """
     attempts: dict[str, dict[str, Mapping[str, Any]]] = {}
     for stage in run.stages.values():
@@ -59,14 +59,14 @@ def sample_cards(run: Run) -> list[SampleCard]:
             outcome = OUTCOMES[bool(told[0]["correct"]), bool(told[-1]["correct"])]
             found.setdefault((told[0]["domain"], outcome), []).append(by_stage)
     cards, shown = [], set()
-    for domain in DOMAINS:
+    for domain in run.domains:
         for outcome in list(OUTCOMES.values())[:3]:
             candidates = found.get((domain, outcome), [])
             if not candidates:
                 continue
             chosen = next((c for c in candidates if _kind(c) not in shown), candidates[0])
             shown.add(_kind(chosen))
-            cards.append(_card(chosen, outcome))
+            cards.append(_card(run, chosen, outcome))
     return cards
 
 
@@ -75,13 +75,17 @@ def outcome_shares(run: Run) -> list[tuple[str, int, dict[str, float]]]:
     answered = [stage.answers for stage in run.stages.values() if stage.answers]
     if len(answered) < 2 or len(answered[0]) != len(answered[-1]):
         return []
-    counted = {domain: dict.fromkeys(OUTCOMES.values(), 0) for domain in DOMAINS}
+    counted = {domain: dict.fromkeys(OUTCOMES.values(), 0) for domain in run.domains}
     for before, after in zip(answered[0], answered[-1], strict=True):
         if before["domain"] in counted:
             counted[before["domain"]][OUTCOMES[bool(before["correct"]), bool(after["correct"])]] += 1
     totals = {domain: sum(counts.values()) for domain, counts in counted.items()}
     return [
-        (DOMAINS[domain], totals[domain], {name: count / totals[domain] for name, count in counts.items()})
+        (
+            DOMAINS.get(domain, domain),
+            totals[domain],
+            {name: count / totals[domain] for name, count in counts.items()},
+        )
         for domain, counts in counted.items()
         if totals[domain]
     ]
@@ -93,12 +97,12 @@ def _kind(by_stage: Mapping[str, Mapping[str, Any]]) -> tuple[Any, Any]:
     return first.get("family"), first.get("difficulty")
 
 
-def _card(by_stage: Mapping[str, Mapping[str, Any]], outcome: str) -> SampleCard:
+def _card(run: Run, by_stage: Mapping[str, Mapping[str, Any]], outcome: str) -> SampleCard:
     stages = list(by_stage)
     first = by_stage[stages[0]]
-    own = f"specialist_{first['domain']}"
-    shown = [s for s in stages if s in (stages[0], own, "mixed", stages[-1])]
-    told = [(STAGES[s], _lines(by_stage[s]["completion"]), bool(by_stage[s]["correct"])) for s in shown]
+    wanted = (stages[0], specialist_of(run, first["domain"]), *run.judged_on("all"), stages[-1])
+    shown = [stage for stage in stages if stage in wanted]
+    told = [(run.titles[s], _lines(by_stage[s]["completion"]), bool(by_stage[s]["correct"])) for s in shown]
     return SampleCard(first["domain"], outcome, first["prompt"], told)
 
 

@@ -41,12 +41,12 @@ def play_groups(
     key: tuple[object, ...],
     world: World = environment_for,
 ) -> Groups:
-    """Play each task `stage.group` times; the same key and weights give the same trajectories.
+    """Play each task `stage.group_size` times; the same key and weights give the same trajectories.
 
     A rollout that the infrastructure failed is played again with another seed, at most `REFILLS` times.
     """
     first = zlib.crc32(repr((stage.mode, *key)).encode()) << 20
-    repeated = [task for task in tasks for _ in range(stage.group)]
+    repeated = [task for task in tasks for _ in range(stage.group_size)]
     config = EngineConfig(max_num_seqs=256, record_selection=stage.keep_selection)
     engine = Engine(model, config, tokenizer.eos_token_id)
     limits = replace(LIMITS, max_turns=stage.max_turns)
@@ -73,7 +73,9 @@ def play_groups(
             break
         for i, trajectory in zip(failed, play(failed, attempt), strict=True):
             played[i] = trajectory
-    return Groups([played[i : i + stage.group] for i in range(0, len(played), stage.group)], failures)
+    return Groups(
+        [played[i : i + stage.group_size] for i in range(0, len(played), stage.group_size)], failures
+    )
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ _PER_UPDATE = ("clipped", "offpolicy_masked")
 class Learner:
     """The policy in training, its optimisers, and the reference policy, None where no KL is wanted.
 
-    The indexers are frozen, since no loss reaches them; so is the MTP layer, unless `stage.mtp` trains it along.
+    The indexers are frozen, since no loss reaches them; so is the MTP layer, unless `mtp_loss_weight` trains it along.
     """
 
     def __init__(
         self, model: Transformer, reference: Transformer | None, stage: RLStage, workers: Workers
     ) -> None:
         self.model, self.reference, self.stage, self._workers = model, reference, stage, workers
-        self._mtp = stage.mtp if model.config.num_nextn_predict_layers else 0.0
+        self._mtp = stage.mtp_loss_weight if model.config.num_nextn_predict_layers else 0.0
         main = main_names(model)
         names = {name for name, _ in model.named_parameters()} if self._mtp else main
         names = {name for name in names if ".indexer." not in name}
@@ -108,7 +108,7 @@ class Learner:
             part.advantages,
             clip=stage.clip,
             kl=stage.kl,
-            delta=stage.mask_delta,
+            delta=stage.off_policy_delta,
             unbiased=stage.unbiased_kl,
         )
         watched |= {"entropy": entropy, "max_abs_dlogp": (new.detach() - part.old_logprobs).abs()}

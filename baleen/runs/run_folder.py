@@ -19,7 +19,7 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from baleen.config.errors import UsageError, UserError
-from baleen.config.recipe import dump_toml, flatten
+from baleen.config.toml_file import dump_toml, flatten
 from baleen.runs.files import write_atomic, write_json
 from baleen.runs.jsonl import cut_torn_line, read_lines
 from baleen.runs.lock import check_same_settings, lock_folder

@@ -1,39 +1,49 @@
-"""What each stage of the quickstart must show, as statistical checks on its figures."""
+"""What each kind of stage must show, as statistical checks on its figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from baleen.config.stages import AnyStage, RLStage
 from baleen.evaluation.intervals import Interval, newcombe_paired, paired_ratio, sum_of_independent, wilson
 from baleen.stages.checks import Check, check, finite
-from baleen.stages.lineage import DOMAINS, PARENTS
 
 Answers = Sequence[Mapping[str, Any]]
 """What `measure.answers_of` tells of each held-out task; two stages' answers are to the same tasks in one order."""
+Chosen = Callable[[Answers], Answers]
 MARGIN = -0.05  # how far the student may fall behind a specialist
 BUDGETS = 6
 
 
-def pretrain_checks(load: list[list[float]]) -> list[Check]:
-    worst = max(max(layer) * len(layer) for layer in load)
-    hint, change = "raise pretrain.bias_update or pretrain.steps", ("pretrain.bias_update", 2.0)
+def base_checks(
+    stage: AnyStage, load: list[list[float]], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[Check]:
+    """The checks of a stage that learns no conversations. before, after: `measure.indexer_figures`."""
+    if stage.kind == "pretrain":
+        return pretrain_checks(stage.name, load)
+    return (warmup_checks if stage.kind == "index_warmup" else sparse_checks)(stage.name, before, after)
+
+
+def pretrain_checks(name: str, load: list[list[float]]) -> list[Check]:
+    worst = max((max(layer) * len(layer) for layer in load), default=1.0)
+    hint = f"raise {name}.bias_update_speed or {name}.steps"
+    change = (f"{name}.bias_update_speed", 2.0)
     return [check("busiest expert's load over the mean", worst, "<=", 2.0, hint, change=change)]
 
 
-def warmup_checks(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Check]:
-    """`before` and `after` are `measure.indexer_figures`."""
-    change = ("dsa_warmup.steps", 1.5)
+def warmup_checks(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Check]:
+    change = (f"{name}.steps", 1.5)
     smaller, mass = before["kl"] / after["kl"], after["recall"]
-    hint = "raise dsa_warmup.steps or dsa_warmup.adam_lr"
-    wider = "raise dsa_warmup.steps or sizes.index_topk"
+    hint = f"raise {name}.steps or {name}.adam_lr"
+    wider = f"raise {name}.steps or sizes.index_topk"
     return [
         check("indexer KL, times smaller", smaller, ">=", 3.0, hint, change=change),
         check("attention mass in the top-k", mass, ">=", 0.8, wider, change=change),
     ]
 
 
-def sparse_checks(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Check]:
-    """Both are `measure.indexer_figures`; dense attention may read with the weights of either, the better counts."""
+def sparse_checks(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Check]:
+    """Dense attention may read with the weights of before or after, the better counts."""
 
     def rows(figures: Mapping[str, Any], kind: str, parts: Sequence[str]) -> list[float]:
         return [share for part in parts for share in figures[part]["rows"][kind]]
@@ -43,89 +53,90 @@ def sparse_checks(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[C
     for title, parts in (("real text", ("text",)), ("real text and tasks", both)):
         dense = min(rows(before, "dense", parts), rows(after, "dense", parts), key=sum)
         sparse = rows(after, "sparse", parts)
-        hint, change = "raise dsa_sparse.steps", ("dsa_sparse.steps", 1.5)
+        hint, change = f"raise {name}.steps", (f"{name}.steps", 1.5)
         ratio = paired_ratio(sparse, dense)
         found.append(
             check(f"sparse over dense loss, {title}", ratio, "<=", 1.05, hint, len(sparse), change=change)
         )
     sparse = rows(after, "sparse", both)
     random = paired_ratio(rows(after, "random_indexer", both), sparse)
-    hint = "attention hardly needs to choose: raise dsa_sparse.length"
-    change = ("dsa_sparse.length", 1.5)
+    hint = f"attention hardly needs to choose: raise {name}.seq_len"
+    change = (f"{name}.seq_len", 1.5)
     return [
         *found,
         check("random-indexer over trained loss", random, ">=", 1.2, hint, len(sparse), change=change),
     ]
 
 
-def sft_checks(answers: Answers) -> list[Check]:
+def sft_checks(stage: AnyStage, answers: Answers) -> list[Check]:
     share = _share(answers, "well_formed")
-    hint, change = "raise sft.steps", ("sft.steps", 1.5)
+    hint, change = f"raise {stage.name}.steps", (f"{stage.name}.steps", 1.5)
     return [check("answers in the chat format", share, ">=", 0.9, hint, len(answers), change)]
 
 
-def specialist_checks(domain: str, after: Answers, before: Answers) -> list[Check]:
-    """The specialist against the SFT model on the held-out tasks of its domain."""
-    after, before = of_domain(after, domain), of_domain(before, domain)
-    stage = f"specialist_{domain}"
-    hint = f"raise {stage}.steps; a reward flat from the start means that SFT left nothing to reinforce"
-    change = (f"{stage}.steps", 1.5)
-    rise = paired_rise(after, before)
-    found = [check("rise of held-out accuracy", rise, ">", 0.0, hint, len(after), change)]
-    if domain == "tool":
+def rise_checks(stage: RLStage, after: Answers, before: Answers, kind: str) -> list[Check]:
+    """RL against the model it began with, on the tasks that it is judged on; `kind` says which these are."""
+    hint = f"raise {stage.name}.steps; a reward flat from the start means there was nothing to reinforce"
+    change = (f"{stage.name}.steps", 1.5)
+    found = [check(f"rise of {kind}", paired_rise(after, before), ">", 0.0, hint, len(after), change)]
+    if stage.min_accuracy:
         share = _share(after, "correct")
-        found.append(check("held-out accuracy", share, ">=", 0.9, hint, len(after), change))
+        found.append(check("held-out accuracy", share, ">=", stage.min_accuracy, hint, len(after), change))
     return found
 
 
-def distill_checks(student: Answers, teachers: Mapping[str, Answers]) -> list[Check]:
-    """`teachers`: domain -> its specialist's answers."""
+def distill_checks(
+    stage: AnyStage, student: Answers, teachers: Mapping[str, Mapping[str, Any]], mine: Chosen
+) -> list[Check]:
+    """The student against each teacher, in that one's domains. teachers: stage -> its record."""
     found = []
-    for domain, teacher in teachers.items():
-        mine = of_domain(student, domain)
-        lead = paired_rise(mine, of_domain(teacher, domain))
-        hint, change = "raise distill.steps or distill.prompts", ("distill.steps", 1.5)
-        found.append(check(f"student less specialist, {domain}", lead, ">=", MARGIN, hint, len(mine), change))
+    for name, record in teachers.items():
+        domains = record["domains"]
+        theirs, own = (of_domains(mine(answers), domains) for answers in (record["answers"], student))
+        hint = f"raise {stage.name}.steps or {stage.name}.teachers.{name}"
+        change = (f"{stage.name}.steps", 1.5)
+        title = f"student less specialist, {', '.join(domains)}"
+        lead = paired_rise(own, theirs)
+        found.append(check(title, lead, ">=", MARGIN, hint, len(own), change))
     return found
 
 
-def mixed_checks(after: Answers, before: Answers) -> list[Check]:
+def joint_checks(stage: AnyStage, after: Answers, before: Answers) -> list[Check]:
     """The domains' paired rises are independent, since no task is in two: their sum has an interval of its own."""
     domains = sorted({answer["domain"] for answer in after})
-    rises = [paired_rise(of_domain(after, domain), of_domain(before, domain)) for domain in domains]
-    hint, change = "lower mixed.length_penalty or raise mixed.kl", ("mixed.length_penalty", 0.5)
+    rises = [paired_rise(of_domains(after, [domain]), of_domains(before, [domain])) for domain in domains]
+    hint = f"lower {stage.name}.length_penalty or raise {stage.name}.kl"
+    change = (f"{stage.name}.length_penalty", 0.5)
     total = sum_of_independent(rises)
     return [check("rise of accuracy, summed over domains", total, ">=", 0.0, hint, len(after), change)]
 
 
-def speciale_checks(after: Answers, before: Answers) -> list[Check]:
-    """Speciale against the penalized model, on the hard tasks."""
-    hint, change = "raise speciale.steps", ("speciale.steps", 1.5)
-    rise = paired_rise(after, before)
-    return [check("rise of accuracy on hard tasks", rise, ">", 0.0, hint, len(after), change)]
-
-
 def answer_checks(
-    stage: str, answers: Answers, hard: Mapping[str, Sequence[int]], answers_of: Callable[[str], Answers]
+    stage: AnyStage,
+    answers: Answers,
+    hard: Mapping[str, Sequence[int]],
+    before: Callable[[], Answers],
+    teachers: Mapping[str, Mapping[str, Any]],
+    domains: Sequence[str],
 ) -> tuple[list[Check], dict[str, Any]]:
-    """The checks of a stage from SFT on, and what its record tells beside them.
+    """The checks of a stage that is asked, and what its record tells beside them.
 
-    hard: family -> difficulties of the hard tasks, which are Speciale's alone. answers_of: those of an earlier stage.
+    hard: family -> difficulties of the hard tasks, which count only for stages judged on them. before: answers of the
+    model that the stage began with. teachers: stage -> record. domains: those that the stage practises.
     """
-    mine = partial(of_hardness, hard=hard, wanted=stage == "speciale")
-    after, parent = mine(answers), PARENTS[stage]
-    assert parent is not None, f"{stage} has no stage before it"
-    before = mine(answers_of(parent)) if stage not in ("sft", "distill") else ()
-    if stage == "sft":
-        return sft_checks(answers), {}
-    if stage == "distill":
-        return distill_checks(after, {d: mine(answers_of(f"specialist_{d}")) for d in DOMAINS}), {}
-    if stage == "mixed":
-        return mixed_checks(after, before), {}
-    if stage == "speciale":
-        told = {"budgets": budgets(after, before), "thinking": thinking(after, before)}
-        return speciale_checks(after, before), told
-    return specialist_checks(stage.removeprefix("specialist_"), after, before), {}
+    wanted = isinstance(stage, RLStage) and stage.judged_on == "hard"
+    mine = partial(of_hardness, hard=hard, wanted=wanted)
+    if not isinstance(stage, RLStage):
+        found = distill_checks(stage, answers, teachers, mine) if teachers else sft_checks(stage, answers)
+        return found, {}
+    after, then = mine(answers), mine(before())
+    if stage.judged_on == "all":
+        return joint_checks(stage, after, then), {}
+    if stage.judged_on == "hard":
+        told = {"budgets": budgets(after, then), "thinking": thinking(after, then)}
+        return rise_checks(stage, after, then, "accuracy on hard tasks"), told
+    after, then = of_domains(after, domains), of_domains(then, domains)
+    return rise_checks(stage, after, then, "held-out accuracy"), {}
 
 
 def thinking(after: Answers, before: Answers) -> dict[str, float | None]:
@@ -185,8 +196,8 @@ def is_hard(row: Mapping[str, Any], hard: Mapping[str, Sequence[int]]) -> bool:
     return row["difficulty"] in hard.get(row["family"], ())
 
 
-def of_domain(answers: Answers, domain: str) -> Answers:
-    return [answer for answer in answers if answer["domain"] == domain]
+def of_domains(answers: Answers, domains: Sequence[str]) -> Answers:
+    return [answer for answer in answers if answer["domain"] in domains]
 
 
 def _share(answers: Answers, field: str) -> Interval:

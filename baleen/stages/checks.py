@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from baleen.config.stages import Recipe
+from baleen.config.recipe import Recipe
 from baleen.evaluation.intervals import Interval
 
 Check = dict[str, Any]
@@ -80,8 +80,8 @@ def _setting(recipe: Recipe, change: tuple[str, float] | None) -> str | None:
     if change is None:
         return None
     key, factor = change
-    stage, field = key.split(".")
-    value = getattr(getattr(recipe, stage), field)
+    name, field = key.split(".")
+    value = getattr(recipe.stage(name), field)
     changed = math.ceil(value * factor) if isinstance(value, int) else float(f"{value * factor:.3g}")
     return f"{key}={changed}" if changed != value else None
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from baleen.agent import Trajectory
 from baleen.chat import Tokenizer, encode_messages, train_tokenizer
 from baleen.config import UsageError
-from baleen.config.stages import DataMix, Recipe, RLStage, TaskShare
+from baleen.config.data import DataMix, TaskShare
+from baleen.config.recipe import Recipe
+from baleen.config.stages import RLStage, SupervisedStage
 from baleen.data import Document, conversation_document, plain_document
 from baleen.environments import (
     Split,
@@ -45,14 +47,13 @@ def check_tasks(recipe: Recipe) -> None:
                 except TaskError as error:
                     raise UsageError(f"{place}: {error}") from None
 
-    for name in ("base_data", "long_data", "chat_data", "distill_data"):
-        check(f"{name}.tasks", difficulties(getattr(recipe, name).tasks))
+    for name, mix in recipe.data.items():
+        check(f"data.{name}.tasks", difficulties(mix.tasks))
     for name in ("tasks", "hard"):
         check(f"evaluation.{name}", getattr(recipe.evaluation, name))
-    for name in type(recipe).model_fields:
-        stage = getattr(recipe, name)
+    for stage in recipe.stages:
         if isinstance(stage, RLStage):
-            check(f"{name}.tasks", difficulties(stage.tasks))
+            check(f"{stage.name}.tasks", difficulties(stage.tasks))
 
 
 def tokenizer_of(folder: Path, recipe: Recipe, texts: Sequence[str]) -> Tokenizer:
@@ -61,14 +62,22 @@ def tokenizer_of(folder: Path, recipe: Recipe, texts: Sequence[str]) -> Tokenize
         return Tokenizer.from_pretrained(folder)
     rng = random.Random(recipe.seed)
 
+    base, chat = _first_mix(recipe, "pretrain"), _first_mix(recipe, "sft")
+
     def tasks() -> Iterator[str]:
-        for _ in range(3000):
-            base, chat = recipe.base_data, recipe.chat_data
+        for _ in range(3000 if base.tasks and chat.tasks else 0):
             yield plain_text(_task(base.tasks, rng, "train", base.follow_ups), _style(base, rng))
             task = _task(chat.tasks, rng, "train", chat.follow_ups)
             yield encode_messages([*task.messages, *demonstrate(task, "full")], "thinking")
 
     return train_tokenizer([*texts, *tasks()], recipe.vocab_size, folder)
+
+
+def _first_mix(recipe: Recipe, kind: str) -> DataMix:
+    """The mixture of the first stage of `kind`, or of the first supervised stage where there is none."""
+    stages = [stage for stage in recipe.stages if isinstance(stage, SupervisedStage)]
+    stage = next((stage for stage in stages if stage.kind == kind), stages[0])
+    return recipe.data[stage.data]
 
 
 def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -> Draw:

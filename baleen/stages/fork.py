@@ -1,7 +1,7 @@
 """A run that begins where another stands: `--from RUN[:STAGE]` shares the stages that the changes leave as they are.
 
 A fork ends as a run from the start with the same recipe would, with one exception: its tokenizer is the other run's,
-also where `chat_data`, from which it was learned, has changed.
+also where `data.chat`, from which it was learned, has changed.
 """
 
 import difflib
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baleen.config.errors import UsageError, UserError
-from baleen.config.recipe import dump_toml, flatten, load_toml
-from baleen.config.stages import Recipe
+from baleen.config.recipe import Recipe, load_recipe
+from baleen.config.toml_file import dump_toml
 from baleen.runs.files import write_atomic
 from baleen.runs.jsonl import read_lines
-from baleen.stages.lineage import EXPORTS, PARENTS, affected, needs
+from baleen.stages.pipeline import exports
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,20 @@ class Source:
             folder, stage = text, ""
         if not (Path(folder) / "resolved.toml").exists():
             raise UsageError(f"--from {text}: {folder} holds no run; give a run's folder, as runs/quickstart")
-        if stage and stage not in PARENTS:
-            near = difflib.get_close_matches(stage, PARENTS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(PARENTS)}"
+        names = load_recipe(Path(folder) / "resolved.toml").names
+        if stage and stage not in names:
+            near = difflib.get_close_matches(stage, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
             raise UsageError(f"--from {text}: there is no stage {stage!r}; {hint}")
         return cls(Path(folder), stage or None)
 
     def shared(self, recipe: Recipe) -> list[str]:
         """The finished stages that a run of `recipe` would repeat. Raises UsageError for none, UserError."""
-        then = flatten(load_toml(self.folder / "resolved.toml", Recipe).model_dump(mode="json"))
-        now = flatten(recipe.model_dump(mode="json"))
+        before = load_recipe(self.folder / "resolved.toml")
+        then, now = before.flat(), recipe.flat()
         changes = [key for key in {**then, **now} if then.get(key) != now.get(key)]
-        finished = [stage for stage in PARENTS if self._has_finished(stage)]
-        wanted = list(PARENTS)
+        finished = [stage for stage in before.names if self._has_finished(stage)]
+        wanted = [name for name in before.names if name in recipe.names]
         if self.last:
             wanted = wanted[: wanted.index(self.last) + 1]
             if self.last not in finished:
@@ -55,17 +56,17 @@ class Source:
                     f"{self.folder} has not finished {self.last}; finished: {', '.join(finished) or 'none'}"
                 )
             for key in changes:
-                if touched := affected([key]) & set(wanted):
+                if touched := (before.affected([key]) | recipe.affected([key])) & set(wanted):
                     first = min(touched, key=wanted.index)
                     raise UsageError(
                         f"{key} = {now.get(key)!r} changes {first}, which {self.folder} ran with "
                         f"{then.get(key)!r}: nothing from {first} on can be shared; leave out :{self.last}, "
                         f"or name an earlier stage"
                     )
-        changed = affected(changes)
+        changed = before.affected(changes) | recipe.affected(changes)
         found: list[str] = []
         for stage in wanted:
-            if stage in finished and stage not in changed and set(needs(stage)) <= set(found):
+            if stage in finished and stage not in changed and set(recipe.needs(stage)) <= set(found):
                 found.append(stage)
         if not found:
             why = f"{changes[0]} changes all of them" if changes and finished else "none has finished"
@@ -101,7 +102,7 @@ def make_fork(source: Source, recipe: Recipe, shared: Sequence[str], out: Path) 
         for stage in shared:
             _link_tree(source.folder, partial, Path("checkpoints", stage))
             shutil.copyfile(*(run / "stages" / f"{stage}.json" for run in (source.folder, partial)))
-            for name in EXPORTS.get(stage, ()):
+            for name in exports(recipe, recipe.stage(stage)):
                 if (source.folder / name).is_dir():
                     shutil.copytree(source.folder / name, partial / name)
                 elif (source.folder / name).exists():

@@ -10,7 +10,7 @@ import torch
 from baleen.agent import EnginePolicy, StopReason
 from baleen.chat import Tokenizer
 from baleen.config import EngineConfig, SamplingParams
-from baleen.config.stages import Evaluation
+from baleen.config.data import Evaluation
 from baleen.data.packing import Packed, first_rows, last_rows
 from baleen.engine import AsyncEngine, Engine
 from baleen.environments import Task, environment_for
@@ -66,7 +66,6 @@ def solve(
     tokenizer: Tokenizer,
     tasks: Sequence[Task],
     evaluation: Evaluation,
-    mode: str,
     world: World = environment_for,
 ) -> Benchmark:
     """Ask `tasks` once each. The same model and tasks give the same answers."""
@@ -80,7 +79,7 @@ def solve(
 
     async def play() -> Benchmark:
         policy = EnginePolicy(AsyncEngine(engine), tokenizer)
-        return await run_benchmark(policy, tokenizer, tasks, mode, params, LIMITS, world)
+        return await run_benchmark(policy, tokenizer, tasks, evaluation.mode, params, LIMITS, world)
 
     return asyncio.run(play())
 

@@ -1,41 +1,35 @@
-"""The quickstart's stages, each from its parent's checkpoint: what a stage needs of the others is on disk."""
+"""A recipe's stages, each from its parent's checkpoint: what a stage needs of the others is on disk."""
 
-import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from baleen.agent import Trajectory
-from baleen.bench.decode_cost import decode_cost
 from baleen.chat import Tokenizer
-from baleen.config import ModelConfig, UserError
-from baleen.config.stages import (
-    DataMix,
-    DistillStage,
-    PretrainStage,
-    Recipe,
-    RLStage,
-    SupervisedStage,
-)
-from baleen.data import Corpus, Document, Mixture, text_tokens
+from baleen.config import UserError
+from baleen.config.data import DataMix
+from baleen.config.recipe import Recipe, is_asked
+from baleen.config.stages import AnyStage, DistillStage, RLStage
+from baleen.data import Corpus, Mixture, text_tokens
 from baleen.data.packing import Packed, first_rows
 from baleen.environments import Task
 from baleen.model import Transformer, save_model, with_attention
-from baleen.rl import play_groups, train_rl
+from baleen.rl import train_rl
 from baleen.runs.clean_stop import CleanStop
-from baleen.runs.files import write_json
 from baleen.runs.run_folder import RunFolder
 from baleen.stages import acceptance, curriculum, measure
+from baleen.stages.batches import TaskFiles, solved_by_teachers, supervised_batches
 from baleen.stages.checks import brief, judged, overall
-from baleen.stages.lineage import BASE, EXPORTS, PARENTS
+from baleen.stages.figures import FIGURES, write_figures
 from baleen.stages.listener import StageListener
-from baleen.stages.selection import selection
+from baleen.stages.start import folders, model_config, read_start
 from baleen.train import CheckpointError, Checkpoints, Interrupted, Surroundings, Workers, train
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+HELD_OUT_ROWS = 16
 
 
 class Pipeline:
@@ -52,54 +46,57 @@ class Pipeline:
     ):
         self.recipe, self.folder, self.listener, self.stop = recipe, folder, listener, stop
         self.workers = Workers(threads)
+        self.files = TaskFiles(recipe)
         self.tokenizer = self._tokenizer(corpus)
+        self.config = model_config(recipe, self.tokenizer.vocab_size)
         self.text = text_tokens(self.tokenizer, corpus.train)
         self.heldout_rows = self._heldout_rows(corpus)
         self.heldout_text = first_rows(self.heldout_rows, len(self.heldout_rows.token_ids) // 2)
-        evaluation = recipe.evaluation
-        asked = {
-            family: (*evaluation.tasks.get(family, ()), *evaluation.hard.get(family, ()))
-            for family in {**evaluation.tasks, **evaluation.hard}
-        }
-        self.tasks = curriculum.held_out_tasks(asked, evaluation.attempts, recipe.seed, self.folder.log)
+        self.tasks = self._held_out_tasks()
 
     def run(self, stages: Sequence[str]) -> None:
         """Run those of `stages` that are not done yet. Raises Stopped after a signal, once a step is saved."""
         for name in stages:
+            stage = self.recipe.stage(name)
             record = self.folder.read_stage(name)
             if record is None:
                 self.stop.raise_if_heard()
-                self._run_stage(name)
+                self._run_stage(stage)
                 continue
-            if not all((self.folder.path / left).exists() for left in EXPORTS.get(name, ())):
-                self._export(name, self.model_after(name))
+            if not all((self.folder.path / left).exists() for left in exports(self.recipe, stage)):
+                self._export(stage, self.model_after(name))
             self.listener.skip_stage(name, overall(record["checks"]))
 
-    def _run_stage(self, name: str) -> None:
-        stage = getattr(self.recipe, name)
-        model = self._begin(name)
-        self.listener.start_stage(name, stage.steps)
+    def _run_stage(self, stage: AnyStage) -> None:
+        model = self._begin(stage)
+        self.listener.start_stage(stage.name, stage.steps)
         clock = _Clock()
-        around = self._surroundings(name, clock)
+        around = self._surroundings(stage.name, clock)
         try:
             if isinstance(stage, RLStage):
-                train_rl(model, self.tokenizer, stage, self._rl_tasks(name, stage), around, self.recipe.seed)
+
+                def tasks(step: int) -> list[Task]:
+                    return self.files.of_step(stage, self.recipe.seed, step)
+
+                train_rl(model, self.tokenizer, stage, tasks, around, self.recipe.seed, self.files.world)
             else:
-                train(model, stage, self._batches(name, stage), around)
+                train(model, stage, self._batches(stage, model), around)
         except Interrupted:
             self.stop.raise_if_heard()
             raise
         record: dict[str, Any] = {
-            "stage": name,
+            "stage": stage.name,
+            "kind": stage.kind,
+            "domains": self.files.domains(stage),
             "steps": stage.steps,
-            "tokens": self._tokens(name, stage),
+            "tokens": self._tokens(stage),
             "samples": [],
             "evals": [],
         }
-        record |= self._measured(name, model)
+        record |= self._measured(stage, model)
         record["seconds"] = clock.elapsed()
-        self._export(name, model)
-        self.folder.write_stage(name, record)  # last: a stage with a record has left all that it leaves
+        self._export(stage, model)
+        self.folder.write_stage(stage.name, record)  # last: a stage with a record has left all that it leaves
         told = [f"{record['bits_per_byte']:.3f} bits/byte", *map(brief, record["checks"])]
         self.listener.finish_stage(overall(record["checks"]), "; ".join(told))
 
@@ -118,36 +115,48 @@ class Pipeline:
         return model
 
     def _tokenizer(self, corpus: Corpus) -> Tokenizer:
-        """The run's tokenizer, learned once. Raises UserError where it is gone and a stage was trained with it."""
+        """The run's tokenizer, learned or copied once. Raises UserError where it is gone and a stage was trained."""
         folder = self.folder.checkpoints / "tokenizer"
         lost = [file for file in TOKENIZER_FILES if not (folder / file).exists()]
-        trained = [name for name in PARENTS if (self.folder.checkpoints / name).exists()]
+        trained = [name for name in self.recipe.names if (self.folder.checkpoints / name).exists()]
         if lost and trained:
             raise UserError(
                 f"{folder / lost[0]} is missing, and {trained[0]} was trained with it; copy "
                 f"{' and '.join(TOKENIZER_FILES)} there from {self.folder.path}/model or model-sft, "
                 f"or start again in another folder with --out"
             )
+        if lost and (starts := folders(self.recipe)):
+            folder.mkdir(exist_ok=True)
+            for file in TOKENIZER_FILES:
+                shutil.copyfile(starts[0] / file, folder / file)
         return curriculum.tokenizer_of(folder, self.recipe, corpus.train)
 
-    def _begin(self, name: str) -> Transformer:
-        parent = PARENTS[name]
-        if parent is None:
-            return self._empty_model(name).initialise(torch.Generator().manual_seed(self.recipe.seed))
-        return with_attention(self.model_after(parent), _is_sparse(name))
+    def _begin(self, stage: AnyStage) -> Transformer:
+        if parent := self.recipe.parent(stage.name):
+            return with_attention(self.model_after(parent), self._is_sparse(stage.name))
+        if stage.start:
+            model = read_start(Path(stage.start).expanduser(), self.config, self.recipe.seed)
+            return with_attention(model, self._is_sparse(stage.name))
+        return self._empty_model(stage.name).initialise(torch.Generator().manual_seed(self.recipe.seed))
 
     def _empty_model(self, name: str) -> Transformer:
-        sizes = self.recipe.sizes | {
-            "vocab_size": self.tokenizer.vocab_size,
-            "sparse_attention": _is_sparse(name),
-        }
-        return Transformer(ModelConfig.preset(self.recipe.preset, **sizes))
+        return Transformer(self.config.replace(sparse_attention=self._is_sparse(name)))
 
-    def _tokens(self, name: str, stage: SupervisedStage | RLStage) -> int:
+    def _is_sparse(self, name: str) -> bool:
+        """Whether attention reads only the selected tokens during the stage: from the sparse stage on."""
+        stage = self.recipe.stage(name)
+        if stage.kind in ("pretrain", "index_warmup"):
+            return False
+        if stage.kind == "sparse":
+            return True
+        parent = self.recipe.parent(name)
+        return self._is_sparse(parent) if parent else self.config.sparse_attention
+
+    def _tokens(self, stage: AnyStage) -> int:
         """Tokens that a supervised stage trained on, or that an RL stage sampled."""
         if not isinstance(stage, RLStage):
-            return stage.steps * stage.rows * stage.length
-        return sum(line["sampled_tokens"] for line in self.folder.metrics() if line["stage"] == name)
+            return stage.steps * stage.batch_size * stage.seq_len
+        return sum(line["sampled_tokens"] for line in self.folder.metrics() if line["stage"] == stage.name)
 
     def _surroundings(self, name: str, clock: "_Clock") -> Surroundings:
         def log(step: int, scalars: dict[str, float]) -> None:
@@ -167,68 +176,32 @@ class Pipeline:
         self.listener.message(line)
 
     def _heldout_rows(self, corpus: Corpus) -> Packed:
-        """Sixteen rows, the first half real text, the second tasks."""
-        draw = curriculum.demonstrations(self.tokenizer, self.recipe.long_data, "heldout")
-        mixture = Mixture(text_tokens(self.tokenizer, corpus.heldout), 0.5, draw, self.recipe.seed)
-        return mixture.batch("heldout", 0, 16, 512)
+        """Rows whose first half is real text; the second half is tasks, where the recipe's mixture has some."""
+        mix = self.recipe.data.get(self.recipe.evaluation.data) or DataMix(text_share=1.0)
+        draw = curriculum.demonstrations(self.tokenizer, mix, "heldout")
+        share = 0.5 if mix.tasks else 1.0
+        mixture = Mixture(text_tokens(self.tokenizer, corpus.heldout), share, draw, self.recipe.seed)
+        return mixture.batch("heldout", 0, HELD_OUT_ROWS, self.recipe.evaluation.seq_len)
 
-    def _batches(self, name: str, stage: SupervisedStage) -> Callable[[int], Packed]:
-        """The data of each step of a supervised stage."""
-        if isinstance(stage, PretrainStage):
-            short, long = self._mixture(self.recipe.base_data), self._mixture(self.recipe.long_data)
-            extended_rows = max(1, stage.rows * stage.length // stage.extension_length)
+    def _held_out_tasks(self) -> list[Task]:
+        evaluation = self.recipe.evaluation
+        asked = {
+            family: (*evaluation.tasks.get(family, ()), *evaluation.hard.get(family, ()))
+            for family in {**evaluation.tasks, **evaluation.hard}
+        }
+        drawn = curriculum.held_out_tasks(asked, evaluation.attempts, self.recipe.seed, self.folder.log)
+        return self.files.held_out + drawn
 
-            def batch(step: int) -> Packed:
-                if step < stage.copy_steps:
-                    draw = curriculum.first_copies(self.tokenizer, step / stage.copy_steps)
-                    copies = Mixture(self.text, 0.0, draw, self.recipe.seed)
-                    return copies.batch(name, step, stage.rows, stage.length)
-                if step < stage.steps - stage.extension_steps:
-                    return short.batch(name, step, stage.rows, stage.length)
-                return long.batch(name, step, extended_rows, stage.extension_length)
-
-            return batch
-        if isinstance(stage, DistillStage):
-            mixture = self._mixture(self.recipe.distill_data)
-            draw = curriculum.either(self._solved_by_specialists(stage), mixture.draw, stage.demonstrations)
-            mixture = dataclasses.replace(mixture, draw=draw)
-        else:
-            mixture = self._mixture(self.recipe.long_data if name in BASE else self.recipe.chat_data)
-        return lambda step: mixture.batch(name, step, stage.rows, stage.length)
-
-    def _mixture(self, mix: DataMix) -> Mixture:
-        draw = curriculum.demonstrations(self.tokenizer, mix)
-        return Mixture(self.text, mix.text_share, draw, self.recipe.seed)
-
-    def _solved_by_specialists(self, stage: DistillStage) -> list[Document]:
-        """What the specialists solved of fresh tasks, and beside it, of some, the tersest that the SFT model solved.
-
-        Without the terse ones the student thinks at full length always, and a length penalty finds nothing to prefer.
-        """
-        solved: list[Trajectory] = []
-        sft = self.model_after("sft")
-        for domain, prompts in stage.prompts.items():
-            key = (self.recipe.seed, "distill", domain)
-            stage_of = getattr(self.recipe, f"specialist_{domain}").model_copy(update={"group": stage.group})
-            others = self.recipe.chat_data.tasks
-            tasks = curriculum.drawn_tasks(stage_of.tasks, prompts, key, stage.follow_ups, others)
-            specialist = self.model_after(f"specialist_{domain}")
-            for teacher, share in ((specialist, 1.0), (sft, stage.terse)):
-                asked = tasks[: round(share * len(tasks))]
-                groups = play_groups(teacher, self.tokenizer, stage_of, asked, key)
-                for group in groups.trajectories:
-                    right = sorted(
-                        (one for one in group if one.reward == 1.0), key=lambda one: one.think_tokens
-                    )
-                    solved += right[:1] if teacher is sft else right
-        return curriculum.documents_of(solved)
-
-    def _rl_tasks(self, name: str, stage: RLStage) -> Callable[[int], list[Task]]:
-        return lambda step: curriculum.drawn_tasks(
-            stage.tasks, stage.prompts, (self.recipe.seed, name, step), stage.follow_ups
+    def _batches(self, stage: AnyStage, model: Transformer) -> Callable[[int], Packed]:
+        assert not isinstance(stage, RLStage), "it learns from rollouts"
+        solved = (
+            solved_by_teachers(self.recipe, stage, self.tokenizer, self.files, self.model_after, model)
+            if isinstance(stage, DistillStage)
+            else ()
         )
+        return supervised_batches(self.recipe, stage, self.tokenizer, self.text, solved)
 
-    def _measured(self, name: str, model: Transformer) -> dict[str, Any]:
+    def _measured(self, stage: AnyStage, model: Transformer) -> dict[str, Any]:
         """Everything about the finished stage that its record holds besides the training."""
         load = measure.expert_load(model, self.heldout_rows)
         found: dict[str, Any] = {
@@ -236,53 +209,72 @@ class Pipeline:
             "expert_load": load,
             "summary": {},
         }
-        if name in BASE:
-            figures = measure.indexer_figures(model, self.heldout_rows)
-            before = self._record(PARENTS[name])["summary"] if PARENTS[name] else figures
-            found["summary"] = figures | {"kl_first": before["kl"], "kl_last": figures["kl"]}
-            checks = {
-                "pretrain": lambda: acceptance.pretrain_checks(load),
-                "dsa_warmup": lambda: acceptance.warmup_checks(before, figures),
-                "dsa_sparse": lambda: acceptance.sparse_checks(before, figures),
-            }[name]()
+        if not is_asked(stage):
+            figures = before = {}
+            if self.config.index_n_heads:
+                figures = measure.indexer_figures(model, self.heldout_rows)
+                before = self._before(stage)["summary"] if stage.start else figures
+                found["summary"] = figures | {"kl_first": before["kl"], "kl_last": figures["kl"]}
+            checks = acceptance.base_checks(stage, load, before, figures)
             return found | {"checks": judged(checks, self.recipe)}
-        benchmark = measure.solve(model, self.tokenizer, self.tasks, self.recipe.evaluation, "thinking")
-        answers = measure.answers_of(benchmark)
-        hard = self.recipe.evaluation.hard
-        evals = [row | {"hard": acceptance.is_hard(row, hard)} for row in benchmark.rows()]
-        found |= {"answers": answers, "evals": evals, "samples": benchmark.samples()}
+        found |= self._asked(model)
         checks, told = acceptance.answer_checks(
-            name, answers, hard, lambda stage: self._record(stage)["answers"]
+            stage,
+            found["answers"],
+            self.recipe.evaluation.hard,
+            lambda: self._before(stage)["answers"],
+            {name: self._record(name) for name in stage.teachers} if isinstance(stage, DistillStage) else {},
+            self.files.domains(stage),
         )
         return found | {"checks": judged(checks, self.recipe)} | told
 
-    def _record(self, name: str | None) -> dict[str, Any]:
-        record = self.folder.read_stage(name) if name else None
+    def _asked(self, model: Transformer) -> dict[str, Any]:
+        """What the model answers to the held-out tasks."""
+        evaluation = self.recipe.evaluation
+        benchmark = measure.solve(model, self.tokenizer, self.tasks, evaluation, self.files.world)
+        evals = [row | {"hard": acceptance.is_hard(row, evaluation.hard)} for row in benchmark.rows()]
+        return {"answers": measure.answers_of(benchmark), "evals": evals, "samples": benchmark.samples()}
+
+    def _before(self, stage: AnyStage) -> dict[str, Any]:
+        """What is known of the model that `stage` began with: its parent's record, or measured once, now."""
+        parent = self.recipe.parent(stage.name)
+        if parent and is_asked(self.recipe.stage(parent)) == is_asked(stage):
+            return self._record(parent)
+        name = f"{stage.name}-start"
+        record = self.folder.read_stage(name)
         if record is None:
-            raise self._unfinished(name)
+            model = self._begin(stage)
+            record = (
+                self._asked(model)
+                if is_asked(stage)
+                else {"summary": measure.indexer_figures(model, self.heldout_rows)}
+            )
+            self.folder.write_stage(name, record)
         return record
 
-    def _unfinished(self, name: str | None) -> UserError:
-        return UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
+    def _record(self, name: str) -> dict[str, Any]:
+        record = self.folder.read_stage(name)
+        if record is None:
+            raise UserError(f"stage {name} has not finished in {self.folder.path}; add it to --stages")
+        return record
 
-    def _export(self, name: str, model: Transformer) -> None:
-        """Write what a finished stage leaves beside its checkpoint: a model to use, and what the report shows of it."""
-        path = self.folder.path
-        for left in EXPORTS.get(name, ()):
-            if left == "cost.json":
-                write_json(path / left, decode_cost(model))
-            elif left == "selection.json":
-                text = self.heldout_text.token_ids[0].tolist()
-                write_json(path / left, selection(model, self.tokenizer, text, self.recipe.seed))
-            else:
-                save_model(model, path / left)
-                for file in TOKENIZER_FILES:
-                    shutil.copyfile(self.folder.checkpoints / "tokenizer" / file, path / left / file)
+    def _export(self, stage: AnyStage, model: Transformer) -> None:
+        """Write what a finished stage leaves beside its checkpoint: a model to use, and figures of it."""
+        if not stage.save_as:
+            return
+        path = self.folder.path / stage.save_as
+        save_model(model, path)
+        for file in TOKENIZER_FILES:
+            shutil.copyfile(self.folder.checkpoints / "tokenizer" / file, path / file)
+        if set(FIGURES) & set(exports(self.recipe, stage)):
+            text = self.heldout_text.token_ids[0].tolist()
+            write_figures(self.folder.path, model, self.tokenizer, text, self.recipe.seed)
 
 
-def _is_sparse(stage: str) -> bool:
-    """Whether attention reads only the selected tokens during `stage`."""
-    return stage not in ("pretrain", "dsa_warmup")
+def exports(recipe: Recipe, stage: AnyStage) -> list[str]:
+    """What a finished stage leaves in the run's folder, beside its record and its checkpoints."""
+    figures = FIGURES if recipe.evaluation.figures and stage.save_as == "model" else ()
+    return [stage.save_as, *figures] if stage.save_as else []
 
 
 class _Clock:

@@ -1,11 +1,15 @@
 """Muon for the hidden matrices, AdamW for the rest; one schedule."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+Each = Callable[[Callable[[Sequence[Tensor]], None], Iterable[Sequence[Tensor]]], Iterable[None]]
+_SMALL = 1 << 17  # numbers of a parameter that is orthogonalised together with others of its shape
 # quintic Newton-Schulz coefficients (Jordan et al. 2024): fast growth of small singular values, not exact convergence
 _NS = (3.4445, -4.7750, 2.0315)
 
@@ -21,22 +25,35 @@ class Muon(torch.optim.Optimizer):
     ):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
-    @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+    def step(self, each: Each = map) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient.
+
+        each: calls a function with each of several lists of parameters: `map`, or one that does so in threads.
+        """
         for group in self.param_groups:
+            alike: dict[tuple[int, ...], list[Tensor]] = {}
             for param in group["params"]:
-                if param.grad is None:
-                    continue
-                state = self.state[param]
-                if not state:
-                    state["momentum"] = torch.zeros_like(param)
-                state["momentum"].lerp_(param.grad, 1 - group["momentum"])
-                update = orthogonalise(param.grad.lerp(state["momentum"], group["momentum"]))
-                param.mul_(1 - group["lr"] * group["weight_decay"])
-                # sqrt(rows/columns): equal root-mean-square change of the output, whatever the shape
-                scale = max(1.0, param.shape[-2] / param.shape[-1]) ** 0.5
-                param.add_(update, alpha=-group["lr"] * scale)
+                if param.grad is not None:
+                    key = tuple(param.shape) if param.numel() < _SMALL else (id(param),)
+                    alike.setdefault(key, []).append(param)
+            list(each(partial(self._update, group), alike.values()))
+
+    @torch.no_grad()
+    def _update(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
+        """One step of parameters of one shape, orthogonalised together: for small ones the calls are what costs."""
+        steps = []
+        for param in params:
+            assert param.grad is not None
+            state = self.state[param]
+            if not state:
+                state["momentum"] = torch.zeros_like(param)
+            state["momentum"].lerp_(param.grad, 1 - group["momentum"])
+            steps.append(param.grad.lerp(state["momentum"], group["momentum"]))
+        for param, update in zip(params, orthogonalise(torch.stack(steps)), strict=True):
+            param.mul_(1 - group["lr"] * group["weight_decay"])
+            # sqrt(rows/columns): equal root-mean-square change of the output, whatever the shape
+            scale = max(1.0, param.shape[-2] / param.shape[-1]) ** 0.5
+            param.add_(update, alpha=-group["lr"] * scale)
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -82,12 +99,18 @@ class Optimisers:
         self._peaks = [optimiser.param_groups[0]["lr"] for optimiser in self._optimisers]
         self.params = matrices + others
 
-    def step(self, step: int) -> float:
-        """Apply the gradients with the learning rate of `step` (0-based). Returns the share of the peak rate."""
+    def step(self, step: int, each: Each = map) -> float:
+        """Apply the gradients with the learning rate of `step` (0-based). Returns the share of the peak rate.
+
+        each: as of `Muon.step`.
+        """
         share = schedule(step, self.total_steps, self.hold)
         for optimiser, peak in zip(self._optimisers, self._peaks, strict=True):
             optimiser.param_groups[0]["lr"] = peak * share
-            optimiser.step()
+            if isinstance(optimiser, Muon):
+                optimiser.step(each)
+            else:
+                optimiser.step()
         return share
 
     def tensors(self) -> dict[str, Tensor]:

@@ -45,8 +45,8 @@ def trainable_names(model: Transformer, stage: SupervisedStage) -> set[str]:
 
     The MTP layer is among them where its loss has a weight.
     """
-    used = {name for name, _ in model.named_parameters()} if stage.mtp else main_names(model)
-    return {name for name in used if ".indexer." in name} if stage.lm == 0 else used
+    used = {name for name, _ in model.named_parameters()} if stage.mtp_loss_weight else main_names(model)
+    return {name for name in used if ".indexer." in name} if stage.lm_loss_weight == 0 else used
 
 
 def train(
@@ -57,22 +57,25 @@ def train(
     `batches(step)` is a pure function of the step, so a resumed run sees the data of an uninterrupted one.
     Raises Interrupted after a checkpoint when `around.should_stop()` turns true.
     """
-    if stage.mtp and not model.config.num_nextn_predict_layers:
-        stage = stage.model_copy(update={"mtp": 0.0})
+    if stage.mtp_loss_weight and not model.config.num_nextn_predict_layers:
+        stage = stage.model_copy(update={"mtp_loss_weight": 0.0})
     names = trainable_names(model, stage)
-    optimisers = Optimisers(model, names, stage.muon_lr, stage.adam_lr, stage.steps, stage.hold)
+    optimisers = Optimisers(model, names, stage.muon_lr, stage.adam_lr, stage.steps, stage.stable_fraction)
     start = restore(model, optimisers, around.checkpoints)
     around.resumed(start)
     model.train()
-    weights = LossWeights(stage.lm, stage.mtp, stage.index_kl, stage.balance)
-    for step in range(start, stage.steps):
+    weights = LossWeights(
+        stage.lm_loss_weight, stage.mtp_loss_weight, stage.index_loss_weight, stage.balance_loss_weight
+    )
+    rows = around.workers.ahead(batches, range(start, stage.steps))
+    for step, packed in zip(range(start, stage.steps), rows, strict=True):
         began = time.perf_counter()
-        batch = to_batch(batches(step))
+        batch = to_batch(packed)
         parts, load = _gradients(model, batch, weights, optimisers.params, around.workers)
         parts["grad_norm"] = clip_gradients(optimisers.params, stage.clip_norm)
-        parts["lr"] = optimisers.step(step)
-        if stage.lm:
-            update_routing_bias(model, load, stage.bias_update)
+        parts["lr"] = optimisers.step(step, around.workers.map)
+        if stage.lm_loss_weight:
+            update_routing_bias(model, load, stage.bias_update_speed)
             parts["load_max_over_mean"] = float(load.max() * load.shape[-1])
         parts["tokens_per_s"] = batch.token_ids.numel() / (time.perf_counter() - began)
         around.log(step, parts)

@@ -5,14 +5,16 @@ nearly fully. Gradients come back from `torch.autograd.grad`, so the threads sha
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 Part = TypeVar("Part")
+Item = TypeVar("Item")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 
 
@@ -27,9 +29,22 @@ class Workers:
             ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) if count > 1 else None
         )
 
-    def map(self, function: Callable[[Part], Any], parts: Sequence[Part]) -> list[Any]:
+    def map(self, function: Callable[[Part], Any], parts: Iterable[Part]) -> list[Any]:
         """`function` of each part, in order."""
         return list(self._pool.map(function, parts) if self._pool else map(function, parts))
+
+    def ahead(self, make: Callable[[int], Item], numbers: Iterable[int]) -> Iterator[Item]:
+        """`make` of each number, the next one already under way while the last one is used, where there are workers."""
+        if self._pool is None:
+            yield from map(make, numbers)
+            return
+        with ThreadPoolExecutor(1) as aside:
+            waiting = iter(numbers)
+            made = [aside.submit(make, number) for number in islice(waiting, 1)]
+            while made:
+                item = made.pop().result()
+                made += [aside.submit(make, number) for number in islice(waiting, 1)]
+                yield item
 
     def gradients(
         self, loss_of: Callable[[Part], tuple[Tensor, Any]], parts: Sequence[Part], params: Sequence[Tensor]

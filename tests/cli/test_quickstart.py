@@ -13,18 +13,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from baleen.cli import quickstart
-from baleen.config.recipe import load_toml
+from baleen.cli import train
+from baleen.config.recipe import load_recipe
 from baleen.config.shipped import find_recipe
-from baleen.config.stages import Recipe
 from baleen.evaluation.intervals import wilson
 from baleen.model import load_model
-from baleen.report.run_data import STAGES
 from baleen.runs.run_folder import RunFolder
 from baleen.stages.checks import check, judged
-from baleen.stages.lineage import PARENTS
 from baleen.train import Checkpoints
 
+RECIPE = load_recipe(find_recipe("smoke"))
+STAGES = RECIPE.names
 COMMAND = [sys.executable, "-c", "import sys; from baleen.cli.main import main; sys.exit(main(sys.argv[1:]))"]
 # Of a step, what the clock decides.
 TIMES = {"tokens_per_s", "elapsed", "sampling_share"}
@@ -86,7 +85,8 @@ def test_every_stage_changes_the_weights_it_began_with(whole):
         assert found is not None
         return found[1]["model"]
 
-    for stage, parent in PARENTS.items():
+    for stage in STAGES:
+        parent = RECIPE.parent(stage)
         if parent is not None:
             now, then = weights(stage), weights(parent)
             changed = {name for name, tensor in now.items() if not torch.equal(tensor, then[name])}
@@ -225,20 +225,18 @@ def test_what_was_not_passed_is_told_with_its_remedy(tmp_path, capsys, monkeypat
         check("other share", wilson(93, 100), ">=", 0.9, "raise sft.steps", 100),
         check("good share", wilson(100, 100), ">=", 0.9, "raise sft.steps", 100),
     ]
-    recipe = load_toml(find_recipe("tiny"), Recipe)
+    recipe = load_recipe(find_recipe("tiny"))
     monkeypatch.setattr("baleen.report.run_report.write_report", lambda out: out / "report.html")
-    options = quickstart.Options(out=tmp_path / "run")
+    out = tmp_path / "run"
     for recorded, code in ((checks, 1), (checks[1:], 0)):
-        with RunFolder(options.out, recipe, seed=0, threads=1) as run:
+        with RunFolder(out, recipe, seed=0, threads=1) as run:
             run.write_stage("sft", {"checks": judged(recorded, recipe)})
-            assert quickstart._farewell(options, run, ["sft"], True) == code
+            assert train._farewell(out, run, recipe, ["sft"], "baleen quickstart") == code
         told = capsys.readouterr().out.splitlines()
         if code:
             assert told[0] == ("sft: share 0.7 (0.604 to 0.781), failed, wanted >= 0.9; raise sft.steps")
-            steps = math.ceil(1.5 * recipe.sft.steps)
-            command = (
-                f"  baleen quickstart --from {options.out} --set sft.steps={steps} --out {options.out}-2"
-            )
+            steps = math.ceil(1.5 * recipe.stage("sft").steps)
+            command = f"  baleen quickstart --from {out} --set sft.steps={steps} --out {out}-2"
             assert told[1] == command
         assert told[-2].startswith(
             "sft: other share 0.93 (0.863 to 0.966), uncertain, wanted >= 0.9; n = 100, about "
@@ -256,8 +254,8 @@ def test_what_was_not_passed_is_told_with_its_remedy(tmp_path, capsys, monkeypat
         (["--stages", "pretrain,sft"], ["--stages has sft, which needs dsa_sparse"]),
         (["--set", "distill.stepz=9"], ["override: unknown key distill.stepz; did you mean distill.steps?"]),
         (
-            ["--set", "distill.prompts.code=9"],
-            ["distill.prompts.code", "no specialist_code", "math, logic, tool"],
+            ["--set", "distill.teachers.code=9"],
+            ["distill.teachers.code", "no such stage", "specialist_math"],
         ),
         (["--from", "/no/such/run"], ["--from /no/such/run", "holds no run"]),
         (["--recipe", "/no/such/recipe.toml"], ["/no/such/recipe.toml", "tiny"]),
@@ -278,10 +276,13 @@ def test_a_wrong_recipe_names_its_key(tmp_path):
     recipe = tmp_path / "mine.toml"
     text = find_recipe("tiny").read_text()
     for wrong, words in (
-        (text.replace("clip = 0.2", "") + "\nrewards = 1\n", ["speciale.rewards"]),
-        (text.replace("[pretrain]\nsteps = ", "[pretrain]\nsteps = -"), ["pretrain.steps", "-1"]),
+        (text + "\nrewards = 1\n", ["speciale.rewards"]),
+        (text.replace("steps = 900", "steps = -1"), ["pretrain.steps", "-1"]),
         (text.replace('preset = "tiny"', 'preset = "huge"'), ["huge", "tiny"]),
-        ("[distill]\nstepz = 9\n", ["unknown key distill.stepz; did you mean distill.steps?"]),
+        (
+            'extends = "tiny"\n[[stage]]\nname = "distill"\nstepz = 9\n',
+            ["unknown key distill.stepz; did you mean distill.steps?"],
+        ),
         (text + "\n[sizes]\nindex_top = 9\n", ["tiny.json with index_top", "index_top: "]),
         (text + "\n[sizes]\nnum_experts_per_tok = 9\n", ["tiny.json with", "num_experts_per_tok=9"]),
     ):

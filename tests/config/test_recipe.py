@@ -1,164 +1,96 @@
-"""TOML in, records out: every mistake is one sentence that names the file, the key and the way out."""
+"""A recipe as a list of stages: what a file may say, what it takes over, and what is refused by name."""
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from baleen.config.errors import UsageError
-from baleen.config.recipe import dump_toml, flatten, load_toml, parse_settings
+from baleen.config import UsageError
+from baleen.config.recipe import Recipe, first_stage, load_recipe
+from baleen.config.shipped import find_recipe
+from baleen.config.toml_file import dump_toml
 
+MINE = """
+extends = "tiny"
+drop = ["speciale"]
 
-class Stage(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    steps: int = Field(default=10, gt=0)
-    lr: float = Field(default=0.1, gt=0)
-    domains: tuple[str, ...] = ("math",)
-    note: str | None = None
+[data.chat]
+follow_ups = 0.1
 
+[[stage]]
+name = "specialist_copy"
+kind = "rl"
+from = "specialist_tool"
+tasks.lookup = { difficulties = [3] }
+steps = 5
 
-class Recipe(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
-    seed: int = 0
-    pretrain: Stage = Stage()
-    specialists: dict[str, Stage] = {}
-
-    @model_validator(mode="after")
-    def _even(self) -> "Recipe":
-        if self.seed % 2:
-            raise ValueError(f"seed={self.seed} is odd; choose an even one")
-        return self
+[[stage]]
+name = "distill"
+from = "specialist_math"
+teachers = { specialist_logic = 9, specialist_copy = 3 }
+"""
 
 
-def load(tmp_path: Path, text: str, **overrides: object) -> Recipe:
-    path = tmp_path / "tiny.toml"
+def loaded(tmp_path: Path, text: str, **overrides: object) -> Recipe:
+    path = tmp_path / "mine.toml"
     path.write_text(text)
-    return load_toml(path, Recipe, overrides)
+    return load_recipe(path, overrides)
 
 
-def test_a_recipe_is_read(tmp_path: Path) -> None:
-    recipe = load(tmp_path, 'name = "tiny"\n[pretrain]\nsteps = 3\n[specialists.math]\nlr = 0.5\n')
-    assert recipe.pretrain.steps == 3 and recipe.specialists["math"].lr == 0.5 and recipe.seed == 0
+def test_toml_alone_adds_a_stage_drops_one_and_changes_a_parent(tmp_path: Path) -> None:
+    mine, ours = loaded(tmp_path, MINE), load_recipe(find_recipe("tiny"))
+    assert mine.names == [
+        *("pretrain", "dsa_warmup", "dsa_sparse", "sft"),
+        *("specialist_math", "specialist_logic", "specialist_tool", "specialist_copy", "distill", "mixed"),
+    ]
+    assert mine.parent("specialist_copy") == "specialist_tool" and mine.parent("mixed") == "distill"
+    assert mine.needs("distill") == ["specialist_math", "specialist_logic", "specialist_copy"]
+    assert mine.stage("distill").steps == ours.stage("distill").steps
+    assert mine.data["chat"].follow_ups == 0.1 and mine.data["chat"].tasks == ours.data["chat"].tasks
+    assert mine.data["base"] == ours.data["base"]
 
 
-def test_overrides_come_last_and_reach_into_tables(tmp_path: Path) -> None:
-    path = tmp_path / "r.toml"
-    path.write_text('name = "tiny"\n[pretrain]\nsteps = 3\n')
-    recipe = load_toml(path, Recipe, {"pretrain.steps": 5, "seed": 2, "specialists.tool.lr": 0.25})
-    assert (recipe.pretrain.steps, recipe.seed, recipe.specialists["tool"].lr) == (5, 2, 0.25)
-    with pytest.raises(UsageError, match=r"^override: pretrain\.steps = -1"):
-        load_toml(path, Recipe, {"pretrain.steps": -1})
-    with pytest.raises(UsageError, match="name is a value, not a table"):
-        load_toml(path, Recipe, {"name.x": 1})
+def test_a_resolved_recipe_is_read_back_as_it_is(tmp_path: Path) -> None:
+    mine = loaded(tmp_path, MINE)
+    assert loaded(tmp_path, dump_toml(mine)) == mine
 
 
-def test_settings_of_the_command_line_are_toml(tmp_path: Path) -> None:
-    found = parse_settings(
-        ["pretrain.steps=5", "specialists.math.domains = ['a', 'b']", "name=a word", "seed=-2"]
-    )
-    assert found == {
-        "pretrain.steps": 5,
-        "specialists.math.domains": ["a", "b"],
-        "name": "a word",
-        "seed": -2,
-    }
-    (tmp_path / "r.toml").write_text('name = "tiny"\n')
-    recipe = load_toml(tmp_path / "r.toml", Recipe, found)
-    assert recipe.specialists["math"].domains == ("a", "b") and recipe.name == "a word"
-    for setting, told in (
-        ("pretrain.stepz=5", "override: unknown key pretrain.stepz; did you mean pretrain.steps?"),
-        ("pretrian.steps=5", "override: unknown key pretrian; did you mean pretrain?"),
-        ("pretrain.steps=9O", "override: pretrain.steps = '9O': input should be a valid integer"),
-    ):
-        with pytest.raises(UsageError) as caught:
-            load_toml(tmp_path / "r.toml", Recipe, parse_settings([setting]))
-        assert told in str(caught.value)
-    for setting in ("pretrain.steps", "=5", "pretrain.steps=", "pretrain..steps=5"):
-        with pytest.raises(UsageError, match="write stage.key=value"):
-            parse_settings([setting])
+def test_the_last_stage_leaves_the_model_where_none_says_so(tmp_path: Path) -> None:
+    retrofit = load_recipe(find_recipe("retrofit"), {"warmup.from": "./model"})
+    assert [stage.save_as for stage in retrofit.stages] == ["", "model"]
+    assert retrofit.parent("warmup") is None and retrofit.needs("sparse") == ["warmup"]
+    assert first_stage(find_recipe("retrofit")) == "warmup"
+
+
+def test_overrides_reach_stages_by_name_and_the_rest_by_key(tmp_path: Path) -> None:
+    changed = load_recipe(find_recipe("tiny"), {"sft.steps": 3, "data.chat.follow_ups": 0.2, "seed": 4})
+    assert (changed.stage("sft").steps, changed.data["chat"].follow_ups, changed.seed) == (3, 0.2, 4)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "words"),
     [
-        ('name = "a"\nsed = 2', "tiny.toml: unknown key sed; did you mean seed?"),
-        ('name = "a"\n[pretrain]\nstepz = 2', "unknown key pretrain.stepz; did you mean pretrain.steps?"),
-        ('name = "a"\n[specialists.math]\nstep = 2', "did you mean specialists.math.steps?"),
-        ('name = "a"\nqqq = 2', "unknown key qqq; known: name, pretrain, seed, specialists"),
-        ('name = "a"\n[pretrain]\nsteps = 0', "pretrain.steps = 0: input should be greater than 0"),
-        ('name = "a"\n[pretrain]\nsteps = "x"', "pretrain.steps = 'x': input should be a valid integer"),
-        ("seed = 2", "name is missing; add it"),
-        ('name = "a"\nseed = 3', "tiny.toml: seed=3 is odd; choose an even one"),
-        ('name = "a"\nsed = 2\nsoed = 3', "(and 1 more)"),
-        ('name = "a', "is not valid TOML"),
-        # a misspelt key comes before those that are missing
-        ("[pretrain]\nstepz = 2", "unknown key pretrain.stepz; did you mean pretrain.steps? (and 1 more)"),
+        ('[[stage]]\nname = "mixed"\nfrom = "speciale"\n', ["wait for each other", "mixed", "speciale"]),
+        (
+            '[[stage]]\nname = "sft"\nfrom = "dsa_spars"\n',
+            ["sft.from = 'dsa_spars'", "did you mean dsa_sparse?"],
+        ),
+        ('[[stage]]\nname = "sft"\n[[stage]]\nname = "sft"\n', ["two stages have the name 'sft'"]),
+        ('[[stage]]\nname = "new"\nkind = "dpo"\nsteps = 1\n', ["new.kind = 'dpo' is unknown", "rl"]),
+        ('[[stage]]\nname = "new"\nsteps = 1\n', ["new.kind is missing"]),
+        ("[[stage]]\nsteps = 1\n", ["1. [[stage]] has no name"]),
+        ("stage = 3\n", ["write [[stage]]"]),
+        ('[[stage]]\nname = "sft"\nstepz = 1\n', ["unknown key sft.stepz; did you mean sft.steps?"]),
+        ('[[stage]]\nname = "sft"\nsteps = 0\n', ["sft.steps = 0"]),
+        ('[[stage]]\nname = "sft"\ndata = "chatt"\n', ["sft.data = 'chatt'", "base, long, chat, distill"]),
+        ('[[stage]]\nname = "distill"\nteachers = { sft = 3 }\n', ["distill.teachers.sft", "of kind rl"]),
+        ('[[stage]]\nname = "sft"\nsave_as = "model"\n', ["the same save_as"]),
+        ('drop = ["speciall"]\n', ["drop has 'speciall'", "did you mean speciale?"]),
+        ('drop = ["specialist_math"]\n', ["distill.teachers.specialist_math", "no such stage"]),
+        ("[data.chat]\ntext_shar = 1\n", ["data.chat.text_shar", "did you mean data.chat.text_share?"]),
     ],
 )
-def test_mistakes_are_one_sentence(tmp_path: Path, text: str, told: str) -> None:
+def test_what_cannot_be_is_one_line_that_names_it(tmp_path: Path, text: str, words: list[str]) -> None:
     with pytest.raises(UsageError) as caught:
-        load(tmp_path, text)
-    message = str(caught.value)
-    assert told in message and "tiny.toml" in message and "\n" not in message
-    assert caught.value.exit_code == 2
-
-
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not exist"):
-        load_toml(tmp_path / "no.toml", Recipe)
-    with pytest.raises(UsageError, match="is a folder"):
-        load_toml(tmp_path, Recipe)
-    (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="not UTF-8"):
-        load_toml(tmp_path / "b.toml", Recipe)
-
-
-@given(
-    st.builds(
-        Recipe,
-        name=st.text(st.characters(exclude_categories=["Cs"])),
-        seed=st.integers(-(2**31), 2**31).map(lambda n: n * 2),
-        pretrain=st.builds(
-            Stage,
-            steps=st.integers(1, 10**9),
-            lr=st.floats(1e-12, 1e12),
-            domains=st.lists(st.text(st.characters(exclude_categories=["Cs"]))).map(tuple),
-            note=st.none() | st.just("x"),
-        ),
-        specialists=st.dictionaries(st.sampled_from(["math", "a b", "ü"]), st.builds(Stage)),
-    )
-)
-def test_what_is_dumped_is_read_back(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
-    path = tmp_path_factory.mktemp("recipe") / "r.toml"
-    path.write_text(dump_toml(recipe), encoding="utf-8")
-    assert load_toml(path, Recipe) == recipe
-
-
-def test_flatten() -> None:
-    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
-
-
-def test_a_recipe_may_extend_another(tmp_path: Path) -> None:
-    (tmp_path / "base.toml").write_text("a = 1\n[section]\nkept = 2\nchanged = { x = 1, y = 2 }\n")
-    (tmp_path / "own.toml").write_text('extends = "base.toml"\nb = 3\n[section]\nchanged = { x = 9 }\n')
-
-    class Section(BaseModel):
-        kept: int
-        changed: dict[str, int]
-
-    class Whole(BaseModel):
-        a: int
-        b: int
-        section: Section
-
-    whole = load_toml(tmp_path / "own.toml", Whole)
-    assert whole.model_dump() == {"a": 1, "b": 3, "section": {"kept": 2, "changed": {"x": 9}}}
-    (tmp_path / "base.toml").write_text('extends = "own.toml"\n')
-    with pytest.raises(UsageError, match="extend each other"):
-        load_toml(tmp_path / "own.toml", Whole)
-    (tmp_path / "base.toml").write_text("extends = 5\n")
-    with pytest.raises(UsageError, match="extends = 5"):
-        load_toml(tmp_path / "own.toml", Whole)
+        loaded(tmp_path, f'extends = "tiny"\n{text}')
+    told = str(caught.value)
+    assert "\n" not in told and all(word in told for word in words), told

@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from baleen.config.recipe import load_recipe
+from baleen.config.shipped import find_recipe
+from baleen.config.toml_file import dump_toml
+
 STAGES = (
     "pretrain",
     "dsa_warmup",
@@ -29,6 +33,12 @@ STAGES = (
 SECONDS = dict(zip(STAGES, (214, 11, 29, 17, 41, 38, 33, 22, 61, 48), strict=True))
 STEPS = dict(zip(STAGES, (1300, 90, 110, 80, 40, 40, 24, 90, 48, 50), strict=True))
 TOKENS_A_STEP = 3072
+RECIPE = {
+    "pretrain.steps": STEPS["pretrain"],
+    "pretrain.extension_steps": 300,
+    "data.long.text_share": 0.25,
+    "mixed.length_penalty": 0.4,
+}
 # domain, family, difficulties, thinking tokens of a full solution at the lowest difficulty, and per step more
 KINDS = (
     ("math", "sum", (2, 3, 4, 5), 9, 9),
@@ -38,6 +48,7 @@ KINDS = (
     ("tool", "calculator", (1, 2), 14, 22),
     ("tool", "lookup", (1, 2, 3), 12, 13),
 )
+DOMAINS = {f"specialist_{domain}": [domain] for domain in ("math", "logic", "tool")}
 # Skill by stage: (math, logic, tool) and the share of a full solution that is thought aloud
 SKILL = {
     "sft": (0.45, 0.52, 0.50, 0.65),
@@ -54,7 +65,7 @@ def write_run(folder: Path, stages: Sequence[str] = STAGES, seed: int = 0, state
     """Write the folder of a run that got through `stages`; the last check of the last ends in `state`."""
     rng = random.Random(seed)
     (folder / "stages").mkdir(parents=True, exist_ok=True)
-    (folder / "resolved.toml").write_text(RESOLVED)
+    (folder / "resolved.toml").write_text(dump_toml(load_recipe(find_recipe("tiny"), RECIPE)))
     (folder / "environment.json").write_text(json.dumps(ENVIRONMENT))
     lines = [line for stage in stages for line in metrics(stage, rng)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -128,6 +139,7 @@ def stage_result(stage: str, rng: random.Random) -> dict[str, Any]:
     rows = evals(stage, rng) if stage in SKILL else []
     return {
         "stage": stage,
+        "domains": DOMAINS.get(stage, []),
         "seconds": SECONDS[stage] + rng.random(),
         "steps": STEPS[stage],
         "tokens": STEPS[stage] * TOKENS_A_STEP,
@@ -407,26 +419,3 @@ ENVIRONMENT: dict[str, Any] = {
     "seed": 0,
     "threads": 2,
 }
-RESOLVED = """seed = 0
-threads = 2
-
-[model]
-preset = "tiny"
-
-[pretrain]
-steps = 1300
-rows = 24
-length = 128
-muon_lr = 0.01
-extension_steps = 300
-extension_length = 512
-
-[long_data]
-text_share = 0.25
-
-[mixed]
-steps = 48
-prompts = 16
-group_size = 12
-length_penalty = 0.4
-"""

@@ -55,10 +55,9 @@ def test_a_jump_stays_a_jump_where_the_data_changes() -> None:
 
 def test_the_context_extension_is_marked(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", ["pretrain"])
-    resolved = read_run(run).resolved
-    assert data_changes(resolved) == [(1000, "512 tokens, 25% real text")]
-    assert data_changes(resolved.replace("[pretrain]", "[pretrain]\ncopy_steps = 200"))[0] == (
-        200,
-        "copying ends",
-    )
-    assert data_changes("[sft]\nsteps = 3") == []
+    recipe = read_run(run).recipe
+    assert data_changes(recipe, "pretrain") == [(1000, "512 tokens, 25% real text")]
+    copying = recipe.stage("pretrain").model_copy(update={"copy_steps": 200})
+    changed = recipe.model_copy(update={"stages": (copying, *recipe.stages[1:])})
+    assert data_changes(changed, "pretrain")[0] == (200, "copying ends")
+    assert data_changes(recipe, "sft") == []

@@ -13,7 +13,7 @@ from baleen.config.errors import UserError
 from baleen.evaluation.intervals import Interval
 from baleen.report import effects, story
 from baleen.report.formats import change, duration, figures, percent, points, short, times
-from baleen.report.run_data import STAGES, read_run
+from baleen.report.run_data import read_run
 from baleen.report.run_report import CONTENTS, render, write_report
 from baleen.report.tables import outcome_shares, sample_cards
 from tests.report import synthetic_run
@@ -36,15 +36,15 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", bare)
 
 
-def test_the_stages_are_those_of_the_made_up_run() -> None:
-    assert tuple(STAGES) == synthetic_run.STAGES
+def test_the_stages_are_those_of_the_made_up_run(folder: Path) -> None:
+    assert tuple(read_run(folder).titles) == synthetic_run.STAGES
 
 
-def test_it_tells_the_whole_story(page: str) -> None:
+def test_it_tells_the_whole_story(folder: Path, page: str) -> None:
     text = text_of(page)
     assert "from random weights to Speciale in 8 min" in text
     assert "All 14 checks passed" in text
-    for title in STAGES.values():
+    for title in read_run(folder).titles.values():
         assert title in text
     assert page.count('<div class="wide"><svg') == page.count('<div class="narrow"><svg') == 10
     assert "pending" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)

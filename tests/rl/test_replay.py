@@ -8,7 +8,8 @@ import torch
 
 from baleen.agent import Limits
 from baleen.config import EngineConfig, ModelConfig, SamplingParams
-from baleen.config.stages import RLStage, TaskShare
+from baleen.config.data import TaskShare
+from baleen.config.stages import RLStage
 from baleen.engine import Engine
 from baleen.environments import sample_task
 from baleen.model import Transformer, pack
@@ -102,7 +103,7 @@ def test_kept_selection_gives_the_engines_ratios_at_every_context(tokenizer, top
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, index_topk=topk)
     model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(6)]
-    stage = STAGE.model_copy(update={"keep_selection": True, "group": 2, "max_tokens": 40})
+    stage = STAGE.model_copy(update={"keep_selection": True, "group_size": 2, "max_tokens": 40})
     groups = play_groups(model, tokenizer, stage, tasks, (0,))
     rollouts = [one for t in groups.played for one in rollouts_of(t, 1.0)]
     assert any(len(r.token_ids) < topk for r in rollouts) == (topk > 8)
@@ -113,7 +114,7 @@ def test_kept_selection_gives_the_engines_ratios_at_every_context(tokenizer, top
 def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, kernels, played, selection):
     model, _ = played
     changes = {"deterministic": True, "keep_selection": selection}
-    stage = STAGE.model_copy(update=changes | {"top_p": 0.8, "max_tokens": 30, "group": 3})
+    stage = STAGE.model_copy(update=changes | {"top_p": 0.8, "max_tokens": 30, "group_size": 3})
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]
     groups = play_groups(model, tokenizer, stage, tasks, (0,))
     rollouts = [one for t in groups.played for one in rollouts_of(t, 1.0)]

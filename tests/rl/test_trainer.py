@@ -10,7 +10,8 @@ import torch
 
 from baleen.agent import StopReason
 from baleen.config import ModelConfig, UserError
-from baleen.config.stages import RLStage, TaskShare
+from baleen.config.data import TaskShare
+from baleen.config.stages import RLStage
 from baleen.environments import sample_task
 from baleen.model import Transformer
 from baleen.rl import groups, train_rl, trainer
@@ -20,8 +21,8 @@ from baleen.train import Checkpoints, Interrupted, Surroundings, Workers
 STAGE = RLStage(
     tasks={"sum": TaskShare(difficulties=(3,))},
     steps=12,
-    prompts=2,
-    group=8,
+    prompts_per_step=2,
+    group_size=8,
     updates=2,
     adam_lr=6e-3,
     max_tokens=12,
@@ -64,7 +65,10 @@ def run(
     )
 
     def tasks(step: int):
-        return [sample_task("sum", 3, random.Random(f"{step} {i}"), "train") for i in range(STAGE.prompts)]
+        return [
+            sample_task("sum", 3, random.Random(f"{step} {i}"), "train")
+            for i in range(STAGE.prompts_per_step)
+        ]
 
     train_rl(model, tokenizer, STAGE.model_copy(update=changes), tasks, around, seed=0)
     return lines
@@ -189,7 +193,7 @@ def test_the_mtp_layer_follows_the_policy_which_does_not_feel_it(tokenizer, even
     alone = Transformer(config).initialise(torch.Generator().manual_seed(0))
     along, before = copy.deepcopy(alone), copy.deepcopy(alone)
     run(alone, tokenizer, tmp_path / "alone", steps=3)
-    lines = run(along, tokenizer, tmp_path / "along", steps=3, mtp=1.0)
+    lines = run(along, tokenizer, tmp_path / "along", steps=3, mtp_loss_weight=1.0)
     assert all(line["mtp_loss"] > 0 for line in lines)
     of_mtp = f"model.layers.{config.num_hidden_layers}."
     for name, parameter in along.named_parameters():

@@ -6,22 +6,22 @@ from pathlib import Path
 import pytest
 
 from baleen.config import UsageError, UserError
-from baleen.config.recipe import dump_toml, load_toml, parse_settings
+from baleen.config.recipe import Recipe, load_recipe
 from baleen.config.shipped import find_recipe
-from baleen.config.stages import Recipe
-from baleen.report.run_data import STAGES
+from baleen.config.toml_file import dump_toml, parse_settings
 from baleen.runs.files import write_json
 from baleen.stages import fork
 from baleen.stages.fork import Source, make_fork
-from baleen.stages.lineage import PARENTS, affected, missing, needs
 from baleen.train import Checkpoints
-
-ALL = list(PARENTS)
-TO_SFT = ALL[:4]
 
 
 def recipe(*settings: str) -> Recipe:
-    return load_toml(find_recipe("tiny"), Recipe, parse_settings(settings))
+    return load_recipe(find_recipe("tiny"), parse_settings(settings))
+
+
+RECIPE = recipe()
+ALL = RECIPE.names
+TO_SFT = ALL[:4]
 
 
 @pytest.fixture
@@ -47,12 +47,10 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_the_stages_are_those_of_the_report_and_of_the_recipe():
-    assert list(STAGES) == ALL
-    assert [name for name in Recipe.model_fields if name in PARENTS] == ALL
-    for stage in ALL:  # each reads earlier ones only
-        assert all(ALL.index(read) < ALL.index(stage) for read in needs(stage))
-    assert needs("distill") == ["sft", "specialist_math", "specialist_logic", "specialist_tool"]
+def test_each_stage_reads_earlier_ones_only():
+    for stage in ALL:
+        assert all(ALL.index(read) < ALL.index(stage) for read in RECIPE.needs(stage))
+    assert RECIPE.needs("distill") == ["sft", "specialist_math", "specialist_logic", "specialist_tool"]
 
 
 @pytest.mark.parametrize(
@@ -65,35 +63,36 @@ def test_the_stages_are_those_of_the_report_and_of_the_recipe():
         ("text", []),
         ("text_bytes", []),
         ("judged", []),
-        ("base_data.text_share", []),
-        ("long_data.text_share", []),
+        ("data.base.text_share", []),
+        ("data.long.text_share", []),
         ("pretrain.steps", []),
         ("dsa_sparse.steps", ALL[:2]),
         ("sft.steps", ALL[:3]),
-        ("chat_data.text_share", ALL[:3]),
+        ("data.chat.text_share", ALL[:3]),
+        ("evaluation.data", []),
         ("evaluation.attempts", ALL[:3]),
         ("specialist_math.steps", [*TO_SFT, "specialist_logic", "specialist_tool"]),
         ("distill.steps", ALL[:7]),
-        ("distill_data.text_share", ALL[:7]),
+        ("data.distill.text_share", ALL[:7]),
         ("mixed.steps", ALL[:8]),
         ("speciale.steps", ALL[:9]),
     ],
 )
 def test_a_key_changes_its_stage_and_all_that_build_on_it(key, stands):
-    assert [stage for stage in ALL if stage not in affected([key])] == stands
+    assert [stage for stage in ALL if stage not in RECIPE.affected([key])] == stands
 
 
 def test_every_key_of_the_recipe_has_its_place():
-    assert all(affected([name]) for name in Recipe.model_fields)
+    assert all(RECIPE.affected([key]) for key in RECIPE.flat())
 
 
 def test_stages_that_lack_what_they_build_on_are_found():
-    assert missing(["pretrain", "sft"], []) == ("sft", "dsa_sparse")
-    assert missing(["distill"], [*TO_SFT, "specialist_math", "specialist_tool"]) == (
+    assert RECIPE.missing(["pretrain", "sft"], []) == ("sft", "dsa_sparse")
+    assert RECIPE.missing(["distill"], [*TO_SFT, "specialist_math", "specialist_tool"]) == (
         "distill",
         "specialist_logic",
     )
-    assert missing(ALL, []) is None and missing(["mixed"], ["distill"]) is None
+    assert RECIPE.missing(ALL, []) is None and RECIPE.missing(["mixed"], ["distill"]) is None
 
 
 def test_what_stands_is_shared(run):
@@ -151,7 +150,7 @@ def test_a_fork_takes_the_shared_stages_along_and_leaves_the_run_alone(run, tmp_
     make_fork(Source(run), changed, ALL[:7], out)
     assert sorted(path.name for path in (out / "checkpoints").iterdir()) == sorted([*ALL[:7], "tokenizer"])
     assert sorted(path.stem for path in (out / "stages").iterdir()) == sorted(ALL[:7])
-    assert load_toml(out / "resolved.toml", Recipe) == changed
+    assert load_recipe(out / "resolved.toml") == changed
     stages = [json.loads(line)["stage"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert stages == [stage for stage in ALL[:7] for _ in range(2)]
     assert (out / "model-sft").exists() and not (out / "model").exists() and not (out / "cost.json").exists()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from baleen.config import ModelConfig
-from baleen.config.stages import SupervisedStage
+from baleen.config.stages import IndexWarmupStage
 from baleen.model import Transformer
 from baleen.ops import index_kl
 from baleen.train import Workers
@@ -77,12 +77,12 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(model, batch, weights)
 
 
 def test_the_warm_up_trains_the_indexer_of_the_mtp_layer_too(model, batch):
-    stage = SupervisedStage(steps=1, rows=1, length=8, lm=0.0, mtp=1.0, index_kl=1.0)
+    stage = IndexWarmupStage(steps=1, batch_size=1, seq_len=8)
     of_mtp = f"model.layers.{model.config.num_hidden_layers}.self_attn.indexer."
     reached = touched(gradients(model, batch, LossWeights(lm=0.0, mtp=1.0, index_kl=1.0)))
     assert reached == trainable_names(model, stage)
     assert any(name.startswith(of_mtp) for name in reached)
-    without = trainable_names(model, stage.model_copy(update={"mtp": 0.0}))
+    without = trainable_names(model, stage.model_copy(update={"mtp_loss_weight": 0.0}))
     assert without == {name for name in reached if not name.startswith(of_mtp)}
 
 

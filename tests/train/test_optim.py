@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from baleen.config import ModelConfig
-from baleen.config.stages import SupervisedStage
+from baleen.config.stages import IndexWarmupStage, SupervisedStage
 from baleen.model import Transformer
 from baleen.train.optim import Optimisers, orthogonalise, schedule
 from baleen.train.supervised import trainable_names, update_routing_bias
@@ -42,12 +42,15 @@ def tiny() -> Transformer:
 
 def test_the_warm_up_trains_the_indexers_and_nothing_else():
     model = tiny()
-    warm_up = trainable_names(model, SupervisedStage(steps=1, rows=1, length=2, lm=0.0, index_kl=1.0))
+    warm_up = trainable_names(model, IndexWarmupStage(steps=1, batch_size=1, seq_len=2, mtp_loss_weight=0.0))
     assert warm_up and all(".indexer." in name for name in warm_up)
     mtp = f"model.layers.{model.config.num_hidden_layers}."
-    without = trainable_names(model, SupervisedStage(steps=1, rows=1, length=2))
+    without = trainable_names(model, SupervisedStage(steps=1, batch_size=1, seq_len=2))
     assert not any(name.startswith(mtp) for name in without | warm_up)
-    assert trainable_names(model, SupervisedStage(steps=1, rows=1, length=2, mtp=0.3)) > without
+    assert (
+        trainable_names(model, SupervisedStage(steps=1, batch_size=1, seq_len=2, mtp_loss_weight=0.3))
+        > without
+    )
 
 
 @pytest.mark.parametrize("muon_lr", [0.01, 0.0])

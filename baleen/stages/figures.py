@@ -1,0 +1,20 @@
+"""What the report shows of a finished model, measured on it: decode times, and what its indexers select."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from baleen.bench.decode_cost import decode_cost
+from baleen.chat import Tokenizer
+from baleen.model import Transformer
+from baleen.runs.files import write_json
+from baleen.stages.selection import selection
+
+FIGURES = ("cost.json", "selection.json")
+
+
+def write_figures(
+    folder: Path, model: Transformer, tokenizer: Tokenizer, text: Sequence[int], seed: int
+) -> None:
+    """Both files into `folder`. text: token ids of real text that the model has not seen."""
+    write_json(folder / "cost.json", decode_cost(model))
+    write_json(folder / "selection.json", selection(model, tokenizer, list(text), seed))
