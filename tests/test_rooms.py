@@ -135,7 +135,7 @@ def test_rooms_import_only_what_the_design_allows() -> None:
     wrong = []
     for path in sources():
         room = room_of(path)
-        if room == "cli":
+        if room in ("cli", ""):  # the front door leads to every room, lazily
             continue
         extra = rooms_used(path) - ALLOWED.get(room, set())
         if extra:

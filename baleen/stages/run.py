@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from baleen.config.recipe import Recipe, load_recipe
+from baleen.config.errors import UserError
+from baleen.config.recipe import Recipe, is_asked, load_recipe
 from baleen.config.shipped import find_recipe
 from baleen.data import Corpus, load_corpus
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.run_folder import RunFolder
+from baleen.stages.batches import TaskFiles
 from baleen.stages.curriculum import check_tasks
 from baleen.stages.listener import StageListener
 from baleen.stages.pipeline import Pipeline
@@ -63,4 +65,7 @@ def checked(recipe: Recipe) -> Corpus:
     """The recipe's text. Raises UserError for what cannot work: models, tokenizers, tasks, text."""
     check_starts(recipe)
     check_tasks(recipe)
+    held_out = (recipe.evaluation.tasks, recipe.evaluation.hard, TaskFiles(recipe).held_out)
+    if any(map(is_asked, recipe.stages)) and not any(held_out):
+        raise UserError("no task is held out; give --tasks with tasks of split heldout, or evaluation.tasks")
     return load_corpus(Path(recipe.text) if recipe.text else None, recipe.text_bytes, recipe.library_text)

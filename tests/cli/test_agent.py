@@ -256,7 +256,7 @@ def test_other_settings_and_other_tasks_are_another_run(
     file: Path, tasks: list[Task], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(file, "--policy", "scripted", "--first", "2") == 0
-    assert run(file, "--policy", "scripted", "--first", "2", "--max-turns", "3") == 1
+    assert run(file, "--policy", "scripted", "--first", "2", "--max-turns", "3") == 2
     assert "with max_turns = 50 and now has 3" in capsys.readouterr().err
     changed = tasks[0].to_row() | {"answer": "0"}
     file.write_text(json.dumps(changed) + "\n")

@@ -22,7 +22,7 @@ SECONDS = 60  # a bound for what a busy machine may take, not a measurement
 COLUMNS = 40
 ANSWERED = "tokens in ("  # the line about the cost ends every answer
 ANSWER = "= 13</think>13<｜end▁of▁sentence｜>"
-CTRL_D = "\x04"
+CTRL_C, CTRL_D = "\x03", "\x04"
 
 
 class Terminal:
@@ -52,13 +52,19 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def interrupt(self) -> None:
-        """Ctrl-C, once the process waits: one between its prompt and its wait is heard only with the next key."""
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        deadline = time.monotonic() + SECONDS
-        while stat.read_text().rpartition(")")[2].split()[0] != "S":
+        """Ctrl-C once the process waits for a key: one before its wait is heard only with the next key."""
+        deadline, before = time.monotonic() + SECONDS, ""
+        while not before or self._switches() != before:
             assert time.monotonic() < deadline, "never waited"
-            time.sleep(0.01)
-        self.type("\x03")
+            before = self._switches()
+            time.sleep(0.2)
+        self.type(CTRL_C)
+
+    def _switches(self) -> str:
+        """How often the process has gone to sleep so far, where it sleeps now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        asleep = re.search(r"State:\s+S", status)
+        return re.findall(r"voluntary_ctxt_switches:.*", status)[0] if asleep else ""
 
     def expect(self, text: str) -> None:
         """Wait until `text` appears behind what the last call waited for."""
@@ -195,7 +201,7 @@ def test_ctrl_c_stops_an_answer(start: Start) -> None:
     terminal.expect("> ")
     terminal.type("first\r")
     terminal.expect("word word")
-    terminal.interrupt()
+    terminal.type(CTRL_C)
     terminal.expect("stopped; this question is forgotten")
     ask(terminal, "second")
     terminal.expect("> ")

@@ -88,7 +88,7 @@ def test_mistakes_are_one_line(
 
 def test_other_settings_need_another_folder(tasks: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command(tasks, "--strategy", "none", "--first", 1)) == 0
-    assert main(command(tasks, "--strategy", "none", "--seed", 3)) == 1
+    assert main(command(tasks, "--strategy", "none", "--seed", 3)) == 2
     assert "seed = 0" in capsys.readouterr().err
 
 

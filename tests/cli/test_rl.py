@@ -113,6 +113,10 @@ def test_what_cannot_be_trained_is_one_line(folder, capsys):
     words = ["rl", str(folder / "model"), "--out", str(folder / "empty"), "--recipe", str(folder / "rl.toml")]
     assert main(words) == 1
     assert "rl has nothing to train on; give rl.task_files (--tasks)" in capsys.readouterr().err
+    (folder / "rl.toml").write_text(RECIPE.replace("tasks.general = [2]", ""))
+    assert main(words) == 1
+    assert "no task is held out; give --tasks" in capsys.readouterr().err
+    assert not (folder / "empty").exists()
     rows = (folder / "sum" / "tasks.jsonl").read_text().splitlines()
     (folder / "sum" / "tasks.jsonl").write_text("\n".join(row for row in rows if '"train"' in row) + "\n{}\n")
     assert main([*words[:2], "--tasks", str(folder / "sum" / "tasks.jsonl"), *words[2:]]) == 1
