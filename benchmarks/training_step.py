@@ -17,6 +17,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from baleen.bench.contender import pinned
+
 WAYS = {"kernels": {}, "plain": {"BALEEN_KERNELS": "off"}}
 
 
@@ -75,7 +77,7 @@ def main(words: Sequence[str] | None = None) -> int:
                 command = [sys.executable, __file__, "--one", stage, "--steps", str(given.steps)]
                 done = subprocess.run(
                     [*command, "--threads", str(given.threads)],
-                    env=os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"} | settings,
+                    env=os.environ | pinned(1) | settings,
                     capture_output=True,
                     text=True,
                     check=True,

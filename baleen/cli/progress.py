@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baleen.runs.machine import resident_memory
+from baleen.stages.listener import StageListener
 
 PLAIN_SECONDS = 10.0
 REDRAW_SECONDS = 0.2
@@ -51,7 +52,7 @@ class _Stage:
     history: list[float] = field(default_factory=list)
 
 
-class Progress:
+class Progress(StageListener):
     """The view of a run whose stages are `stages`, in order; a context manager.
 
     `weights` are the stages' expected shares of the time (any unit, equal if not given): they turn the time

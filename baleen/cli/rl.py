@@ -15,24 +15,24 @@ STAGE = "rl"
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
-    """Train a model by GRPO on tasks and say how much better it is on held-out ones. The same command resumes."""
+    """Train a model on tasks with GRPO and measure the gain on held-out tasks. The same command resumes."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """Model folder, or the folder of a finished run."""
 
     tasks: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
-    """A tasks.jsonl of `baleen synth`, of any kind; repeatable. Its split says what is held out."""
+    """A tasks.jsonl of `baleen synth`, of any kind; repeatable. Its `split` field says what is held out."""
 
     out: Path = Path("runs/rl")
     """Folder of the run; the trained model is OUT/model."""
 
     recipe: str = "rl"
-    """The stage, called `rl`, and its evaluation: a .toml file or the name of a recipe that ships, such as
-    `rl_general`; families of generated tasks may be named there beside --tasks."""
+    """A recipe with one stage called `rl`: a .toml file, or a shipped one such as `rl_general`. It can add generated
+    task families to --tasks."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Entry of `baleen rl`. Returns 1 where a check failed: the model is no better, or worse. Raises UserError."""
+    """Entry of `baleen rl`. Returns 1 when a check failed: the model got worse. Raises UserError."""
     options = tyro.cli(Options, args=list(argv), prog="baleen rl")
     from baleen.cli.loading import model_folder
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _tell(out: Path) -> None:
-    """The table of what was solved before and after."""
+    """Print what was solved before and after."""
     before, after = (
         json.loads((out / "stages" / f"{name}.json").read_text(encoding="utf-8"))
         for name in (f"{STAGE}-start", STAGE)
@@ -60,5 +60,5 @@ def _tell(out: Path) -> None:
         )
 
 
-def _kind(row: Mapping[str, Any]) -> str:
-    return json.dumps([row["domain"], row["family"], row["difficulty"]])
+def _kind(row: Mapping[str, Any]) -> tuple[str, str, int]:
+    return row["domain"], row["family"], row["difficulty"]

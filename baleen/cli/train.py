@@ -1,4 +1,4 @@
-"""`baleen train RECIPE`: run a recipe's stages, each from its parent's model, and report on them."""
+"""`baleen train RECIPE`: run the stages of a recipe and write a report."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -14,43 +14,42 @@ from baleen.runs.clean_stop import STOPPING, CleanStop
 if TYPE_CHECKING:
     from baleen.config.recipe import Recipe
     from baleen.config.stages import AnyStage
-    from baleen.data import Corpus
     from baleen.runs.run_folder import RunFolder
     from baleen.stages.fork import Source
+    from baleen.stages.inputs import Inputs
 
-_ROLLOUT_TOKENS = (
-    100  # what a rollout takes, in tokens of supervised training, for the estimate of the time left
-)
+# Cost of a rollout in tokens of supervised training, to estimate the remaining time.
+_ROLLOUT_TOKENS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What every command that runs a recipe takes."""
+    """Options of every command that runs a recipe."""
 
     out: Path | None = None
-    """Folder of the run; runs/ and the recipe's name if not given. The same command resumes it."""
+    """Folder of the run, runs/RECIPE by default. The same command resumes it."""
     seed: int | None = None
-    """Random numbers of the run; 0 where the recipe does not say otherwise."""
+    """Random seed; 0 unless the recipe sets one."""
     threads: int = 2
-    """Workers, one core each."""
+    """Worker threads, one per core."""
     text: Path | None = None
-    """File or folder of text to train on besides the standard library of this Python."""
+    """File or folder of text to train on, besides the sources of the Python standard library."""
     stages: Annotated[str, tyro.conf.arg(aliases=["--stage"])] = "all"
-    """Only these, separated by commas, as in `pretrain,dsa_warmup`; what they build on must be there."""
+    """Run only these, separated by commas, as in `pretrain,dsa_warmup`; the stages they depend on must be finished."""
     fork: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """RUN or RUN:STAGE: begin with the recipe and the stages of a finished run, as far as the changes leave them as
-    they are, or up to STAGE. That run stays as it is; the new one goes to another --out. Or the folder of a model:
-    what the first stage begins with."""
+    """RUN or RUN:STAGE: start from another run, reusing its recipe and all finished stages that your changes do not
+    affect, or only those up to STAGE. That run is not modified; give the new one another --out. Or a model folder: the
+    model that the first stage starts from."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """stage.key=value, as distill.steps=90: change the recipe; repeatable."""
+    """Change a value of the recipe, as distill.steps=90; repeatable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
-    """Run a recipe: a list of stages in a .toml file, or one that ships. The same command resumes."""
+    """Run a recipe, a list of training stages. The same command resumes."""
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
-    """A .toml file, or the name of a recipe that ships: tiny, smoke, general, retrofit."""
+    """A .toml file, or a shipped recipe: tiny, smoke, general, retrofit."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,7 +63,7 @@ def run(
 ) -> int:
     """Run the stages of a recipe. Returns 1 when a check failed. Raises UserError, OSError.
 
-    recipe_name: None for that of the run to fork, or the quickstart's. command: for advice. changes: overrides.
+    recipe_name: None for the recipe of the forked run, else `tiny`. command: shown in hints. changes: overrides.
     """
     if options.threads < 1:
         raise UsageError(f"--threads is {options.threads}; give at least 1")
@@ -73,7 +72,7 @@ def run(
 
     out = options.out or Path("runs") / Path(recipe_name or "quickstart").stem
     source = _source(options, out)
-    recipe, corpus = _recipe(options, recipe_name, source, dict(changes or {}))
+    recipe, inputs = _recipe(options, recipe_name, source, dict(changes or {}))
     stages = _stages(options.stages, recipe)
     told = _prepare(out, source, recipe, stages)
     with (
@@ -84,7 +83,7 @@ def run(
         from baleen.cli.loading import path_of
         from baleen.stages.pipeline import Pipeline
 
-        pipeline = Pipeline(recipe, run_folder, progress, options.threads, corpus, stop)
+        pipeline = Pipeline(recipe, run_folder, progress, options.threads, inputs, stop)
         for line in filter(None, (told, f"rollouts: {path_of(pipeline.config)}")):
             run_folder.log(line)
             progress.message(line)
@@ -93,7 +92,7 @@ def run(
 
 
 def _source(options: RunOptions, out: Path) -> "Source | None":
-    """The run to fork. None where --from is a model's folder, or not given."""
+    """The run to fork; None if --from is a model folder or not given."""
     from baleen.stages.fork import Source
 
     if options.fork is None or _is_model(options.fork):
@@ -110,12 +109,12 @@ def _is_model(given: str) -> bool:
 
 def _recipe(
     options: RunOptions, name: str | None, source: "Source | None", changes: dict[str, Any]
-) -> tuple["Recipe", "Corpus"]:
-    """The recipe of the run and its text. What cannot work is refused here, before anything is written."""
+) -> tuple["Recipe", "Inputs"]:
+    """The recipe and its inputs, checked before anything is written."""
     from baleen.config.recipe import first_stage, load_recipe
     from baleen.config.shipped import find_recipe
     from baleen.config.toml_file import parse_settings
-    from baleen.stages.run import checked
+    from baleen.stages.inputs import checked_inputs
 
     usual = source.folder / "resolved.toml" if source else find_recipe("tiny")
     path = find_recipe(name) if name else usual
@@ -126,11 +125,11 @@ def _recipe(
     if options.fork and not source:
         changes[f"{first_stage(path)}.from"] = str(Path(options.fork).absolute())
     recipe = load_recipe(path, changes | parse_settings(options.set))
-    return recipe, checked(recipe)
+    return recipe, checked_inputs(recipe)
 
 
 def _prepare(out: Path, source: "Source | None", recipe: "Recipe", stages: Sequence[str]) -> str:
-    """Refuse stages that lack what they build on; make the fork where it is not there yet, and say what it shares."""
+    """Check that the stages' dependencies are there, create the fork if needed, and say what it shares."""
     is_new = not (out / "resolved.toml").exists()
     shared = source.shared(recipe) if source and is_new else []
     finished = shared or [name for name in recipe.names if (out / "stages" / f"{name}.json").exists()]
@@ -157,7 +156,7 @@ def _stages(wanted: str, recipe: "Recipe") -> list[str]:
 
 
 def _weight(stage: "AnyStage") -> float:
-    """About how long a stage takes, as against others."""
+    """Approximate duration of a stage relative to the others."""
     if stage.kind == "rl":
         return stage.steps * stage.prompts_per_step * stage.group_size * _ROLLOUT_TOKENS
     return stage.steps * stage.batch_size * stage.seq_len
@@ -166,7 +165,7 @@ def _weight(stage: "AnyStage") -> float:
 def _farewell(
     out: Path, run_folder: "RunFolder", recipe: "Recipe", stages: Sequence[str], command: str
 ) -> int:
-    """What was not passed and what to do about it, and where the results are. Returns the exit code."""
+    """Print what did not pass, what to do about it, and where the results are. Returns the exit code."""
     from baleen.report.run_report import write_report
     from baleen.stages.checks import brief
 

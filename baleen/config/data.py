@@ -1,4 +1,4 @@
-"""What stages learn from and are asked: mixtures of text and generated tasks, and the held-out tasks."""
+"""Training mixtures of text and generated tasks, and the held-out evaluation."""
 
 from typing import Literal
 
@@ -6,48 +6,48 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Strict(BaseModel):
-    """A frozen record that refuses unknown keys."""
+    """A frozen model that rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class TaskShare(Strict):
-    """How often a family of tasks comes, and how hard."""
+    """How often a task family is drawn, and at which difficulties."""
 
-    difficulties: tuple[int, ...]  # drawn evenly
+    difficulties: tuple[int, ...]  # drawn uniformly
     weight: float = Field(default=1.0, gt=0)
 
 
 class DataMix(Strict):
     """Real text beside demonstrations of generated tasks."""
 
-    text_share: float = Field(ge=0, le=1)  # of the rows of a step; 1: text alone
-    # share of the demonstrations in the chat encoding, the rest is plain
+    text_share: float = Field(ge=0, le=1)  # share of the rows of a step that are text; 1 for text only
+    # share of the demonstrations in the chat encoding; the rest is plain text
     conversations: float = Field(default=1.0, ge=0, le=1)
-    tool_prompts: bool = True  # whether conversations with tool calls begin with the tools' long description
-    # share of the demonstrations that answer one question in a conversation of up to four
+    tool_prompts: bool = True  # whether conversations with tools start with the tool descriptions
+    # share of the demonstrations that train one answer in a conversation of up to four questions
     follow_ups: float = Field(default=0.0, ge=0, le=1)
-    # share of the demonstrations that are conversations of two to four questions, each solved with its thinking kept
+    # share of the demonstrations that train every answer in a conversation of two to four, with all thinking kept
     whole_conversations: float = Field(default=0.0, ge=0, le=1)
-    copies: float = Field(default=0.0, ge=0, lt=1)  # share of documents that copy random tokens
+    copies: float = Field(default=0.0, ge=0, lt=1)  # share of the documents that copy random tokens
     tasks: dict[str, TaskShare] = {}
-    # of the demonstrations, by weight
+    # weights of the demonstration styles
     styles: dict[Literal["full", "short", "direct"], float] = {"full": 1.0}
 
 
 class Evaluation(Strict):
-    """Held-out text and tasks. Tasks are asked, sampled as in RL, after every stage that trains on conversations."""
+    """Held-out text and tasks. The tasks are sampled as in RL, after every stage that trains on conversations."""
 
-    # the mixture of the held-out rows, half of them real text; by default that of the first stage
+    # mixture of the held-out rows, half of which are real text; defaults to that of the first stage
     data: str = ""
-    seq_len: int = Field(default=512, gt=1)  # tokens of a held-out row
-    # of the model saved as `model`: measure what a decoded token costs, draw what its indexers select
+    seq_len: int = Field(default=512, gt=1)  # tokens per held-out row
+    # whether to measure decode cost and indexer selections of the model saved as `model`, for the report
     figures: bool = False
-    attempts: int = Field(default=64, gt=0)  # at each difficulty of each family
+    attempts: int = Field(default=64, gt=0)  # tasks per difficulty and family
     tasks: dict[str, tuple[int, ...]] = {}
-    # what Speciale is for: asked as well, but no part of a domain's score
+    # hard tasks for Speciale; evaluated too, but not part of a domain's score
     hard: dict[str, tuple[int, ...]] = {}
-    task_files: int = Field(default=256, gt=0)  # held-out tasks asked of a stage's task_files, at most
+    task_files: int = Field(default=256, gt=0)  # at most this many held-out tasks from task_files
     mode: Literal["thinking", "chat"] = "thinking"
     max_tokens: int = Field(default=128, gt=0)
     temperature: float = Field(default=1.0, ge=0)

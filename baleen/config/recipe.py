@@ -1,34 +1,30 @@
-"""A recipe: a list of stages, each starting from another one's model, and what they learn from."""
+"""A recipe: a list of training stages, the data they use, and the evaluation after each."""
 
-import difflib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, model_validator
 
 from baleen.config.data import DataMix, Evaluation, Strict
-from baleen.config.errors import UsageError
+from baleen.config.errors import UsageError, nearest
 from baleen.config.stages import KINDS, AnyStage, DistillStage, PretrainStage, Stage, SupervisedStage
-from baleen.config.toml_file import merged, read_values, set_value, validate
-
-# What a file may say about stages it takes over from the one that it extends.
-_DROP = "drop"
+from baleen.config.toml_file import flatten, merged, read_values, set_value, validate
 
 
 class Recipe(Strict):
-    """A whole run. `stages` (`[[stage]]` in TOML) are in an order in which each comes after those that it needs."""
+    """A whole run. `stages` (`[[stage]]` in TOML) are sorted so that each comes after the stages it depends on."""
 
     seed: int = 0
-    # whether a stage ends with checks of what it was for; too small a run cannot pass them
+    # whether stages end with acceptance checks, which a very small run cannot pass
     judged: bool = True
-    preset: str = "tiny"  # of a model that begins from nothing
-    sizes: dict[str, Any] = {}  # keys of config.json that differ from the preset's
+    preset: str = "tiny"  # model preset for training from scratch
+    sizes: dict[str, Any] = {}  # keys of config.json to change in the preset
     text: str = ""  # file or folder of text
-    library_text: bool = True  # read the standard library of the Python that runs, too
+    library_text: bool = True  # also train on the sources of the Python standard library
     vocab_size: int = Field(default=1024, gt=263)
-    text_bytes: int = Field(default=3_000_000, gt=10_000)  # real text to read, held-out part included
+    text_bytes: int = Field(default=3_000_000, gt=10_000)  # bytes of text to read, held-out part included
     data: dict[str, DataMix] = {}
     evaluation: Evaluation = Evaluation()
     stages: tuple[AnyStage, ...] = Field(alias="stage", min_length=1)
@@ -42,9 +38,8 @@ class Recipe(Strict):
                     raise ValueError(f"{stage.name}.{field} = {name!r}: there is no such mixture; {known}")
         if self.evaluation.data and self.evaluation.data not in self.data:
             raise ValueError(f"evaluation.data = {self.evaluation.data!r}: there is no such mixture")
-        if len({stage.save_as for stage in self.stages if stage.save_as}) < sum(
-            bool(stage.save_as) for stage in self.stages
-        ):
+        saved = [stage.save_as for stage in self.stages if stage.save_as]
+        if len(set(saved)) < len(saved):
             raise ValueError("two stages have the same save_as; each needs a folder of its own")
         return self
 
@@ -56,18 +51,16 @@ class Recipe(Strict):
         return next(stage for stage in self.stages if stage.name == name)
 
     def parent(self, name: str) -> str | None:
-        """The stage whose model `name` begins with; None where it begins from nothing or from a folder."""
+        """The stage whose model `name` starts from; None if it starts from scratch or from a model folder."""
         start = self.stage(name).start
         return start if start in self.names else None
 
     def needs(self, name: str) -> list[str]:
-        """Every stage that `name` reads of: whose model it begins with, and its teachers."""
-        stage, parent = self.stage(name), self.parent(name)
-        teachers = list(stage.teachers) if isinstance(stage, DistillStage) else []
-        return [*([parent] if parent else []), *teachers]
+        """The stages that `name` depends on: its parent and its teachers."""
+        return [read for read in _reads_of(self.stage(name)) if read in self.names]
 
     def missing(self, wanted: Sequence[str], finished: Collection[str]) -> tuple[str, str] | None:
-        """The first of `wanted` that reads of a stage neither finished nor wanted before it, and that stage."""
+        """The first of `wanted` whose dependency is neither finished nor wanted before it, and that dependency."""
         there = set(finished)
         for name in wanted:
             for read in self.needs(name):
@@ -77,10 +70,10 @@ class Recipe(Strict):
         return None
 
     def affected(self, keys: Collection[str]) -> set[str]:
-        """The stages that come out otherwise when `keys` of the recipe change, and all that read of them.
+        """The stages whose results change with `keys` of the recipe, and all stages that depend on them.
 
-        Keys are those of `flat`. `evaluation` changes every stage that is asked; what belongs to no stage and no
-        mixture, such as the seed, changes everything.
+        Keys are those of `flat`. `evaluation` affects every evaluated stage; a key that belongs to no stage and no
+        mixture, such as the seed, affects all stages.
         """
         changed: set[str] = set()
         for key in keys:
@@ -100,22 +93,22 @@ class Recipe(Strict):
         return changed
 
     def flat(self) -> dict[str, Any]:
-        """Every value by its dotted key, those of stages under the stage's name, as `--set` takes them."""
+        """All values by dotted key; those of a stage start with its name, as for `--set`."""
         values = self.model_dump(mode="json", by_alias=True)
         stages = {stage.pop("name"): stage for stage in values.pop("stage")}
-        return dict(_flatten(values | stages))
+        return flatten(values | stages)
 
 
 def is_asked(stage: Stage) -> bool:
-    """Whether the model of `stage` is asked the held-out tasks: whether it has seen conversations."""
+    """Whether the held-out tasks are evaluated after `stage`: whether it trains on conversations."""
     return stage.kind in ("sft", "distill", "rl")  # type: ignore[attr-defined]
 
 
 def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe in the TOML file `path`, after `overrides` (dotted keys; those of a stage begin with its name).
+    """Load a recipe from the TOML file `path` and apply `overrides`, whose dotted keys are those of `Recipe.flat`.
 
-    A file that `extends` another takes its stages over: a `[[stage]]` of a known name changes that one, another name
-    adds one, and `drop = ["name"]` leaves some out. Raises UsageError, which names the stage and the key at fault.
+    A file that `extends` another inherits its stages: a `[[stage]]` with an existing name changes that stage, a new
+    name adds one, and `drop = ["name"]` removes stages. Raises UsageError, which names the stage and the key.
     """
     values = read_values(path, _merge)
     stages = _by_name(values.pop("stage", []), str(path))
@@ -125,9 +118,11 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
             set_value(stages[first], rest, value)
         else:
             set_value(values, key, value)
-    for name in values.pop(_DROP, []):
+    for name in values.pop("drop", []):
         if name not in stages:
-            raise UsageError(f"{path}: drop has {name!r}, but there is no such stage; {_near(name, stages)}")
+            raise UsageError(
+                f"{path}: drop has {name!r}, but there is no such stage; {nearest(name, stages)}"
+            )
         del stages[name]
     checked = [
         _stage(stage, str(path), {key for key in overrides or {} if key.partition(".")[0] == name})
@@ -142,7 +137,7 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
 
 
 def first_stage(path: Path) -> str:
-    """The name of the first stage in the recipe at `path`, which need not be complete. Raises UsageError."""
+    """The name of the first stage of the recipe at `path`, which may be incomplete. Raises UsageError."""
     stages = _by_name(read_values(path, _merge).get("stage", []), str(path))
     if not stages:
         raise UsageError(f"{path} has no stages; add [[stage]]")
@@ -150,7 +145,7 @@ def first_stage(path: Path) -> str:
 
 
 def _by_name(stages: Any, source: str) -> dict[str, dict[str, Any]]:
-    """Raises UsageError for a stage without a name, a name twice, or what is no list of stages."""
+    """The stages by name. Raises UsageError for a missing or duplicate name, or if `stages` is not a list of tables."""
     if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
         raise UsageError(f"{source}: stage is not a list of tables; write [[stage]]")
     found: dict[str, dict[str, Any]] = {}
@@ -165,7 +160,7 @@ def _by_name(stages: Any, source: str) -> dict[str, dict[str, Any]]:
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """A file's values over those of what it extends, tables, mixtures and stages each key by key."""
+    """Merge a file over the one it extends: tables, mixtures and stages key by key."""
     found = merged(base, over)
     if isinstance(base.get("data"), dict) and isinstance(over.get("data"), dict):
         found["data"] = merged(base["data"], over["data"])
@@ -178,47 +173,44 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stage(values: dict[str, Any], source: str, overrides: Collection[str]) -> AnyStage:
-    """One stage by its kind. Raises UsageError."""
+    """Validate one stage against the class of its kind. Raises UsageError."""
     name, kind = values["name"], values.get("kind")
     if kind not in KINDS:
         given = f"kind = {kind!r} is unknown" if kind is not None else "kind is missing"
-        raise UsageError(f"{source}: {name}.{given}; {_near(str(kind), KINDS)}")
+        raise UsageError(f"{source}: {name}.{given}; {nearest(str(kind), KINDS)}")
     return validate(values, KINDS[kind], source, overrides, prefix=f"{name}.")
 
 
 def _with_parents(stages: Sequence[AnyStage], source: str) -> list[AnyStage]:
-    """Every stage with `from` filled in, and its stages known. Raises UsageError."""
-    names = [stage.name for stage in stages]
-    found = []
+    """Fill in each stage's default `from`, and check that parents and teachers exist. Raises UsageError."""
+    kinds = {stage.name: stage.kind for stage in stages}
+    names, found = list(kinds), []
     for number, stage in enumerate(stages):
         start = stage.start or (names[number - 1] if number and stage.kind != "pretrain" else "")
         if start and start not in names and not _is_path(start):
-            raise UsageError(f"{source}: {stage.name}.from = {start!r} is no stage; {_near(start, names)}")
+            raise UsageError(f"{source}: {stage.name}.from = {start!r} is no stage; {nearest(start, names)}")
         if not start and stage.kind != "pretrain":
             raise UsageError(
                 f"{source}: {stage.name} begins with no model; give it from = a stage or a model's folder, or --from"
             )
         for teacher in stage.teachers if isinstance(stage, DistillStage) else ():
-            kind = next((other.kind for other in stages if other.name == teacher), None)
-            if kind not in ("rl", None):
-                raise UsageError(
-                    f"{source}: {stage.name}.teachers.{teacher}: it is a stage of kind {kind}; teachers are of kind rl"
-                )
+            where, kind = f"{source}: {stage.name}.teachers.{teacher}", kinds.get(teacher)
             if kind is None:
-                raise UsageError(
-                    f"{source}: {stage.name}.teachers.{teacher}: there is no such stage; {_near(teacher, names)}"
-                )
+                raise UsageError(f"{where}: there is no such stage; {nearest(teacher, kinds)}")
+            if kind != "rl":
+                raise UsageError(f"{where}: it is a stage of kind {kind}; teachers are of kind rl")
         found.append(stage.model_copy(update={"start": start}))
     return found
 
 
 def _in_order(stages: Sequence[AnyStage], source: str) -> list[AnyStage]:
-    """The stages as written, each moved behind what it needs. Raises UsageError for a circle."""
+    """The stages in the order of the file, each moved after its dependencies. Raises UsageError for a cycle."""
     waiting, done = list(stages), []
     while waiting:
-        ready = next((s for s in waiting if not _needs(s, waiting)), None)
+        left = {stage.name for stage in waiting}
+        ready = next((stage for stage in waiting if not left & set(_reads_of(stage))), None)
         if ready is None:
-            circle = " <- ".join(f"{s.name}" for s in waiting)
+            circle = " <- ".join(stage.name for stage in waiting)
             raise UsageError(
                 f"{source}: these stages wait for each other: {circle}; change a from or a teacher"
             )
@@ -227,9 +219,9 @@ def _in_order(stages: Sequence[AnyStage], source: str) -> list[AnyStage]:
     return done
 
 
-def _needs(stage: AnyStage, among: Sequence[AnyStage]) -> set[str]:
-    teachers = set(stage.teachers) if isinstance(stage, DistillStage) else set()
-    return ({stage.start} | teachers) & {other.name for other in among}
+def _reads_of(stage: Stage) -> list[str]:
+    """What the stage depends on: its start, a stage or a folder, and its teachers."""
+    return [stage.start, *(stage.teachers if isinstance(stage, DistillStage) else ())]
 
 
 def _is_path(start: str) -> bool:
@@ -237,7 +229,7 @@ def _is_path(start: str) -> bool:
 
 
 def _data_of(stage: Stage) -> dict[str, str]:
-    """field -> mixture, of those that the stage reads."""
+    """The mixtures that the stage uses, by field."""
     if not isinstance(stage, SupervisedStage):
         return {}
     found = {"data": stage.data}
@@ -246,16 +238,3 @@ def _data_of(stage: Stage) -> dict[str, str]:
     if isinstance(stage, DistillStage) and stage.follow_up_data:
         found["follow_up_data"] = stage.follow_up_data
     return found
-
-
-def _near(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -8,10 +8,10 @@ from baleen.config.data import Strict, TaskShare
 
 
 class Stage(Strict):
-    """What every kind of stage has.
+    """The fields of every kind of stage.
 
-    start: `from` in TOML, where its model comes from: the name of another stage, or the folder of a model; the stage
-    written before it if not given. save_as: folder of the run that gets the finished model.
+    start: `from` in TOML, the stage or model folder whose model this stage starts from; by default the previous stage
+    in the file. save_as: the folder inside the run that the finished model is saved to.
     """
 
     name: str = Field(default="", pattern=r"^[a-z0-9_]*$")
@@ -28,11 +28,11 @@ class Stage(Strict):
 
 
 class SupervisedStage(Stage):
-    """What pre-training, indexer warm-up, sparse training, SFT and distillation have in common."""
+    """The fields that pre-training, indexer warm-up, sparse training, SFT and distillation share."""
 
-    data: str = ""  # a mixture in [data]
-    batch_size: int = Field(gt=0)  # sequences of a step
-    seq_len: int = Field(gt=1)  # tokens of a sequence
+    data: str = ""  # name of a mixture in [data]
+    batch_size: int = Field(gt=0)  # sequences per step
+    seq_len: int = Field(gt=1)  # tokens per sequence
     muon_lr: float = Field(default=0.01, gt=0)
     adam_lr: float = Field(default=0.003, gt=0)
     stable_fraction: float = Field(default=0.0, ge=0, lt=1)  # of the steps, before the learning rates decay
@@ -45,13 +45,15 @@ class SupervisedStage(Stage):
 
 
 class PretrainStage(SupervisedStage):
-    """Pre-training with dense attention. Its last steps may extend the context: as many tokens in longer rows."""
+    """Pre-training with dense attention; the last steps can extend the context at equal tokens per step."""
 
     kind: Literal["pretrain"] = "pretrain"
-    copy_steps: int = Field(default=0, ge=0)  # the first: copies of random tokens alone, easy ones first
+    copy_steps: int = Field(
+        default=0, ge=0
+    )  # initial steps on copies of random tokens only, easy copies first
     extension_steps: int = Field(default=0, ge=0)
     extension_seq_len: int = Field(default=512, gt=1)
-    extension_data: str = ""  # by default `data`
+    extension_data: str = ""  # defaults to `data`
 
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
@@ -64,16 +66,16 @@ class PretrainStage(SupervisedStage):
 
 
 class IndexWarmupStage(SupervisedStage):
-    """The indexers alone learn where dense attention looks (V3.2 report, sec. 2.1.1)."""
+    """Only the indexers are trained, to match dense attention (V3.2 report, sec. 2.1.1)."""
 
     kind: Literal["index_warmup"] = "index_warmup"
     lm_loss_weight: float = Field(default=0.0, ge=0, le=0)
-    mtp_loss_weight: float = Field(default=1.0, ge=0)  # that layer's indexer too
+    mtp_loss_weight: float = Field(default=1.0, ge=0)  # trains the MTP layer's indexer as well
     index_loss_weight: float = Field(default=1.0, gt=0)
 
 
 class SparseStage(SupervisedStage):
-    """Every parameter, reading only the selected tokens (V3.2 report, sec. 2.1.1)."""
+    """All parameters are trained, with attention restricted to the selected tokens (V3.2 report, sec. 2.1.1)."""
 
     kind: Literal["sparse"] = "sparse"
     index_loss_weight: float = Field(default=1.0, ge=0)
@@ -86,16 +88,16 @@ class SFTStage(SupervisedStage):
 
 
 class DistillStage(SupervisedStage):
-    """Supervised training of one student on what other stages' models solved (V3.2 report, sec. 3)."""
+    """Supervised training of one student on rollouts that other stages' models solved (V3.2 report, sec. 3)."""
 
     kind: Literal["distill"] = "distill"
-    teachers: dict[str, int]  # stage -> tasks that its model is asked
-    group_size: int = Field(default=4, gt=0)  # attempts at each prompt; the solved ones are kept
+    teachers: dict[str, int]  # stage -> number of tasks sampled from its model
+    group_size: int = Field(default=4, gt=0)  # attempts per prompt; the correct ones are kept
     follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that are asked in a conversation
-    follow_up_data: str = ""  # the mixture that the conversation's other questions are drawn from
-    # share of the tasks to which the tersest solution of the model that the student starts from is added
+    follow_up_data: str = ""  # mixture for the other questions of those conversations; defaults to `data`
+    # share of the tasks for which the shortest solution of the student's starting model is added
     terse: float = Field(default=0.1, ge=0, le=1)
-    # share of documents from `data`
+    # share of the documents that come from `data`
     demonstrations: float = Field(default=0.06, ge=0, lt=1)
 
 
@@ -103,11 +105,13 @@ class RLStage(Stage):
     """GRPO with what keeps it stable, each part a switch (V3.2 report, sec. 3.1): specialists, mixed RL, Speciale."""
 
     kind: Literal["rl"] = "rl"
-    # the held-out tasks it is judged on: those of its own domains, all, or the hard ones
+    # held-out tasks that the stage's checks use: those of its own domains, all of them, or the hard ones
     judged_on: Literal["own", "all", "hard"] = "own"
-    min_accuracy: float = Field(default=0.0, ge=0, le=1)  # on the tasks it is judged on
+    min_accuracy: float = Field(default=0.0, ge=0, le=1)  # wanted on those tasks
     tasks: dict[str, TaskShare] = {}
-    task_files: tuple[str, ...] = ()  # of `baleen synth`; their split says what is held out
+    task_files: tuple[
+        str, ...
+    ] = ()  # tasks.jsonl files of `baleen synth`; their `split` field says what is held out
     follow_ups: float = Field(default=0.0, ge=0, le=1)  # share of the tasks that are asked in a conversation
     prompts_per_step: int = Field(default=16, gt=0)
     group_size: int = Field(default=12, gt=1)  # rollouts of each prompt
@@ -130,10 +134,10 @@ class RLStage(Stage):
     # log-probabilities of engine and trainer agree to the bit; needs a C++ compiler
     deterministic: bool = False
     length_penalty: float = Field(default=0.0, ge=0)
-    # sequences that the loss is averaged over: all of a step (the paper's mean), or only those of groups whose
-    # rewards differ, which makes a step with few of them as large as one with many
+    # the sequences that the loss is averaged over: every sequence of the step (the paper's mean), or only those in
+    # groups with differing rewards, which makes a step with few such groups as large as one with many
     average_over: Literal["all", "informative"] = "all"
-    # of the MTP layer's loss on the rollouts; reaches that layer alone
+    # weight of the MTP loss on the rollouts; its gradient reaches the MTP layer only
     mtp_loss_weight: float = Field(default=0.0, ge=0)
     checkpoint_every: int = Field(default=20, gt=0)
 

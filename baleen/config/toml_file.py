@@ -1,4 +1,4 @@
-"""TOML in, checked records out, and back: `load_toml` and `dump_toml` work for any frozen pydantic model."""
+"""TOML in, checked records out, and back, for any frozen pydantic model."""
 
 import difflib
 import tomllib
@@ -18,23 +18,11 @@ Model = TypeVar("Model", bound=BaseModel)
 Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 
 
-def load_toml(path: Path, model: type[Model], overrides: Mapping[str, Any] | None = None) -> Model:
-    """The `model` that the TOML file at `path` describes, after `overrides` (dotted key -> value).
-
-    `extends = "other.toml"`, beside it, or a shipped recipe as `extends = "tiny"`, takes what the file does not
-    say from there, key by key, also within the sections that are in both.
-
-    Raises UsageError for a missing or malformed file, an unknown key, a wrong type and a value out of range;
-    it names the file, the key and, for an unknown key, the nearest known one.
-    """
-    values = read_values(path, merged)
-    for key, value in (overrides or {}).items():
-        set_value(values, key, value)
-    return validate(values, model, str(path), overrides or {})
-
-
 def read_values(path: Path, merge: Merge, depth: int = 0) -> dict[str, Any]:
-    """The file's values; where it extends another, `merge` of that one's and its own. Raises UsageError."""
+    """The values of a TOML file; if it extends another, that file's values with this one's merged over them.
+
+    `extends = "other.toml"` is relative to the file; `extends = "tiny"` names a recipe that ships. Raises UsageError.
+    """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -73,7 +61,7 @@ def validate(
 ) -> Model:
     """`values` as a `model`. Raises UsageError naming `source`, or the override, and the key at fault.
 
-    prefix: what stands before the model's keys where the user writes them.
+    prefix: prepended to the model's keys in the message.
     """
     try:
         return model.model_validate(values)
@@ -87,7 +75,7 @@ def validate(
 
 
 def dump_toml(model: BaseModel) -> str:
-    """`model` as TOML that `load_toml` reads back; None, which TOML cannot say, is left out."""
+    """`model` as TOML that reads back as the same; None, which TOML cannot say, is left out."""
     return tomli_w.dumps(model.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
@@ -103,7 +91,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """Overrides for `load_toml` from `stage.key=value` with TOML values; a bare word is text. Raises UsageError."""
+    """Overrides from `stage.key=value` with TOML values; a bare word is text. Raises UsageError."""
     found: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))

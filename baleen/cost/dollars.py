@@ -20,7 +20,7 @@ DOLLARS_PER_MILLION_SECONDS = DOLLARS_PER_HOUR / 3600 * 1e6
 
 @dataclass(frozen=True)
 class Utilization:
-    """Shares of the peak that a phase reaches: FP8's for weights and indexer, BF16's for attention."""
+    """Fraction of peak FLOP/s reached in a phase: of FP8 peak for weights and indexer, of BF16 peak for attention."""
 
     weights_dense: float
     weights_sparse: float

@@ -129,6 +129,13 @@ class Family(Protocol):
         ...
 
 
+def final_content(message: Message) -> str | None:
+    """The content of an assistant message that ends an episode; None for any other message."""
+    content = message.get("content")
+    ends = message.get("role") == "assistant" and not message.get("tool_calls")
+    return content if ends and isinstance(content, str) else None
+
+
 def split_of(family: str, key: str) -> Split:
     """About one instance in eight is held out, by hash: no seed or sampling order can mix the splits."""
     digest = hashlib.blake2b(f"{family}:{key}".encode(), digest_size=4).digest()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from baleen.config import ModelConfig
-from baleen.ops import gathered_index_scores, index_scores, rotate_half_split
+from baleen.ops import cpu, gathered_index_scores, index_scores, rotate_half_split
 
 # Scores of a block of queries against the whole context stay below this many numbers (8,192 queries x 128K keys
 # would be 4.3 GB a layer).
@@ -52,10 +52,23 @@ class Indexer(nn.Module):
         return torch.cat([index_scores(q_block, keys, w_block) for q_block, w_block in parts], 1)
 
     def scores_at(
-        self, x: Tensor, c_q: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, positions: Tensor
+        self,
+        x: Tensor,
+        c_q: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        keys: Tensor,
+        positions: Tensor,
+        valid: Tensor,
+        compiled: bool,
     ) -> Tensor:
-        """Index scores of `positions` [B, S, K] alone: where only the selected ones are learnt from."""
+        """Index scores of the selected `positions` [B, S, K] alone, by the compiled twin or the plain one.
+
+        Scores that are not `valid` [B, S, K] mean nothing.
+        """
         q, weights = self.queries(x, c_q, cos, sin)
+        if compiled:
+            return cpu.score_selected(q, keys, weights, positions, valid)
         return gathered_index_scores(q, keys, weights, positions)
 
     def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

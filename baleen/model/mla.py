@@ -184,12 +184,8 @@ class MLA(nn.Module):
         x, c_q, *_, cos, sin = projected
         inputs = (x.detach(), c_q.detach(), cos, sin, keys)
         if chosen is not None:
-            support = chosen.valid
-            if _kernels_train(meta, keys, self.config):
-                q, weights = self.indexer.queries(*inputs[:-1])
-                scores = cpu.score_selected(q, keys, weights, chosen.positions, support)
-            else:
-                scores = self.indexer.scores_at(*inputs, chosen.positions)
+            compiled = _kernels_train(meta, keys, self.config)
+            scores, support = self.indexer.scores_at(*inputs, *chosen, compiled), chosen.valid
         else:
             scores, support = self.indexer(*inputs), keep
             top = Choice(*topk_positions(scores.detach(), keep, self.config.index_topk))
@@ -245,7 +241,7 @@ class MLA(nn.Module):
 
 
 def _kernels_train(meta: AttentionMetadata, tensor: Tensor, config: ModelConfig) -> bool:
-    """Whether the compiled kernels choose and read in these rows: packed ones of float32, on a CPU."""
+    """Whether the compiled training kernels apply: packed float32 rows on a CPU."""
     fits = tensor.dtype == torch.float32 and config.index_n_heads <= cpu.MAX_INDEX_HEADS
     packed = meta.segments is not None and meta.paged is None
     return packed and tensor.device.type == "cpu" and fits and cpu.available()

@@ -8,10 +8,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from baleen.environments import Task
 from baleen.report.formats import duration, short
+from baleen.report.page import template
 from baleen.runs.files import write_atomic
 from baleen.synthesis.journal import Verdict
 from baleen.synthesis.pipeline import Yield, yields
@@ -40,11 +39,9 @@ class Bar:
 
 def write_card(folder: Path, settings: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Path:
     """Write the card of the run in `folder` beside its tasks. Needs nothing else to be read. Raises OSError."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"short": short, "duration": duration, "text": _text}
+    page = template("card.html.j2", short=short, duration=duration, text=_text)
     path = folder / CARD_FILE
-    write_atomic(path, environment.get_template("card.html.j2").render(_contents(folder, settings, verdicts)))
+    write_atomic(path, page.render(_contents(folder, settings, verdicts)))
     return path
 
 

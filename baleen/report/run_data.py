@@ -133,10 +133,6 @@ class Run:
         """The RL stages judged on their "own" domains (specialists), "all" tasks (mixed) or "hard" ones (Speciale)."""
         return [s.name for s in self.recipe.stages if isinstance(s, RLStage) and s.judged_on == what]
 
-    def evals(self, stage: str | None) -> Sequence[Evaluated]:
-        """The evaluations after `stage`; none where there is no such stage or it has not finished."""
-        return self.stages[stage].evals if stage in self.stages else ()
-
     def curve(self, stage: str, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of a scalar, where it was recorded and finite."""
         points = [(line["step"], line.get(name)) for line in self.metrics.get(stage, ())]

@@ -2,10 +2,8 @@
 
 import base64
 import hashlib
-import os
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from baleen.cost.parameters import count_parameters
@@ -13,9 +11,11 @@ from baleen.cost.prices import price
 from baleen.report import cost_plots, effects, plots, rl_plots, story, tables
 from baleen.report.decode_times import DecodeTimes
 from baleen.report.formats import change, duration, figures, percent, points, short, times, visible
+from baleen.report.page import template
 from baleen.report.run_data import Run, read_run
 from baleen.report.selection import index_scores, read_selection
 from baleen.report.theme import Plot
+from baleen.runs.files import write_atomic
 
 _FACTS = ("baleen", "git_commit", "platform", "python", "cpu", "cores", "memory_bytes") + (
     "packages",
@@ -51,33 +51,20 @@ def write_report(run_dir: Path) -> Path:
     """
     html = render(read_run(run_dir))
     path = run_dir / "report.html"
-    partial = path.with_name(".report.html.partial")
-    try:
-        partial.write_text(html, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+    write_atomic(path, html)
     return path
 
 
 def render(run: Run) -> str:
     """The whole page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("baleen.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     formats = (change, duration, figures, percent, points, short, times, visible)
-    environment.filters |= {each.__name__: each for each in formats}
-    stages = effects.speciale_stages(run) or (None, None)
+    page = template("report.html.j2", **{each.__name__: each for each in formats})
+    before, after = (effects.rows_of(run, stage) for stage in effects.speciale_stages(run) or ("", ""))
     state, sentence = story.verdict(run)
     losses, decoding = effects.attention_losses(run), DecodeTimes.of(run.cost)
     selection = read_selection(run.selection)
     script = _script()
-    return environment.get_template("report.html.j2").render(
+    return page.render(
         run=run,
         contents=CONTENTS,
         script=Markup(script),
@@ -114,7 +101,7 @@ def render(run: Run) -> str:
             "measured": _svg(cost_plots.measured(decoding, run.config)),
             "modelled": _svg(cost_plots.modelled(run.config)),
             "rewards": _svg(rl_plots.rewards(run)),
-            "speciale": _svg(rl_plots.speciale(*map(run.evals, stages))),
+            "speciale": _svg(rl_plots.speciale(before, after)),
             "budgets": _svg(rl_plots.budgets(run)),
             "bits": _svg(plots.bits_per_byte(run)),
         },

@@ -17,7 +17,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Stand-ins: any distinct colours; those on the screen are in report.css.
+# Stand-ins: any distinct colours; those on the screen are in palette.css.
 INK, MUTED, RULE, SURFACE = "#0b0b0b", "#6c6c6c", "#dddddd", "#fefefe"
 BLUE, ORANGE, TEAL, PURPLE, GOLD, GREY = "#0000f1", "#f10000", "#00a1a1", "#a100a1", "#a1a100", "#a1a1a2"
 _VARIABLES = {
@@ -118,8 +118,7 @@ def plot(name: str, label: str, grid: Grid, draw: Callable[[Sequence[Axes]], Non
 
 def standalone(plot: Plot, title: str) -> str:
     """The wide figure as the text of an SVG file of its own, below `title`, in the page's colours, light and dark."""
-    sheet = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
-    colours = sheet[: sheet.index("* {")]  # the variables stand before the first rule
+    colours = (Path(__file__).parent / "templates" / "palette.css").read_text(encoding="utf-8")
     style = f"<style>{colours}svg {{ background: var(--page); font-family: var(--sans); }}</style>"
     start = plot.wide.index(">") + 1
     opening, rest = plot.wide[:start], plot.wide[start:]

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from baleen.agent import StopReason, Trajectory, Turn, Usage
 from baleen.agent.records import Episode, read_episodes
 from baleen.chat import Message
 from baleen.evaluation.intervals import Interval, wilson_mean
 from baleen.report.formats import duration, short
+from baleen.report.page import template
 from baleen.report.task_titles import TaskTitle, kinds_of, title_of
 from baleen.runs.files import write_atomic
 
@@ -110,19 +109,9 @@ def write_page(run: Path) -> Path:
     cards = [_card(episode, kinds) for i, episode in enumerate(read_episodes(run)) if i in wanted]
     order = {card.episode.trajectory.task_id: -i for i, card in enumerate(reversed(cards))}
     cards.sort(key=lambda card: (order[card.episode.trajectory.task_id], card.episode.attempt))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("baleen.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"duration": duration, "short": short, "key": key_of}
-    page = environment.get_template("trajectories.html.j2").render(
-        name=run.resolve().name, totals=totals, cards=cards
-    )
+    page = template("trajectories.html.j2", duration=duration, short=short, key=key_of)
     path = run / "trajectories.html"
-    write_atomic(path, page)
+    write_atomic(path, page.render(name=run.resolve().name, totals=totals, cards=cards))
     return path
 
 

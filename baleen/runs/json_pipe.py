@@ -1,7 +1,7 @@
-"""JSON lines to and from a child process, neither of which may block the parent beyond a deadline.
+"""JSON lines to and from a child process, with a deadline for every read and write.
 
-What comes back is believed to be JSON of bounded length and nothing more: the child may be killed, stuck, or run
-code of others that writes what it likes.
+The child is not trusted: it may be killed, hang, or run code that writes anything. Whatever it sends is only parsed as
+JSON of bounded length.
 """
 
 import json
@@ -20,7 +20,7 @@ _SAID = {
 
 
 class PipeError(RuntimeError):
-    """No answer came. kind: "timeout", "closed" (the child ended), "too_long" or "invalid" (what it wrote)."""
+    """No valid answer arrived: timeout, the child ended ("closed"), or it wrote too much or no JSON object."""
 
     def __init__(self, kind: Literal["timeout", "closed", "too_long", "invalid"]) -> None:
         super().__init__(_SAID[kind])
@@ -54,7 +54,7 @@ class JsonPipe:
         return self.receive(deadline - time.monotonic())
 
     def send(self, value: Any, seconds: float) -> None:
-        """Write one line; values that JSON does not know as their text. Raises PipeError, also if nobody reads it."""
+        """Write one line; values that are not JSON are sent as strings. Raises PipeError."""
         left = memoryview(json.dumps(value, default=str).encode() + b"\n")
         deadline = time.monotonic() + seconds
         while left:
@@ -89,7 +89,7 @@ class JsonPipe:
 
 
 def _wait(pipe: int, event: int, deadline: float) -> None:
-    """Until the pipe can be used, or has ended. Not select: with many children its number may be above 1024."""
+    """Wait until the pipe is ready or closed. Not select(), which fails for descriptors above 1023."""
     poller = select.poll()
     poller.register(pipe, event)
     if not poller.poll(1000 * max(0.0, deadline - time.monotonic())):

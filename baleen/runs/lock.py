@@ -1,4 +1,4 @@
-"""One folder, one run: one process at a time, and the same settings whenever it goes on."""
+"""Locks a run folder for one process, and checks that a resumed run has the same settings."""
 
 import fcntl
 import os
@@ -32,7 +32,7 @@ def lock_folder(folder: Path) -> int:
 
 
 def check_same_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raises UsageError, naming the first setting that differs from those the folder's run was started with."""
+    """Raises UsageError, which names the first setting that differs from those the run was started with."""
     for key in [*now, *before]:
         old, new = before.get(key, "unset"), now.get(key, "unset")
         if old != new:

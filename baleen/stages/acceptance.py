@@ -1,4 +1,4 @@
-"""What each kind of stage must show, as statistical checks on its figures."""
+"""The acceptance checks of each kind of stage, as statistical tests on its results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ BUDGETS = 6
 def base_checks(
     stage: AnyStage, load: list[list[float]], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> list[Check]:
-    """The checks of a stage that learns no conversations. before, after: `measure.indexer_figures`."""
+    """The checks of a stage that does not train on conversations. before, after: `measure.indexer_figures`."""
     if stage.kind == "pretrain":
         return pretrain_checks(stage.name, load)
     return (warmup_checks if stage.kind == "index_warmup" else sparse_checks)(stage.name, before, after)
@@ -43,7 +43,7 @@ def warmup_checks(name: str, before: Mapping[str, Any], after: Mapping[str, Any]
 
 
 def sparse_checks(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Check]:
-    """Dense attention may read with the weights of before or after, the better counts."""
+    """The dense loss is the better of the two: with the weights before the stage, or after it."""
 
     def rows(figures: Mapping[str, Any], kind: str, parts: Sequence[str]) -> list[float]:
         return [share for part in parts for share in figures[part]["rows"][kind]]
@@ -75,7 +75,7 @@ def sft_checks(stage: AnyStage, answers: Answers) -> list[Check]:
 
 
 def rise_checks(stage: RLStage, after: Answers, before: Answers, kind: str) -> list[Check]:
-    """RL against the model it began with, on the tasks that it is judged on; `kind` says which these are."""
+    """An RL stage against the model it started from, on the tasks that `kind` describes."""
     hint = f"raise {stage.name}.steps; a reward flat from the start means there was nothing to reinforce"
     change = (f"{stage.name}.steps", 1.5)
     found = [check(f"rise of {kind}", paired_rise(after, before), ">", 0.0, hint, len(after), change)]
@@ -88,7 +88,7 @@ def rise_checks(stage: RLStage, after: Answers, before: Answers, kind: str) -> l
 def distill_checks(
     stage: AnyStage, student: Answers, teachers: Mapping[str, Mapping[str, Any]], mine: Chosen
 ) -> list[Check]:
-    """The student against each teacher, in that one's domains. teachers: stage -> its record."""
+    """The student against each teacher in the teacher's domains. teachers: stage -> its record."""
     found = []
     for name, record in teachers.items():
         domains = record["domains"]
@@ -119,10 +119,10 @@ def answer_checks(
     teachers: Mapping[str, Mapping[str, Any]],
     domains: Sequence[str],
 ) -> tuple[list[Check], dict[str, Any]]:
-    """The checks of a stage that is asked, and what its record tells beside them.
+    """The checks of an evaluated stage, and further results for its record.
 
-    hard: family -> difficulties of the hard tasks, which count only for stages judged on them. before: answers of the
-    model that the stage began with. teachers: stage -> record. domains: those that the stage practises.
+    hard: family -> difficulties of the hard tasks, which only stages judged on them use. before: answers of the model
+    that the stage started from. teachers: stage -> record. domains: those that the stage trains on.
     """
     wanted = isinstance(stage, RLStage) and stage.judged_on == "hard"
     mine = partial(of_hardness, hard=hard, wanted=wanted)
@@ -140,7 +140,7 @@ def answer_checks(
 
 
 def thinking(after: Answers, before: Answers) -> dict[str, float | None]:
-    """Mean thinking tokens before and after, and their ratio with its interval: told, not judged."""
+    """Mean thinking tokens before and after, and their ratio with its interval. Reported, not checked."""
     now, then = ([float(a["think_tokens"]) for a in answers] for answers in (after, before))
     ratio = paired_ratio(now, then)
     n = max(1, len(now))
@@ -154,9 +154,9 @@ def thinking(after: Answers, before: Answers) -> dict[str, float | None]:
 
 
 def budgets(after: Answers, before: Answers) -> list[dict[str, float]]:
-    """Accuracy where an answer counts only if its completion takes at most `budget` tokens; told, not judged.
+    """Accuracy at each token budget: an answer counts only if its completion fits. Reported, not checked.
 
-    The budgets are quantiles of all the completions' lengths; the last one is the longest: everything counts.
+    The budgets are quantiles of all completion lengths; at the last one, the longest, every answer counts.
     """
     lengths = sorted(answer["completion_tokens"] for answer in (*after, *before))
     if not lengths:

@@ -1,4 +1,4 @@
-"""What each step of a stage learns from: rows of text and demonstrations, or tasks to roll out."""
+"""The training data of each step of a stage: rows of text and demonstrations, or tasks for rollouts."""
 
 import dataclasses
 import random
@@ -25,7 +25,7 @@ Batches = Callable[[int], Packed]
 
 
 class TaskFiles:
-    """The tasks of all files that RL stages name, each beside its assets. Raises UserError."""
+    """The tasks in the `task_files` of all RL stages, with their assets. Raises UserError."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._assets: dict[str, Path] = {}
@@ -52,7 +52,7 @@ class TaskFiles:
             )
 
     def of_step(self, stage: RLStage, seed: int, step: int) -> list[Task]:
-        """The prompts of a step. Families and files take turns: half of each where there are both."""
+        """The tasks of a step: half from files and half from generated families if the stage has both."""
         key, train = (seed, stage.name, step), self._train[stage.name]
         count = stage.prompts_per_step
         from_files = (count // 2 if stage.tasks else count) if train else 0
@@ -61,7 +61,7 @@ class TaskFiles:
         return drawn + curriculum.drawn_tasks(stage.tasks, count - from_files, key, stage.follow_ups)
 
     def domains(self, stage: AnyStage) -> list[str]:
-        """The domains that an RL stage practises, sorted."""
+        """The domains that an RL stage trains on, sorted."""
         if not isinstance(stage, RLStage):
             return []
         found = {domain_of(family) for family in stage.tasks}
@@ -78,7 +78,7 @@ def supervised_batches(
     text: NDArray[np.int32],
     solved: Sequence[Document] = (),
 ) -> Batches:
-    """The rows of each step, a pure function of the step. solved: what a student learns from beside `stage.data`."""
+    """The batch of each step, a pure function of the step. solved: documents of a student beside `stage.data`."""
     mixture = _mixture(recipe, stage.data, tokenizer, text)
     if isinstance(stage, PretrainStage):
         return _pretraining(recipe, stage, tokenizer, mixture)
@@ -117,9 +117,9 @@ def solved_by_teachers(
     model_after: Callable[[str], Transformer],
     student: Transformer,
 ) -> list[Document]:
-    """What the teachers solved of fresh tasks, and beside it, of some, the tersest that the student itself solved.
+    """Rollouts of the teachers that solved new tasks and, for some tasks, the student's own shortest solution.
 
-    Without the terse ones the student thinks at full length always, and a length penalty finds nothing to prefer.
+    Without the short ones the student always thinks at full length, and a length penalty has nothing to choose from.
     """
     others: Mapping[str, TaskShare] = recipe.data[stage.follow_up_data or stage.data].tasks
     solved: list[Trajectory] = []

@@ -230,9 +230,8 @@ def _task(
     """One task of `kinds`. In a conversation it may be the first question: tools are offered for later ones, too."""
     if follow_ups and rng.random() < follow_ups:
         tasks = _conversation(others or kinds, rng, split, _TURNS, kinds if others else None)
-        asked = max(
-            rng.randint(0, _TURNS - 1) for _ in range(2)
-        )  # late turns are the hard ones, and the long
+        # The later of two draws: late turns are the long ones, and the hard ones.
+        asked = max(rng.randint(0, _TURNS - 1) for _ in range(2))
         return follow_up([*tasks[:asked], tasks[-1]])
     family = rng.choices(list(kinds), [share.weight for share in kinds.values()])[0]
     return sample_task(family, rng.choice(kinds[family].difficulties), rng, split)

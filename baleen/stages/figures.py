@@ -1,4 +1,4 @@
-"""What the report shows of a finished model, measured on it: decode times, and what its indexers select."""
+"""Measurements of the finished model for the report: decode times, and what its indexers select."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +15,6 @@ FIGURES = ("cost.json", "selection.json")
 def write_figures(
     folder: Path, model: Transformer, tokenizer: Tokenizer, text: Sequence[int], seed: int
 ) -> None:
-    """Both files into `folder`. text: token ids of real text that the model has not seen."""
+    """Write both files to `folder`. text: token ids of held-out text."""
     write_json(folder / "cost.json", decode_cost(model))
     write_json(folder / "selection.json", selection(model, tokenizer, list(text), seed))

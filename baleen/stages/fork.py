@@ -4,7 +4,6 @@ A fork ends as a run from the start with the same recipe would, with one excepti
 also where `data.chat`, from which it was learned, has changed.
 """
 
-import difflib
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from baleen.config.errors import UsageError, UserError
+from baleen.config.errors import UsageError, UserError, nearest
 from baleen.config.recipe import Recipe, load_recipe
 from baleen.config.toml_file import dump_toml
 from baleen.runs.files import write_atomic
@@ -37,9 +36,7 @@ class Source:
             raise UsageError(f"--from {text}: {folder} holds no run; give a run's folder, as runs/quickstart")
         names = load_recipe(Path(folder) / "resolved.toml").names
         if stage and stage not in names:
-            near = difflib.get_close_matches(stage, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
-            raise UsageError(f"--from {text}: there is no stage {stage!r}; {hint}")
+            raise UsageError(f"--from {text}: there is no stage {stage!r}; {nearest(stage, names)}")
         return cls(Path(folder), stage or None)
 
     def shared(self, recipe: Recipe) -> list[str]:

@@ -1,22 +1,20 @@
-"""Who hears how a run goes: the live view on a terminal, or nobody."""
-
-from typing import Protocol
+"""The interface through which a run reports its progress."""
 
 
-class StageListener(Protocol):
-    """Told of stages in their order, one at a time."""
+class StageListener:
+    """Receives the progress of a run, one stage after another. This one ignores it; the live view overrides it."""
 
     def start_stage(self, name: str, total_steps: int) -> None:
-        """`name` begins; `total_steps` is 0 where their number is unknown."""
+        """The stage `name` starts. `total_steps` is 0 if unknown."""
 
     def skip_stage(self, name: str, passed: bool | None = True) -> None:
-        """`name` was finished by an earlier session; `passed` as of `finish_stage`."""
+        """The stage `name` was finished by an earlier session. `passed` as in `finish_stage`."""
 
     def update(self, step: int, **scalars: float) -> None:
-        """The running stage has done `step` steps; `scalars` are its newest numbers, as in metrics.jsonl."""
+        """The current stage has done `step` steps; `scalars` are the latest metrics, as in metrics.jsonl."""
 
     def finish_stage(self, passed: bool | None, note: str = "") -> None:
-        """The running stage ended: its checks passed, failed, or (None) are uncertain."""
+        """The current stage finished. passed: whether its checks did; None if they are inconclusive."""
 
     def message(self, text: str) -> None:
         """A line for the user."""

@@ -1,4 +1,4 @@
-"""A recipe's stages, each from its parent's checkpoint: what a stage needs of the others is on disk."""
+"""Runs the stages of a recipe. Each starts from its parent's checkpoint and needs nothing but what is on disk."""
 
 import shutil
 import time
@@ -21,9 +21,10 @@ from baleen.rl import train_rl
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.run_folder import RunFolder
 from baleen.stages import acceptance, curriculum, measure
-from baleen.stages.batches import TaskFiles, solved_by_teachers, supervised_batches
+from baleen.stages.batches import solved_by_teachers, supervised_batches
 from baleen.stages.checks import brief, judged, overall
 from baleen.stages.figures import FIGURES, write_figures
+from baleen.stages.inputs import Inputs
 from baleen.stages.listener import StageListener
 from baleen.stages.start import folders, model_config, read_start
 from baleen.train import CheckpointError, Checkpoints, Interrupted, Surroundings, Workers, train
@@ -41,12 +42,12 @@ class Pipeline:
         folder: RunFolder,
         listener: StageListener,
         threads: int,
-        corpus: Corpus,
+        inputs: Inputs,
         stop: CleanStop,
     ):
         self.recipe, self.folder, self.listener, self.stop = recipe, folder, listener, stop
         self.workers = Workers(threads)
-        self.files = TaskFiles(recipe)
+        self.files, corpus = inputs.files, inputs.corpus
         self.tokenizer = self._tokenizer(corpus)
         self.config = model_config(recipe, self.tokenizer.vocab_size)
         self.text = text_tokens(self.tokenizer, corpus.train)
@@ -176,7 +177,7 @@ class Pipeline:
         self.listener.message(line)
 
     def _heldout_rows(self, corpus: Corpus) -> Packed:
-        """Rows whose first half is real text; the second half is tasks, where the recipe's mixture has some."""
+        """Held-out rows. The first half is text; so is the second, unless the mixture has tasks."""
         mix = self.recipe.data.get(self.recipe.evaluation.data) or DataMix(text_share=1.0)
         draw = curriculum.demonstrations(self.tokenizer, mix, "heldout")
         share = 0.5 if mix.tasks else 1.0
@@ -202,7 +203,7 @@ class Pipeline:
         return supervised_batches(self.recipe, stage, self.tokenizer, self.text, solved)
 
     def _measured(self, stage: AnyStage, model: Transformer) -> dict[str, Any]:
-        """Everything about the finished stage that its record holds besides the training."""
+        """Evaluation results and checks for the record of a finished stage."""
         load = measure.expert_load(model, self.heldout_rows)
         found: dict[str, Any] = {
             "bits_per_byte": measure.bits_per_byte(model, self.heldout_text, self.tokenizer),
@@ -229,14 +230,14 @@ class Pipeline:
         return found | {"checks": judged(checks, self.recipe)} | told
 
     def _asked(self, model: Transformer) -> dict[str, Any]:
-        """What the model answers to the held-out tasks."""
+        """Evaluate the model on the held-out tasks."""
         evaluation = self.recipe.evaluation
         benchmark = measure.solve(model, self.tokenizer, self.tasks, evaluation, self.files.world)
         evals = [row | {"hard": acceptance.is_hard(row, evaluation.hard)} for row in benchmark.rows()]
         return {"answers": measure.answers_of(benchmark), "evals": evals, "samples": benchmark.samples()}
 
     def _before(self, stage: AnyStage) -> dict[str, Any]:
-        """What is known of the model that `stage` began with: its parent's record, or measured once, now."""
+        """Results of the model that `stage` started from: its parent's record, or measured now and kept."""
         parent = self.recipe.parent(stage.name)
         if parent and is_asked(self.recipe.stage(parent)) == is_asked(stage):
             return self._record(parent)
@@ -259,7 +260,7 @@ class Pipeline:
         return record
 
     def _export(self, stage: AnyStage, model: Transformer) -> None:
-        """Write what a finished stage leaves beside its checkpoint: a model to use, and figures of it."""
+        """Save the finished model under `save_as`, and measure it for the report."""
         if not stage.save_as:
             return
         path = self.folder.path / stage.save_as
@@ -272,7 +273,7 @@ class Pipeline:
 
 
 def exports(recipe: Recipe, stage: AnyStage) -> list[str]:
-    """What a finished stage leaves in the run's folder, beside its record and its checkpoints."""
+    """What a finished stage writes to the run folder besides its record and checkpoints."""
     figures = FIGURES if recipe.evaluation.figures and stage.save_as == "model" else ()
     return [stage.save_as, *figures] if stage.save_as else []
 

@@ -1,4 +1,4 @@
-"""The model that a run's first stages begin with: fresh, or read from a folder, with indexers where it has none."""
+"""The models that a run starts from: random weights, or model folders, with indexers added if they have none."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ INDEXER_SIZES = ("index_n_heads", "index_head_dim", "index_topk")
 
 
 def folders(recipe: Recipe) -> list[Path]:
-    """The model folders that stages of `recipe` begin with, each once."""
+    """The model folders that stages of `recipe` start from, without duplicates."""
     starts = [
         Path(stage.start).expanduser()
         for stage in recipe.stages
@@ -25,7 +25,7 @@ def folders(recipe: Recipe) -> list[Path]:
 
 
 def model_config(recipe: Recipe, vocab_size: int) -> ModelConfig:
-    """Sizes of every model of the run. Raises UserError, UsageError for folders that do not fit together."""
+    """The config of all models of the run. Raises UserError, UsageError if the starting models differ in size."""
     found = [(folder, _with_indexers(folder, recipe)) for folder in folders(recipe)]
     if any(stage.kind == "pretrain" and not stage.start for stage in recipe.stages):
         fresh = ModelConfig.preset(recipe.preset, **recipe.sizes | {"vocab_size": vocab_size})
@@ -42,7 +42,7 @@ def model_config(recipe: Recipe, vocab_size: int) -> ModelConfig:
 
 
 def check_starts(recipe: Recipe) -> None:
-    """Raises UserError, UsageError for what cannot be started from: before anything is written."""
+    """Check the starting models and their tokenizers. Raises UserError, UsageError."""
     known = folders(recipe)
     tokenizers = [Tokenizer.from_pretrained(folder) for folder in known]
     for folder, tokenizer in zip(known, tokenizers, strict=True):
@@ -60,7 +60,7 @@ def check_starts(recipe: Recipe) -> None:
 
 
 def read_start(folder: Path, config: ModelConfig, seed: int) -> Transformer:
-    """The model in `folder` with the sizes of `config`: random indexers are added where it has none."""
+    """Load the model in `folder`, with random indexers of `config`'s sizes if it has none."""
     model = load_model(folder)
     if model.config.index_n_heads == config.index_n_heads:
         return model
@@ -71,7 +71,7 @@ def read_start(folder: Path, config: ModelConfig, seed: int) -> Transformer:
 
 
 def _with_indexers(folder: Path, recipe: Recipe) -> ModelConfig:
-    """The config of `folder`, with indexers of the recipe's sizes where it has none and a stage trains some."""
+    """The config of `folder`, with indexers of the recipe's sizes if it has none and a stage trains them."""
     trains = any(isinstance(stage, IndexWarmupStage | SparseStage) for stage in recipe.stages)
     config = ModelConfig.from_pretrained(folder)
     if config.index_n_heads or not trains:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 Each = Callable[[Callable[[Sequence[Tensor]], None], Iterable[Sequence[Tensor]]], Iterable[None]]
-_SMALL = 1 << 17  # numbers of a parameter that is orthogonalised together with others of its shape
+_SMALL = 1 << 17  # parameters with fewer elements are orthogonalised in batches of one shape
 # quintic Newton-Schulz coefficients (Jordan et al. 2024): fast growth of small singular values, not exact convergence
 _NS = (3.4445, -4.7750, 2.0315)
 
@@ -28,7 +28,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, each: Each = map) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient.
 
-        each: calls a function with each of several lists of parameters: `map`, or one that does so in threads.
+        each: applies the update to each group of parameters, as `map` does, possibly in threads.
         """
         for group in self.param_groups:
             alike: dict[tuple[int, ...], list[Tensor]] = {}
@@ -40,7 +40,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def _update(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
-        """One step of parameters of one shape, orthogonalised together: for small ones the calls are what costs."""
+        """Update parameters of one shape, orthogonalised in one batch: for small matrices the calls dominate."""
         steps = []
         for param in params:
             assert param.grad is not None

@@ -7,7 +7,6 @@ nearly fully. Gradients come back from `torch.autograd.grad`, so the threads sha
 import ctypes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any, TypeVar
 
 import torch
@@ -34,17 +33,18 @@ class Workers:
         return list(self._pool.map(function, parts) if self._pool else map(function, parts))
 
     def ahead(self, make: Callable[[int], Item], numbers: Iterable[int]) -> Iterator[Item]:
-        """`make` of each number, the next one already under way while the last one is used, where there are workers."""
+        """Yield `make(number)` for each number; with workers, the next item is computed while this one is used."""
         if self._pool is None:
             yield from map(make, numbers)
             return
         with ThreadPoolExecutor(1) as aside:
-            waiting = iter(numbers)
-            made = [aside.submit(make, number) for number in islice(waiting, 1)]
-            while made:
-                item = made.pop().result()
-                made += [aside.submit(make, number) for number in islice(waiting, 1)]
-                yield item
+            coming = None
+            for number in numbers:
+                ready, coming = coming, aside.submit(make, number)
+                if ready is not None:
+                    yield ready.result()
+            if coming is not None:
+                yield coming.result()
 
     def gradients(
         self, loss_of: Callable[[Part], tuple[Tensor, Any]], parts: Sequence[Part], params: Sequence[Tensor]

@@ -8,6 +8,7 @@ a JSON string per line), `go` (a file that loading waits for) or null.
 
 import fcntl
 import json
+import signal
 import sys
 import termios
 import time
@@ -63,6 +64,8 @@ class ScriptedSteps:
 
 def main() -> int:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C reaches this process
+    # A job in the background of a shell inherits an ignored SIGINT, which Python leaves alone.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     script = json.loads(Path(sys.argv[1]).read_text())
 
     def load(path: Path, **_: Any) -> LoadedModel:

@@ -1,6 +1,8 @@
 """TOML in, records out: every mistake is one sentence that names the file, the key and the way out."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from baleen.config.errors import UsageError
-from baleen.config.toml_file import dump_toml, flatten, load_toml, parse_settings
+from baleen.config.toml_file import (
+    dump_toml,
+    flatten,
+    merged,
+    parse_settings,
+    read_values,
+    set_value,
+    validate,
+)
 
 
 class Stage(BaseModel):
@@ -17,6 +27,9 @@ class Stage(BaseModel):
     lr: float = Field(default=0.1, gt=0)
     domains: tuple[str, ...] = ("math",)
     note: str | None = None
+
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 class Recipe(BaseModel):
@@ -31,6 +44,13 @@ class Recipe(BaseModel):
         if self.seed % 2:
             raise ValueError(f"seed={self.seed} is odd; choose an even one")
         return self
+
+
+def load_toml(path: Path, model: type[Record], overrides: Mapping[str, object] | None = None) -> Record:
+    values = read_values(path, merged)
+    for key, value in (overrides or {}).items():
+        set_value(values, key, value)
+    return validate(values, model, str(path), overrides or {})
 
 
 def load(tmp_path: Path, text: str, **overrides: object) -> Recipe:

@@ -10,7 +10,7 @@ from baleen.environments.general.served import ServedTools
 from baleen.environments.general.showing import offered_schemas
 from baleen.environments.general.tools import SqlTool, SqlTools, ToolSource, toolbox_tools
 from baleen.environments.general.verification import Outcome, VerifierError, accepts, same_changes
-from baleen.environments.task import Task, TaskError, ToolFailure
+from baleen.environments.task import Task, TaskError, ToolFailure, final_content
 from baleen.environments.toolbox import Toolbox
 from baleen.environments.toy.world import answers
 
@@ -61,8 +61,8 @@ class GeneralWorld:
 
     def score(self, final: Message) -> float:
         """1.0 when database and answer are as they must be, else 0.0. Raises ToolFailure."""
-        content = final.get("content")
-        if final.get("role") != "assistant" or final.get("tool_calls") or not isinstance(content, str):
+        content = final_content(final)
+        if content is None:
             return 0.0
         outcome = Outcome(self._source.database(), content.strip())
         data = self.task.data

@@ -7,7 +7,7 @@ from pathlib import Path
 from baleen.chat import Message
 from baleen.environments.interpreter.answers import final_answer, same
 from baleen.environments.interpreter.kernel import Kernel
-from baleen.environments.task import Task, answer_message, call_message, result_message
+from baleen.environments.task import Task, answer_message, call_message, final_content, result_message
 from baleen.environments.toolbox import Tool, Toolbox, ToolError, parameters
 
 CELL_SECONDS = 20.0
@@ -95,8 +95,8 @@ class InterpreterWorld:
 
 def score_of(task: Task, final: Message) -> float:
     """1.0 if the final assistant message gives the task's answer, else 0.0; runs nothing."""
-    content = final.get("content")
-    if final.get("role") != "assistant" or final.get("tool_calls") or not isinstance(content, str):
+    content = final_content(final)
+    if content is None:
         return 0.0
     return float(same(final_answer(content), task.answer, str(task.data.get("tolerance", "0"))))
 

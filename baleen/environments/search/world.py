@@ -6,7 +6,7 @@ from pathlib import Path
 
 from baleen.chat import Message
 from baleen.environments.search.corpus import Corpus, Document, encodable
-from baleen.environments.task import Task, ToolFailure
+from baleen.environments.task import Task, ToolFailure, final_content
 from baleen.environments.toolbox import Tool, Toolbox, ToolError, parameters
 
 CORPUS_FILE = "corpus.db"
@@ -102,8 +102,8 @@ class SearchWorld:
         return self._toolbox.answer(assistant)
 
     def score(self, final: Message) -> float:
-        content = final.get("content")
-        if final.get("role") != "assistant" or final.get("tool_calls") or not isinstance(content, str):
+        content = final_content(final)
+        if content is None:
             return 0.0
         return float(is_named(content, (self.task.answer, *self.task.data.get("aliases", ()))))
 

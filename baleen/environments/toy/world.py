@@ -1,7 +1,7 @@
 """The world of the suite's tasks: a question, two tools, and an exact check of the answer."""
 
 from baleen.chat import Message
-from baleen.environments.task import Task
+from baleen.environments.task import Task, final_content
 from baleen.environments.toolbox import Tool, Toolbox, ToolError
 from baleen.environments.toy.calculator import ExpressionError, evaluate
 from baleen.environments.toy.lookup import next_key
@@ -68,7 +68,5 @@ class ToolWorld:
 
 def answers(final: Message, truth: str) -> bool:
     """Whether the final assistant message's content, stripped of white space, is the truth."""
-    content = final.get("content")
-    if final.get("role") != "assistant" or final.get("tool_calls") or not isinstance(content, str):
-        return False
-    return content.strip() == truth
+    content = final_content(final)
+    return content is not None and content.strip() == truth

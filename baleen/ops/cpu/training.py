@@ -1,4 +1,4 @@
-"""Attention over selected latents and index scores of selected keys in packed training rows, with their gradients."""
+"""Compiled sparse attention and index scores for packed training rows, with their gradients."""
 
 from typing import Any
 
