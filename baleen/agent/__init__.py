@@ -8,12 +8,12 @@ from baleen.agent.endpoint import Endpoint
 from baleen.agent.loop import Limits, play, rollout, rollout_all
 from baleen.agent.model import ChatModel, ModelFailure, Reply
 from baleen.agent.policies import EnginePolicy, ScriptedModel, ScriptedPolicy
-from baleen.agent.trajectory import Chain, Completion, StopReason, Trajectory, Turn, Usage
+from baleen.agent.sample import Replay, SamplingMask, TrainingSample
+from baleen.agent.trajectory import Completion, StopReason, Trajectory, Turn, Usage
 from baleen.agent.worker import Worker
 
 __all__ = [
     "BudgetSpent",
-    "Chain",
     "ChatModel",
     "ChatPlayer",
     "Completion",
@@ -27,12 +27,15 @@ __all__ = [
     "ModelFailure",
     "Player",
     "PolicyFailure",
+    "Replay",
     "Reply",
+    "SamplingMask",
     "ScriptedModel",
     "ScriptedPolicy",
     "StopReason",
     "TokenPlayer",
     "TokenPrice",
+    "TrainingSample",
     "Trajectory",
     "Turn",
     "Usage",

@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from baleen.agent.dialogue import PolicyFailure
 from baleen.agent.model import ModelFailure, Reply
-from baleen.agent.trajectory import Completion
+from baleen.agent.sample import Replay, SamplingMask
+from baleen.agent.trajectory import Completion, Usage
 from baleen.chat import Message, Tokenizer, encode_pieces
 from baleen.chat.preamble import split_controls
 from baleen.chat.tokens import EOS
@@ -75,7 +79,7 @@ class ScriptedModel:
 
 
 class Result(Protocol):
-    """The part of an engine's record that a rollout needs; the whole record travels along for replay."""
+    """What an engine returns for a request, as far as a rollout needs it (see `engine.GenerationResult`)."""
 
     @property
     def token_ids(self) -> Sequence[int]: ...
@@ -83,6 +87,16 @@ class Result(Protocol):
     def logprobs(self) -> Sequence[float]: ...
     @property
     def finish_reason(self) -> str | None: ...
+    @property
+    def num_cached_tokens(self) -> int: ...
+    @property
+    def routed_experts(self) -> NDArray[np.int16]: ...
+    @property
+    def selected(self) -> NDArray[np.int32] | None: ...
+    @property
+    def sampling_mask(self) -> SamplingMask | None: ...
+    @property
+    def policy_version(self) -> int: ...
 
 
 class Generator(Protocol):
@@ -107,5 +121,8 @@ class EnginePolicy:
             # Not skip_special: tool calls and the end of thinking are control tokens.
             text=self._tokenizer.decode(result.token_ids),
             finish_reason=result.finish_reason or "abort",
-            extra=result,
+            replay=Replay(
+                result.routed_experts, result.selected, result.sampling_mask, result.policy_version
+            ),
+            reported=Usage(len(prompt_ids), result.num_cached_tokens, len(result.token_ids)),
         )

@@ -32,7 +32,7 @@ class Episode:
         return self.trajectory.task_id, self.attempt
 
     def to_row(self) -> dict[str, Any]:
-        """The episode as plain JSON; the engine's own records (`extra`) are not in it."""
+        """The episode as plain JSON; what the engine recorded for replay is not in it."""
         played = self.trajectory
         turns: list[dict[str, Any]] = []
         known: list[int] = []

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any
 
+from baleen.agent.sample import Replay, TrainingSample, joined
 from baleen.chat import Message
 
 
@@ -66,8 +66,8 @@ class Completion:
     prompt_ids, token_ids: the prompt and the sampled ids, with the end token if it was sampled; empty for a policy
     that shows none. logprobs: one for each sampled id, natural log, under the distribution that was sampled from.
     text: the ids decoded, control tokens included. finish_reason: "stop", "length" or "abort", or what a server
-    says. extra: the engine's record of the request, kept for replay. reported: tokens and dollars as a server
-    counted them.
+    says. replay: what the engine chose for the prompt and these ids. reported: tokens and dollars as a server or an
+    engine counted them.
     """
 
     prompt_ids: Sequence[int]
@@ -75,16 +75,13 @@ class Completion:
     logprobs: Sequence[float]
     text: str
     finish_reason: str
-    extra: Any = field(default=None, repr=False)
+    replay: Replay | None = field(default=None, repr=False)
     reported: Usage | None = None
 
     @property
     def usage(self) -> Usage:
         """As reported, else by the ids."""
-        if self.reported is not None:
-            return self.reported
-        cached = getattr(self.extra, "num_cached_tokens", 0)
-        return Usage(len(self.prompt_ids), cached, len(self.token_ids))
+        return self.reported or Usage(len(self.prompt_ids), 0, len(self.token_ids))
 
 
 @dataclass(frozen=True)
@@ -105,20 +102,6 @@ class Turn:
     is_step: bool = True
     seconds: float = field(default=0.0, compare=False)
     world_seconds: float = field(default=0.0, compare=False)
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Turns that share one growing sequence of ids, as a trainer wants them: one row, each token once.
-
-    token_ids, loss_mask, logprobs: of equal length. loss_mask is True on sampled ids, False on prompts and
-    tool results, where logprobs is 0.0. `turns[-1].completion.extra` covers the whole sequence.
-    """
-
-    turns: tuple[Turn, ...]
-    token_ids: list[int]
-    loss_mask: list[bool]
-    logprobs: list[float]
 
 
 @dataclass(frozen=True)
@@ -172,13 +155,17 @@ class Trajectory:
     def tool_calls(self) -> int:
         return sum(len(turn.message.get("tool_calls") or ()) for turn in self.turns if turn.message)
 
-    def chains(self) -> list[Chain]:
-        """The turns as training rows: one, unless a new user message or a full window made the prompt start afresh."""
+    def samples(self, advantage: float = 0.0) -> list[TrainingSample]:
+        """The turns as training rows, each sampled token once.
+
+        There is one row, unless a new user message or a full window made a prompt start afresh.
+        """
         starts = [i for i, turn in enumerate(self.turns) if turn.starts_chain]
-        return [_chain(self.turns[a:b]) for a, b in pairwise([*starts, len(self.turns)])]
+        return [_sample(self.turns[a:b], advantage) for a, b in pairwise([*starts, len(self.turns)])]
 
 
-def _chain(turns: tuple[Turn, ...]) -> Chain:
+def _sample(turns: tuple[Turn, ...], advantage: float) -> TrainingSample:
+    """One row of turns whose prompts extend each other."""
     last = turns[-1].completion
     token_ids = [*last.prompt_ids, *last.token_ids]
     loss_mask, logprobs = [False] * len(token_ids), [0.0] * len(token_ids)
@@ -187,4 +174,6 @@ def _chain(turns: tuple[Turn, ...]) -> Chain:
         end = start + len(turn.completion.token_ids)
         loss_mask[start:end] = [True] * (end - start)
         logprobs[start:end] = turn.completion.logprobs
-    return Chain(turns, token_ids, loss_mask, logprobs)
+    replays = [turn.completion.replay for turn in turns if turn.completion.replay is not None]
+    replay = joined(replays) if len(replays) == len(turns) else None
+    return TrainingSample(token_ids, loss_mask, logprobs, advantage, replay)

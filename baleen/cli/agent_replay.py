@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from baleen.agent.records import Episode, read_episodes
-from baleen.agent.replay import differences
+from baleen.agent.replay_check import differences
 from baleen.cli.agent_tasks import kept_assets, kept_tasks
 from baleen.cli.progress import Progress
 from baleen.config import UserError

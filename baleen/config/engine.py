@@ -123,7 +123,7 @@ class SamplingParams(_Checked):
     cache_salt: str = Field(
         default="", max_length=256, description="only requests of one salt share cached prompts"
     )
-    record_kept: bool = Field(
+    record_sampling_mask: bool = Field(
         default=True, description="whether the sets that the cuts leave are recorded: training needs them"
     )
 

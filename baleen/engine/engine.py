@@ -16,7 +16,7 @@ from baleen.engine.compute_path import choose_path
 from baleen.engine.runner import Runner
 from baleen.engine.sampler import Sampled, sample
 from baleen.engine.scheduler import Scheduler, Work
-from baleen.engine.sequence import FinishReason, GenerationResult, KeptSets, Sequence, StepOutput
+from baleen.engine.sequence import FinishReason, GenerationResult, SamplingMask, Sequence, StepOutput
 from baleen.model import Transformer, load_model, pack, stored_dtype
 
 
@@ -189,14 +189,15 @@ class Engine:
             self.step()
         return [self.result(request_id) for request_id in ids]
 
-    def swap_weights(self, model: Transformer) -> None:
-        """Go on with `model`, of the same config, between two steps; its version is one higher.
+    def update_weights(self, model: Transformer, version: int | None = None) -> None:
+        """Continue with `model`, which has the same config, as `policy_version` `version` (default: one higher).
 
-        Requests in progress keep their tokens; their context is computed anew, as is what was cached.
+        Call it between two steps. Requests in progress keep their tokens; their context is recomputed, as is what
+        was cached.
         """
         assert model.config == self.model.config, "another architecture needs another engine"
         self.model = self._runner.model = self._as_served(model)
-        self.policy_version += 1
+        self.policy_version = self.policy_version + 1 if version is None else version
         self.reset_prefix_cache()
 
     def _as_served(self, model: Transformer) -> Transformer:
@@ -282,7 +283,7 @@ class Engine:
             num_cached_tokens=sequence.num_cached,
             routed_experts=self._runner.routed_experts(sequence),
             selected=self._runner.selected(sequence),
-            kept=KeptSets.of(sequence.kept) if sequence.records_kept else None,
+            sampling_mask=SamplingMask.of(sequence.kept) if sequence.records_mask else None,
             top_logprobs=None if sequence.params.logprobs is None else sequence.top_logprobs,
             policy_version=self.policy_version,
         )

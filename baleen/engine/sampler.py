@@ -71,7 +71,7 @@ def _weigh(scores: Floats, temperature: Floats | float) -> Floats:
 def _cut(weights: Floats, scores: Floats, sequences: list[Sequence]) -> list[NDArray[np.int32] | None]:
     """Set the weights of tokens that min_p, top_k and top_p cut to 0. Returns the ids left where recorded."""
     kept: list[NDArray[np.int32] | None] = [None] * len(sequences)
-    rows = [row for row, sequence in enumerate(sequences) if sequence.is_cut or sequence.records_kept]
+    rows = [row for row, sequence in enumerate(sequences) if sequence.is_cut or sequence.records_mask]
     if not rows:
         return kept
     chosen = [sequences[row] for row in rows]
@@ -82,7 +82,7 @@ def _cut(weights: Floats, scores: Floats, sequences: list[Sequence]) -> list[NDA
     mask = kept_mask(weights[rows], top_k, top_p, min_p) & np.isfinite(scores[rows])
     weights[rows] *= mask
     for row, sequence, left in zip(rows, chosen, mask, strict=True):
-        if sequence.records_kept:
+        if sequence.records_mask:
             kept[row] = np.flatnonzero(left).astype(np.int32)
     return kept
 

@@ -1,7 +1,7 @@
 """A request on its way through the engine, and what comes out of it."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ class Sequence:
     """A request in progress. `token_ids` holds the prompt and all sampled tokens.
 
     row, blocks and what counts them are set while it runs; a preempted one keeps its tokens and block keys.
-    is_cut: whether top_p, top_k or min_p may cut its distribution. records_kept: whether what was left to sample
+    is_cut: whether top_p, top_k or min_p may cut its distribution. records_mask: whether what was left to sample
     from is recorded, at every position.
     """
 
@@ -41,13 +41,13 @@ class Sequence:
     top_logprobs: list[dict[int, float]] = field(default_factory=list)
     logit_changes: LogitChanges | None = None  # from the first sample on, if it asks for any
     is_cut: bool = field(init=False)
-    records_kept: bool = field(init=False)
+    records_mask: bool = field(init=False)
 
     def __post_init__(self) -> None:
         params = self.params
         self.is_cut = params.temperature > 0 and (params.top_p < 1 or params.top_k > 0 or params.min_p > 0)
         limited = self.is_cut or params.min_tokens > 0 or bool(params.banned_ids)
-        self.records_kept = params.record_kept and limited
+        self.records_mask = params.record_sampling_mask and limited
 
     @property
     def num_sampled(self) -> int:
@@ -78,15 +78,14 @@ class StepOutput:
     finish_reason: FinishReason | None
 
 
-@dataclass(frozen=True, slots=True)
-class KeptSets:
-    """Ids that each position could be, ascending, as CSR: `token_ids[offsets[i]:offsets[i + 1]]`."""
+class SamplingMask(NamedTuple):
+    """Ids that each sampled token could have been, ascending, as CSR: `token_ids[offsets[i] : offsets[i + 1]]`."""
 
     token_ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
 
     @classmethod
-    def of(cls, sets: list[NDArray[np.int32]]) -> "KeptSets":
+    def of(cls, sets: list[NDArray[np.int32]]) -> "SamplingMask":
         offsets = np.concatenate(([0], np.cumsum([len(ids) for ids in sets], dtype=np.int64)))
         return cls(np.concatenate(sets) if sets else np.zeros(0, np.int32), offsets)
 
@@ -99,7 +98,7 @@ class GenerationResult:
     sampled from (at temperature 0: the one of temperature 1). routed_experts: int16 [tokens - 1, n_moe_layers, k]
     for every token of prompt and completion that was an input; fewer rows if aborted before they were computed.
     selected: int32 [tokens - 1, n_layers, index_topk], the positions that each of them read in each layer, -1
-    behind the last; None without record_selection. kept: what top_p, top_k, min_p, bans and min_tokens left to
+    behind the last; None without record_selection. sampling_mask: what top_p, top_k, min_p, bans and min_tokens left to
     sample from, None where none was asked for. top_logprobs: at each position the log-probabilities of the
     likeliest tokens, likeliest first, lowest id first among equals, then of the sampled one if it is not among
     them; as many as params.logprobs says, fewer where the others are impossible; under the distribution that was
@@ -115,7 +114,7 @@ class GenerationResult:
     num_cached_tokens: int
     routed_experts: NDArray[np.int16]
     selected: NDArray[np.int32] | None
-    kept: KeptSets | None
+    sampling_mask: SamplingMask | None
     top_logprobs: list[dict[int, float]] | None
     policy_version: int
 

@@ -38,7 +38,7 @@ def rewards(run: Run) -> Plot | None:
         (specialists, "reward", "Specialists: mean reward"),
         (joint, "reward", "Mixed RL and Speciale: mean reward"),
         (joint, "think_tokens", "Thinking tokens per answer"),
-        (specialists + joint, "mean_abs_dlogp", "Mean |Δ log-prob|, engine to trainer"),
+        (specialists + joint, "mismatch_abs_logprob", "Mean |Δ log-prob|, engine to trainer"),
     ]
     shown = [
         (kept, scalar, title)
@@ -50,7 +50,7 @@ def rewards(run: Run) -> Plot | None:
 
     def draw(panels: Sequence[Axes]) -> None:
         for axes, (stages, scalar, title) in zip(panels, shown, strict=True):
-            log = scalar == "mean_abs_dlogp"
+            log = scalar == "mismatch_abs_logprob"
             if log:
                 axes.set_yscale("log")
             ends = [(curve(axes, run, s, scalar, colours[s]), names[s], colours[s]) for s in stages]
@@ -71,7 +71,7 @@ def rewards(run: Run) -> Plot | None:
 
 def _is_drawable(values: Sequence[float], scalar: str) -> bool:
     """Exact agreement of engine and trainer has no place on the mismatch's log axis."""
-    return any(values) if scalar == "mean_abs_dlogp" else bool(values)
+    return any(values) if scalar == "mismatch_abs_logprob" else bool(values)
 
 
 def speciale(penalised: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot | None:

@@ -108,7 +108,7 @@ def _split(text: str) -> tuple[str, str]:
 
 def mismatch(run: Run) -> float | None:
     """Mean over all RL steps of the mean |Δ log-probability|."""
-    values = [value for stage in run.titles for value in run.curve(stage, "mean_abs_dlogp")[1]]
+    values = [value for stage in run.titles for value in run.curve(stage, "mismatch_abs_logprob")[1]]
     return sum(values) / len(values) if values else None
 
 

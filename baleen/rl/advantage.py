@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def penalised_rewards(outcomes: Floats, lengths: NDArray[np.int64], weight: float) -> Floats:
+def penalized_rewards(outcomes: Floats, lengths: NDArray[np.int64], weight: float) -> Floats:
     """Outcomes [G] of one group less `weight` x length / longest x share solved, where the answer is correct.
 
     Only correct answers pay: a penalty on wrong ones teaches to give up early, and the mode of thinking dies out.

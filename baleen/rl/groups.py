@@ -2,27 +2,23 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from baleen.agent import Limits, Trajectory
-from baleen.chat import Tokenizer
-from baleen.config import EngineConfig, SamplingParams
+from baleen.agent import TrainingSample, Trajectory
+from baleen.config import SamplingParams
 from baleen.config.stages import RLStage
-from baleen.engine import Engine
-from baleen.environments import Task, environment_for
-from baleen.model import Transformer
-from baleen.rl.advantage import group_advantages, penalised_rewards
-from baleen.rl.rollout import Rollout, World, collect, rollouts_of
+from baleen.environments import Task
+from baleen.rl.advantage import group_advantages, penalized_rewards
+from baleen.rl.sampler import RolloutSampler
 
-LIMITS = Limits(max_turns=8, max_length=2048)
-REFILLS = 2  # times that rollouts are played again which the infrastructure failed
+MAX_REFILLS = 2
 
 
 @dataclass(frozen=True)
 class Groups:
-    """`group` trajectories of each task. failures: how often the infrastructure failed, refilled or not."""
+    """`group_size` trajectories of each task. failures: how often the infrastructure failed, refilled or not."""
 
     trajectories: list[list[Trajectory]]
     failures: int
@@ -33,23 +29,15 @@ class Groups:
         return [t for group in self.trajectories for t in group if t.reward is not None]
 
 
-def play_groups(
-    model: Transformer,
-    tokenizer: Tokenizer,
-    stage: RLStage,
-    tasks: Sequence[Task],
-    key: tuple[object, ...],
-    world: World = environment_for,
+def sample_groups(
+    sampler: RolloutSampler, stage: RLStage, tasks: Sequence[Task], key: tuple[object, ...]
 ) -> Groups:
     """Play each task `stage.group_size` times; the same key and weights give the same trajectories.
 
-    A rollout that the infrastructure failed is played again with another seed, at most `REFILLS` times.
+    A rollout that the infrastructure failed is played again with another seed, at most `MAX_REFILLS` times.
     """
     first = zlib.crc32(repr((stage.mode, *key)).encode()) << 20
     repeated = [task for task in tasks for _ in range(stage.group_size)]
-    config = EngineConfig(max_num_seqs=256, record_selection=stage.keep_selection)
-    engine = Engine(model, config, tokenizer.eos_token_id)
-    limits = replace(LIMITS, max_turns=stage.max_turns)
 
     def play(members: Sequence[int], attempt: int) -> list[Trajectory]:
         params = [
@@ -61,12 +49,11 @@ def play_groups(
             )
             for i in members
         ]
-        asked = [repeated[i] for i in members]
-        return collect(engine, tokenizer, asked, params, stage.mode, limits, world)
+        return sampler.sample([repeated[i] for i in members], params)
 
     played = play(range(len(repeated)), 0)
     failures = 0
-    for attempt in range(1, REFILLS + 1):
+    for attempt in range(1, MAX_REFILLS + 1):
         failed = [i for i, trajectory in enumerate(played) if trajectory.reward is None]
         failures += len(failed)
         if not failed:
@@ -79,22 +66,28 @@ def play_groups(
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """What a step learns from. count: sequences that the loss is averaged over, those left out included."""
+class ScoredGroups:
+    """What a step learns from.
 
-    rollouts: list[Rollout]
-    count: int
-    scalars: dict[str, float]
-
-
-def weigh(groups: Groups, stage: RLStage) -> Weighed:
-    """Rollouts with their advantages, and what the step's rollouts were like.
-
-    A failure of infrastructure is no reward of zero: it leaves its group. A silent group, whose members did equally
-    well, has no advantage: its loss is its KL alone, so without a KL its rollouts are left out. They still count in
-    the mean, unless `stage.average_over` is "informative".
+    Attributes:
+        samples: those whose loss can differ from 0.
+        count: number of samples that the loss is averaged over, those left out included.
+        metrics: what the rollouts were like.
     """
-    rollouts: list[Rollout] = []
+
+    samples: list[TrainingSample]
+    count: int
+    metrics: dict[str, float]
+
+
+def score_groups(groups: Groups, stage: RLStage) -> ScoredGroups:
+    """Turn trajectories into samples with advantages.
+
+    An infrastructure failure is not a reward of zero: the trajectory leaves its group. A silent group, whose members
+    did equally well, has no advantage: its loss is its KL alone, so without a KL its samples are left out. They still
+    count in the mean, unless `stage.average_over` is "informative".
+    """
+    samples: list[TrainingSample] = []
     count = silent = 0
     for group in groups.trajectories:
         known = [t for t in group if t.reward is not None]
@@ -102,22 +95,22 @@ def weigh(groups: Groups, stage: RLStage) -> Weighed:
             continue
         outcomes = np.array([t.reward or 0.0 for t in known])
         lengths = np.array([t.completion_tokens for t in known])
-        advantages = group_advantages(penalised_rewards(outcomes, lengths, stage.length_penalty))
+        advantages = group_advantages(penalized_rewards(outcomes, lengths, stage.length_penalty))
         made = [
-            rollout
+            sample
             for trajectory, advantage in zip(known, advantages, strict=True)
-            for rollout in rollouts_of(trajectory, float(advantage))
+            for sample in trajectory.samples(float(advantage))
         ]
         is_silent = np.abs(advantages).max() < 1e-9
         silent += is_silent
         if not is_silent or stage.average_over == "all":
             count += len(made)
         if not is_silent or (stage.average_over == "all" and stage.kl):
-            rollouts += made
-    return Weighed(rollouts, count, _scalars(groups, silent))
+            samples += made
+    return ScoredGroups(samples, count, _metrics(groups, silent))
 
 
-def _scalars(groups: Groups, silent: int) -> dict[str, float]:
+def _metrics(groups: Groups, silent: int) -> dict[str, float]:
     played, total = groups.played, sum(map(len, groups.trajectories))
     if not played:
         return {"infrastructure_failures": groups.failures / total, "sampled_tokens": 0.0}

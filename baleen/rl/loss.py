@@ -9,28 +9,31 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Policies:
-    """Log-probabilities [N] of the sampled tokens: pi_theta's carry the gradient.
+class Logprobs:
+    """Log-probabilities [N] of the sampled tokens, in nats.
 
-    old: what the engine sampled with. reference: None where no KL is wanted.
+    Attributes:
+        trainer: under pi_theta, with the gradient.
+        rollout: under pi_old, as the engine sampled them.
+        ref: under pi_ref; None without a KL.
     """
 
-    new: Tensor
-    old: Tensor
-    reference: Tensor | None
+    trainer: Tensor
+    rollout: Tensor
+    ref: Tensor | None
 
 
-def unbiased_kl(new: Tensor, old: Tensor, reference: Tensor) -> Tensor:
-    """r (pi_ref/pi_theta - ln(pi_ref/pi_theta) - 1) a token, r = pi_theta/pi_old, with the gradient through r.
+def unbiased_kl(trainer: Tensor, rollout: Tensor, ref: Tensor) -> Tensor:
+    """r (pi_ref/pi_theta - ln(pi_ref/pi_theta) - 1) per token, r = pi_theta/pi_old, with the gradient through r.
 
     Without r the gradient of K3 is biased, and unbounded where pi_theta is far below pi_ref (report, eq. 7).
     """
-    return (new - old).exp() * biased_kl(new, reference)
+    return (trainer - rollout).exp() * biased_kl(trainer, ref)
 
 
-def biased_kl(new: Tensor, reference: Tensor) -> Tensor:
-    """K3 a token: pi_ref/pi_theta - ln(pi_ref/pi_theta) - 1."""
-    log_ratio = reference - new
+def biased_kl(trainer: Tensor, ref: Tensor) -> Tensor:
+    """K3 per token: pi_ref/pi_theta - ln(pi_ref/pi_theta) - 1."""
+    log_ratio = ref - trainer
     return log_ratio.exp() - log_ratio - 1
 
 
@@ -42,18 +45,18 @@ def sequence_means(values: Tensor, sequence: Tensor, count: int) -> Tensor:
 
 
 def off_policy_sequence_mask(
-    new: Tensor, old: Tensor, sequence: Tensor, advantages: Tensor, delta: float
+    trainer: Tensor, rollout: Tensor, sequence: Tensor, advantages: Tensor, delta: float
 ) -> Tensor:
     """[R] 0 where the advantage is negative and mean ln(pi_old/pi_theta) > delta, else 1 (report, eq. 8-9).
 
-    A bad sequence that the policy would hardly sample any more teaches nothing and can tear it apart.
+    Pushing down a bad sequence that the policy would hardly sample any more teaches nothing and destabilizes it.
     """
-    drift = sequence_means((old - new).detach(), sequence, len(advantages))
-    return 1.0 - ((advantages < 0) & (drift > delta)).to(new.dtype)
+    drift = sequence_means((rollout - trainer).detach(), sequence, len(advantages))
+    return 1.0 - ((advantages < 0) & (drift > delta)).to(trainer.dtype)
 
 
 def grpo_loss(
-    policies: Policies,
+    logprobs: Logprobs,
     sequence: Tensor,
     advantages: Tensor,
     *,
@@ -62,29 +65,33 @@ def grpo_loss(
     delta: float,
     unbiased: bool,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum over sequences of the mean token loss, and means a sequence [R] of what is worth watching.
+    """-min(r A, clip(r, 1 - eps, 1 + eps) A) M + beta KL, r = pi_theta/pi_old with the engine's pi_old.
 
-    -min(r A, clip(r, 1 - eps, 1 + eps) A) M + beta KL, r = pi_theta/pi_old with the engine's pi_old. The caller
-    divides by the number of sequences of the step. delta 0 leaves M = 1.
+    Returns:
+        The sum over sequences of the mean token loss (the caller divides by the number of sequences of the step), and
+        metrics [R], per sequence. delta 0 leaves M = 1.
     """
     count = len(advantages)
-    new, old = policies.new, policies.old
-    ratio = (new - old).exp()
+    trainer, rollout = logprobs.trainer, logprobs.rollout
+    ratio = (trainer - rollout).exp()
     advantage = advantages[sequence]
     clipped = ratio.clamp(1 - clip, 1 + clip)
     surrogate = torch.minimum(ratio * advantage, clipped * advantage)
     mask = torch.ones_like(advantages)
     if delta:
-        mask = off_policy_sequence_mask(new, old, sequence, advantages, delta)
+        mask = off_policy_sequence_mask(trainer, rollout, sequence, advantages, delta)
     token_loss = -surrogate * mask[sequence]
-    watched = {
-        "mean_abs_dlogp": sequence_means((new - old).detach().abs(), sequence, count),
-        "clipped": sequence_means((ratio * advantage > clipped * advantage).to(new.dtype), sequence, count),
+    metrics = {
+        "mismatch_abs_logprob": sequence_means((trainer - rollout).detach().abs(), sequence, count),
+        "clipped": sequence_means(
+            (ratio * advantage > clipped * advantage).to(trainer.dtype), sequence, count
+        ),
         "offpolicy_masked": 1 - mask,
     }
-    if policies.reference is not None and kl:
-        reference = policies.reference
-        divergence = unbiased_kl(new, old, reference) if unbiased else biased_kl(new, reference)
+    if logprobs.ref is not None and kl:
+        divergence = (
+            unbiased_kl(trainer, rollout, logprobs.ref) if unbiased else biased_kl(trainer, logprobs.ref)
+        )
         token_loss = token_loss + kl * divergence
-        watched["kl"] = sequence_means(divergence.detach(), sequence, count)
-    return sequence_means(token_loss, sequence, count).sum(), watched
+        metrics["kl"] = sequence_means(divergence.detach(), sequence, count)
+    return sequence_means(token_loss, sequence, count).sum(), metrics

@@ -46,4 +46,4 @@ def sampling_params(
     }
     given = {name: value for name, value in values.items() if value is not None}
     seeds = [None if request.seed is None else (request.seed + i) % 2**63 for i in range(request.n or 1)]
-    return [SamplingParams(**given, record_kept=False, seed=seed) for seed in seeds]
+    return [SamplingParams(**given, record_sampling_mask=False, seed=seed) for seed in seeds]

@@ -18,7 +18,7 @@ from baleen.data import Document, Mixture
 from baleen.data.packing import Packed
 from baleen.environments import Environment, Task, domain_of, environment_for, read_tasks
 from baleen.model import Transformer
-from baleen.rl import play_groups
+from baleen.rl import EngineSampler, sample_groups
 from baleen.stages import curriculum
 
 Batches = Callable[[int], Packed]
@@ -131,7 +131,9 @@ def solved_by_teachers(
         tasks = curriculum.drawn_tasks(teacher.tasks, prompts, key, stage.follow_ups, others)
         for model, share in ((model_after(name), 1.0), (student, stage.terse)):
             asked = tasks[: round(share * len(tasks))]
-            groups = play_groups(model, tokenizer, asked_as, asked, key, files.world)
+            sampler = EngineSampler(tokenizer, asked_as, files.world)
+            sampler.update_weights(model, version=0)
+            groups = sample_groups(sampler, asked_as, asked, key)
             for group in groups.trajectories:
                 right = sorted((one for one in group if one.reward == 1.0), key=lambda one: one.think_tokens)
                 solved += right[:1] if model is student else right

@@ -157,9 +157,9 @@ def first_copies(tokenizer: Tokenizer, done: float) -> Draw:
 def documents_of(trajectories: Sequence[Trajectory]) -> list[Document]:
     """What was sampled, in the very ids it was sampled as."""
     return [
-        Document(chain.token_ids, chain.loss_mask)
+        Document(sample.token_ids, sample.loss_mask)
         for trajectory in trajectories
-        for chain in trajectory.chains()
+        for sample in trajectory.samples()
     ]
 
 

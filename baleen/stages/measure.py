@@ -16,7 +16,7 @@ from baleen.engine import AsyncEngine, Engine
 from baleen.environments import Task, environment_for
 from baleen.evaluation.benchmark import Benchmark, run_benchmark
 from baleen.model import Record, Transformer
-from baleen.rl import LIMITS, World
+from baleen.rl import LIMITS, EnvironmentFactory
 from baleen.train.heldout import heldout_loss, heldout_losses, indexer_fit, with_random_indexers
 from baleen.train.supervised import to_batch
 
@@ -66,7 +66,7 @@ def solve(
     tokenizer: Tokenizer,
     tasks: Sequence[Task],
     evaluation: Evaluation,
-    world: World = environment_for,
+    world: EnvironmentFactory = environment_for,
 ) -> Benchmark:
     """Ask `tasks` once each. The same model and tasks give the same answers."""
     engine = Engine(model, EngineConfig(max_num_seqs=256), tokenizer.eos_token_id)

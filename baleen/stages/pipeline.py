@@ -17,7 +17,7 @@ from baleen.data import Corpus, Mixture, text_tokens
 from baleen.data.packing import Packed, first_rows
 from baleen.environments import Task
 from baleen.model import Transformer, save_model, with_attention
-from baleen.rl import train_rl
+from baleen.rl import EngineSampler, train_rl
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.run_folder import RunFolder
 from baleen.stages import acceptance, curriculum, measure
@@ -79,7 +79,8 @@ class Pipeline:
                 def tasks(step: int) -> list[Task]:
                     return self.files.of_step(stage, self.recipe.seed, step)
 
-                train_rl(model, self.tokenizer, stage, tasks, around, self.recipe.seed, self.files.world)
+                sampler = EngineSampler(self.tokenizer, stage, self.files.world)
+                train_rl(model, sampler, stage, tasks, around, self.recipe.seed)
             else:
                 train(model, stage, self._batches(stage, model), around)
         except Interrupted:

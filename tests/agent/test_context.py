@@ -63,7 +63,7 @@ def test_room_is_made_above_80_percent_and_the_prompt_only_grows_between(tokeniz
     limit = 0.8 * management.window
     assert trajectory.num_fired >= 2 and trajectory.context == management.describe()
     starts = [turn.starts_chain for turn in trajectory.turns]
-    assert sum(starts) == 1 + trajectory.num_fired == len(trajectory.chains())
+    assert sum(starts) == 1 + trajectory.num_fired == len(trajectory.samples())
     for n, before in enumerate(trajectory.turns[:-1]):
         grown = [*before.completion.prompt_ids, *before.completion.token_ids]
         if starts[n + 1]:

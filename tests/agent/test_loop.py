@@ -3,9 +3,12 @@
 import asyncio
 import random
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from baleen.agent import (
     Completion,
@@ -97,7 +100,23 @@ def test_each_prompt_starts_with_all_that_came_before(tokenizer: Tokenizer) -> N
 class Record:
     token_ids: list[int]
     logprobs: list[float]
+    policy_version: int
     finish_reason: str | None = "stop"
+    selected: None = None
+
+    @property
+    def num_cached_tokens(self) -> int:
+        return self.policy_version - 1
+
+    @cached_property
+    def routed_experts(self) -> NDArray[np.int16]:
+        return np.zeros((len(self.token_ids), 1, 1), np.int16)
+
+    @property
+    def sampling_mask(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Each token could have been itself or the one above."""
+        ids = np.array([[i, i + 1] for i in self.token_ids], np.int32)
+        return ids.flatten(), np.arange(0, ids.size + 1, 2)
 
 
 @dataclass
@@ -111,7 +130,8 @@ class Engine:
     async def generate(self, prompt_ids: list[int], params: SamplingParams) -> Record:
         policy = ScriptedPolicy(self.tokenizer, "thinking", [self.script[len(self.records)]])
         ids = list((await policy(prompt_ids, params)).token_ids)
-        self.records.append(Record(ids, [-(i + 1) / 8 for i in range(len(ids))]))
+        logprobs = [-(i + 1) / 8 for i in range(len(ids))]
+        self.records.append(Record(ids, logprobs, policy_version=len(self.records) + 1))
         return self.records[-1]
 
 
@@ -123,9 +143,9 @@ def test_a_chain_trains_exactly_what_was_sampled(tokenizer: Tokenizer) -> None:
         rollout(EnginePolicy(engine, tokenizer), tokenizer, environment_for(task), "thinking", PARAMS, LIMITS)
     )
     assert done.reward == 1.0
-    (chain,) = done.chains()
-    assert len(chain.token_ids) == len(chain.loss_mask) == len(chain.logprobs)
-    rows = list(zip(chain.token_ids, chain.loss_mask, chain.logprobs, strict=True))
+    (sample,) = done.samples()
+    assert len(sample.token_ids) == len(sample.loss_mask) == len(sample.logprobs)
+    rows = list(zip(sample.token_ids, sample.loss_mask, sample.logprobs, strict=True))
     sampled = [
         (i, p) for record in engine.records for i, p in zip(record.token_ids, record.logprobs, strict=True)
     ]
@@ -134,7 +154,13 @@ def test_a_chain_trains_exactly_what_was_sampled(tokenizer: Tokenizer) -> None:
     assert done.completion_tokens == len(sampled)
     unsampled = tokenizer.decode([i for i, mask, _ in rows if not mask])
     assert unsampled.startswith("<｜begin▁of▁sentence｜>") and unsampled.count("<result>") == 2
-    assert [turn.completion.extra for turn in done.turns] == engine.records
+    assert [turn.completion.usage.cached_tokens for turn in done.turns] == [0, 1, 2]
+    # the experts of the whole sequence came last; each turn has its own sampling mask
+    assert sample.replay is not None and sample.replay.sampling_mask is not None
+    assert sample.replay.experts is engine.records[-1].routed_experts and sample.replay.policy_version == 3
+    ids, offsets = sample.replay.sampling_mask
+    assert offsets.tolist() == list(range(0, 2 * len(sampled) + 1, 2))
+    assert [pair[0] for pair in ids.reshape(-1, 2).tolist()] == [i for i, _ in sampled]
 
 
 def test_thinking_is_counted_without_its_end(tokenizer: Tokenizer) -> None:
@@ -162,8 +188,8 @@ def test_a_malformed_completion_is_a_parse_error(tokenizer: Tokenizer, text: str
     assert (done.stop_reason, done.reward) == (StopReason.PARSE_ERROR, 0.0)
     assert says in done.error and done.turns[0].message is None
     # It is trained on nevertheless: the row is complete.
-    (chain,) = done.chains()
-    assert sum(chain.loss_mask) == done.completion_tokens > 0
+    (sample,) = done.samples()
+    assert sum(sample.loss_mask) == done.completion_tokens > 0
 
 
 @pytest.mark.parametrize(
@@ -251,7 +277,7 @@ def test_a_prompt_too_long_ends_before_it_is_sampled_from(tokenizer: Tokenizer) 
     done = play(tokenizer, [calls_text(CALCULATE)] * 2, limits=Limits(6, limit))
     assert (done.stop_reason, done.reward, len(done.turns)) == (StopReason.MAX_TOKENS, 0.0, 1)
     none = play(tokenizer, [], limits=Limits(6, limit - 1))
-    assert (none.stop_reason, none.turns, none.chains(), none.prompt_ids) == (
+    assert (none.stop_reason, none.turns, none.samples(), none.prompt_ids) == (
         StopReason.MAX_TOKENS,
         (),
         [],
@@ -296,9 +322,9 @@ def test_a_new_question_drops_thinking_and_starts_a_chain(tokenizer: Tokenizer) 
     kept, dropped = (tokenizer.decode(done.turns[i].completion.prompt_ids) for i in (1, 2))
     assert "first</think>" in kept
     assert "first" not in dropped and "second" not in dropped and "42" in dropped
-    chains = done.chains()
-    assert [len(chain.turns) for chain in chains] == [2, 1]
-    assert sum(sum(chain.loss_mask) for chain in chains) == done.completion_tokens
+    samples = done.samples()
+    assert [turn.starts_chain for turn in done.turns] == [True, False, True] and len(samples) == 2
+    assert sum(sum(sample.loss_mask) for sample in samples) == done.completion_tokens
     assert play(tokenizer, script, Interview(), limits=Limits(2, 100_000)).stop_reason == "max_turns"
 
 

@@ -24,7 +24,7 @@ from baleen.agent import (
     play,
 )
 from baleen.agent.records import Episode
-from baleen.agent.replay import differences
+from baleen.agent.replay_check import differences
 from baleen.chat import Message
 from baleen.config import UserError
 from baleen.environments import FAMILIES, environment_for, sample_task, scripted_solution

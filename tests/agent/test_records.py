@@ -24,7 +24,7 @@ from baleen.agent import (
     rollout,
 )
 from baleen.agent.records import NAME, Episode, read_episodes
-from baleen.agent.replay import differences
+from baleen.agent.replay_check import differences
 from baleen.chat import Message, Tokenizer
 from baleen.config import SamplingParams, UserError
 from baleen.environments import demonstrate, environment_for, sample_task
@@ -70,15 +70,15 @@ def test_an_engines_episode_is_read_as_it_was_played(tokenizer: Tokenizer) -> No
     again = stored(played)
     assert again == bare(played) and again.reward == 1.0
     assert again.seconds == pytest.approx(played.seconds, abs=1e-3)
-    assert [c.token_ids for c in again.chains()] == [c.token_ids for c in played.chains()]
-    assert [c.logprobs for c in again.chains()] == [c.logprobs for c in played.chains()]
+    assert [c.token_ids for c in again.samples()] == [c.token_ids for c in played.samples()]
+    assert [c.logprobs for c in again.samples()] == [c.logprobs for c in played.samples()]
 
 
 def test_a_chain_is_stored_once(tokenizer: Tokenizer) -> None:
     played = by_engine(tokenizer)
-    (chain,) = played.chains()
+    (sample,) = played.samples()
     turns = Episode(played).to_row()["turns"]
-    assert sum(len(t["prompt_ids"]) + len(t["token_ids"]) for t in turns) == len(chain.token_ids)
+    assert sum(len(t["prompt_ids"]) + len(t["token_ids"]) for t in turns) == len(sample.token_ids)
     for before, after in pairwise(turns):
         assert after["prefix"] == before["prefix"] + len(before["prompt_ids"]) + len(before["token_ids"])
 

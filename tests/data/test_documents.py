@@ -36,8 +36,8 @@ def is_the_rollout_that_says_the_same(tokenizer, task, style):
     played = asyncio.run(
         rollout(policy, tokenizer, environment_for(task), mode, SamplingParams(), Limits(9, 10_000))
     )
-    (chain,) = played.chains()
-    assert (document.token_ids, document.loss_mask) == (chain.token_ids, chain.loss_mask)
+    (sample,) = played.samples()
+    assert (document.token_ids, document.loss_mask) == (sample.token_ids, sample.loss_mask)
 
 
 def test_the_question_of_a_plain_document_is_no_target(tokenizer):

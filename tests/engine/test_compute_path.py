@@ -105,6 +105,6 @@ def test_drafts_and_recorded_selections_work_by_default(model):
 @pytest.mark.usefixtures("kernels")
 def test_new_weights_are_packed_as_the_first_were(model):
     engine = Engine(model, EngineConfig())
-    engine.swap_weights(Transformer(CONFIG).initialise(torch.Generator().manual_seed(1)).eval())
+    engine.update_weights(Transformer(CONFIG).initialise(torch.Generator().manual_seed(1)).eval())
     other = Engine(Transformer(CONFIG).initialise(torch.Generator().manual_seed(1)).eval(), EngineConfig())
     assert greedy(engine) == greedy(other)

@@ -127,7 +127,7 @@ def test_chunks_prefix_cache_and_preemption_change_nothing(model, budget, cachin
         assert got.token_ids == want.token_ids
         assert np.allclose(got.logprobs, want.logprobs, rtol=0, atol=1e-5)
         assert np.array_equal(got.routed_experts, want.routed_experts)
-        assert np.array_equal(got.kept.token_ids, want.kept.token_ids)
+        assert np.array_equal(got.sampling_mask.token_ids, want.sampling_mask.token_ids)
     assert any(result.num_cached_tokens for result in results) == caching
     assert engine.num_free_blocks == blocks - 1
 
@@ -157,9 +157,9 @@ def test_recorded_logprobs_are_those_of_the_kept_sets(model):
     params = SamplingParams(max_tokens=16, temperature=0.7, top_p=0.8, top_k=20, seed=3, ignore_eos=True)
     for result in Engine(model, EngineConfig(backend="torch")).generate(prompts(4), params):
         expected = full_logprobs(model, result) / 0.7
-        assert len(result.kept.offsets) == 17
-        for i, (begin, end) in enumerate(itertools.pairwise(result.kept.offsets)):
-            ids = torch.from_numpy(result.kept.token_ids[begin:end]).long()
+        assert len(result.sampling_mask.offsets) == 17
+        for i, (begin, end) in enumerate(itertools.pairwise(result.sampling_mask.offsets)):
+            ids = torch.from_numpy(result.sampling_mask.token_ids[begin:end]).long()
             assert 1 <= len(ids) <= 20
             assert result.token_ids[i] in ids
             logprobs = expected[i, ids].log_softmax(-1)
@@ -170,7 +170,7 @@ def test_recorded_logprobs_are_those_of_the_kept_sets(model):
 def test_without_truncation_no_sets_are_kept(model):
     params = SamplingParams(max_tokens=16, temperature=1.3, seed=3, ignore_eos=True)
     result = Engine(model, EngineConfig(backend="torch")).generate(prompts(1), params)[0]
-    assert result.kept is None
+    assert result.sampling_mask is None
     expected = (full_logprobs(model, result) / 1.3).log_softmax(-1)
     chosen = expected.gather(1, torch.tensor(result.token_ids)[:, None])[:, 0]
     assert np.abs(np.array(result.logprobs) - chosen.numpy()).max() < 1e-5
@@ -187,7 +187,7 @@ def test_new_weights_are_used_from_the_next_step_on(model, kernels, backend):
     changed = copy.deepcopy(model)
     with torch.no_grad():
         changed.model.layers[0].mlp.down_proj.weight.mul_(-3)
-    engine.swap_weights(changed)
+    engine.update_weights(changed)
     while engine.has_unfinished():
         engine.step()
     running, fresh = engine.result(request_id), engine.generate([prompt], GREEDY)[0]

@@ -88,7 +88,7 @@ def test_every_row_is_what_the_definitions_say():
             token, top = sampled.token_ids[row], sampled.top_logprobs[row]
             assert token == slow.order[0] if s.params.temperature == 0 else token in slow.kept
             assert sampled.logprobs[row] == pytest.approx(slow.cut[token], abs=1e-9)
-            if s.records_kept:
+            if s.records_mask:
                 assert sampled.kept[row].tolist() == slow.kept
             else:
                 assert len(slow.kept) == vocab and sampled.kept[row] is None
@@ -103,7 +103,7 @@ def test_kept_sets_are_left_out_where_nobody_wants_them_and_cut_all_the_same():
     logits = np.random.default_rng(0).standard_normal((1, 50)).astype(np.float32)
     seen = set()
     for seed in range(200):
-        params = SamplingParams(top_k=3, logit_bias={7: -100}, record_kept=False, seed=seed)
+        params = SamplingParams(top_k=3, logit_bias={7: -100}, record_sampling_mask=False, seed=seed)
         sampled = sample(logits, [Sequence("r", 0, 1, [0], params, seed, frozenset())])
         assert sampled.kept == [None]
         seen.add(sampled.token_ids[0])
@@ -157,10 +157,10 @@ def test_the_engine_applies_them_through_chunks_preemption_and_cache(temperature
         for seed in range(6)
     ]
     for one, result in zip(params, engine.generate(batch, params), strict=True):
-        assert len(result.top_logprobs) == len(result.kept.offsets) - 1 == 25
+        assert len(result.top_logprobs) == len(result.sampling_mask.offsets) - 1 == 25
         for i, token in enumerate(result.token_ids):
             slow = expected(engine.model, result, one, i)
-            kept = result.kept.token_ids[slice(*result.kept.offsets[i : i + 2])].tolist()
+            kept = result.sampling_mask.token_ids[slice(*result.sampling_mask.offsets[i : i + 2])].tolist()
             assert kept == slow.kept
             assert token == slow.order[0] if temperature == 0 else token in kept
             assert result.logprobs[i] == pytest.approx(slow.cut[token], abs=1e-5)
@@ -178,7 +178,7 @@ def test_the_others_in_the_batch_do_not_notice():
     for i in (0, 1, 3, 4, 6):
         assert before[i].token_ids == after[i].token_ids
         assert before[i].logprobs == after[i].logprobs
-        assert np.array_equal(before[i].kept.token_ids, after[i].kept.token_ids)
+        assert np.array_equal(before[i].sampling_mask.token_ids, after[i].sampling_mask.token_ids)
         assert after[i].top_logprobs is None
     assert before[2].token_ids != after[2].token_ids
 
@@ -224,5 +224,5 @@ def test_one_token_that_is_left_is_taken():
     result = engine_of().generate([[1, 2]], params)[0]
     assert result.token_ids == [6] * 4
     assert result.logprobs == [0.0] * 4
-    assert result.kept.token_ids.tolist() == [6] * 4
+    assert result.sampling_mask.token_ids.tolist() == [6] * 4
     assert result.top_logprobs == [{6: 0.0}] * 4

@@ -211,8 +211,8 @@ def test_stop_tokens_end_and_min_tokens_delays_them():
     later = engine.generate([prompt], params.model_copy(update={"min_tokens": 10}))[0]
     assert len(later.token_ids) > 10 or later.finish_reason == "length"
     assert stop not in later.token_ids[:10]
-    assert later.kept is not None
-    assert np.diff(later.kept.offsets).tolist()[:10] == [VOCAB - 1] * 10
+    assert later.sampling_mask is not None
+    assert np.diff(later.sampling_mask.offsets).tolist()[:10] == [VOCAB - 1] * 10
 
 
 def test_abort_gives_what_there_is():
@@ -321,7 +321,7 @@ class AnyHistory(RuleBasedStateMachine):
     @rule()
     def swap(self) -> None:
         version = self.engine.policy_version
-        self.engine.swap_weights(ChecksumModel())  # the same function: every result must still be right
+        self.engine.update_weights(ChecksumModel())  # the same function: every result must still be right
         assert self.engine.policy_version == version + 1
 
     @invariant()

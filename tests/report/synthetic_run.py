@@ -122,7 +122,7 @@ def rl_metrics(stage: str, t: float, rng: random.Random) -> dict[str, float]:
     think = 24 * (before[3] + (SKILL[stage][3] - before[3]) * rise) + rng.gauss(0, 0.7)
     return {
         "reward": min(1.0, start + (end - start) * rise + rng.gauss(0, 0.045)),
-        "mean_abs_dlogp": 3e-6 * math.exp(rng.gauss(0, 0.35)),
+        "mismatch_abs_logprob": 3e-6 * math.exp(rng.gauss(0, 0.35)),
         "kl": 0.03 * rise,
         "entropy": 0.42 - 0.2 * rise,
         "ratio_p99": 1.04,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from baleen.rl import Policies, grpo_loss, off_policy_sequence_mask, unbiased_kl
+from baleen.rl import Logprobs, grpo_loss, off_policy_sequence_mask, unbiased_kl
 from baleen.rl.loss import biased_kl, sequence_means
 
 OPTIONS = {"clip": 0.2, "kl": 0.0, "delta": 0.0, "unbiased": True}
@@ -19,10 +19,10 @@ def test_loss_of_two_sequences_by_hand():
     # A: two tokens, ratios 1.1 and 1.5 (clipped at 1.2), advantage 0.5; B: one token, ratio 0.5, advantage -0.5
     new, old = log(0.55, 0.75, 0.2), log(0.5, 0.5, 0.4).detach()
     sequence, advantages = torch.tensor([0, 0, 1]), torch.tensor([0.5, -0.5])
-    loss, watched = grpo_loss(Policies(new, old, None), sequence, advantages, **OPTIONS)
+    loss, metrics = grpo_loss(Logprobs(new, old, None), sequence, advantages, **OPTIONS)
     expected = -(0.5 * 1.1 + 0.5 * 1.2) / 2 - (-0.5 * 0.8)  # min(0.5 A, 0.8 A) with A < 0 is 0.8 A
     assert loss.item() == pytest.approx(expected)
-    assert watched["clipped"].tolist() == [0.5, 1.0]
+    assert metrics["clipped"].tolist() == [0.5, 1.0]
     (gradient,) = torch.autograd.grad(loss, new)
     assert gradient.tolist() == pytest.approx([-0.5 * 1.1 / 2, 0.0, 0.0])  # what is clipped pulls no more
 
@@ -60,6 +60,6 @@ def test_a_masked_sequence_still_pays_for_its_divergence():
     new, old, reference = log(0.3), log(0.9).detach(), log(0.6).detach()
     sequence, advantages = torch.tensor([0]), torch.tensor([-1.0])
     options = OPTIONS | {"delta": 0.1, "kl": 0.5}
-    loss, watched = grpo_loss(Policies(new, old, reference), sequence, advantages, **options)
-    assert watched["offpolicy_masked"].tolist() == [1.0]
+    loss, metrics = grpo_loss(Logprobs(new, old, reference), sequence, advantages, **options)
+    assert metrics["offpolicy_masked"].tolist() == [1.0]
     assert loss.item() == pytest.approx((0.3 / 0.9) * (2.0 - math.log(2.0) - 1) * 0.5, rel=1e-5)

@@ -1,22 +1,22 @@
 """What the engine sampled, the trainer recomputes: log-probabilities, experts, sampling sets."""
 
+import asyncio
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from baleen.agent import Limits
+from baleen.agent import EnginePolicy, Limits, rollout_all
 from baleen.config import EngineConfig, ModelConfig, SamplingParams
 from baleen.config.data import TaskShare
 from baleen.config.stages import RLStage
-from baleen.engine import Engine
-from baleen.environments import sample_task
+from baleen.engine import AsyncEngine, Engine
+from baleen.environments import environment_for, sample_task
 from baleen.model import Transformer, pack
-from baleen.rl import collect, pack_rollouts, rollouts_of
-from baleen.rl.exact import exact_log_probabilities, with_value
-from baleen.rl.groups import play_groups
-from baleen.rl.learner import hidden_states, log_probabilities, sampled_logits
+from baleen.rl import EngineSampler, collate, sample_groups
+from baleen.rl.bitwise import bitwise_logprobs, straight_through
+from baleen.rl.learner import hidden_states, sampled_logits, sampled_logprobs
 
 STAGE = RLStage(tasks={"sum": TaskShare(difficulties=(3,))}, steps=1)
 
@@ -31,21 +31,31 @@ def played(tokenizer):
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(6)]
     params = [SamplingParams(max_tokens=20 + 5 * i, top_p=0.8, seed=i) for i in range(6)]
     engine = Engine(model, EngineConfig(num_blocks=256, record_selection=True), tokenizer.eos_token_id)
-    trajectories = collect(engine, tokenizer, tasks, params, "thinking", Limits(4, 400))
-    return model, [one for t in trajectories for one in rollouts_of(t, 1.0)]
+    policy = EnginePolicy(AsyncEngine(engine), tokenizer)
+    environments = [environment_for(task) for task in tasks]
+    trajectories = asyncio.run(
+        rollout_all(policy, tokenizer, environments, "thinking", params, Limits(4, 400))
+    )
+    return model, [sample for t in trajectories for sample in t.samples(1.0)]
 
 
-def recomputed(model, part, stage) -> torch.Tensor:
+def samples_of(model, tokenizer, stage, tasks):
+    sampler = EngineSampler(tokenizer, stage)
+    sampler.update_weights(model, version=3)
+    return [sample for t in sample_groups(sampler, stage, tasks, (0,)).played for sample in t.samples(1.0)]
+
+
+def recomputed(model, batch, stage) -> torch.Tensor:
     """The trainer's log-probabilities."""
-    logits = sampled_logits(model, hidden_states(model, part, stage), part, stage)
-    return log_probabilities(logits, part, stage)
+    logits = sampled_logits(model, hidden_states(model, batch, stage), batch, stage)
+    return sampled_logprobs(logits, batch, stage)
 
 
 def mismatch(model, rollouts, **changes) -> float:
-    part = pack_rollouts(rollouts, model.config.vocab_size)
+    batch = collate(rollouts, model.config.vocab_size)
     with torch.no_grad():
-        new = recomputed(model, part, STAGE.model_copy(update=changes))
-    return float((new - part.old_logprobs).abs().mean())
+        new = recomputed(model, batch, STAGE.model_copy(update=changes))
+    return float((new - batch.rollout_logprobs).abs().mean())
 
 
 def test_the_trainer_recomputes_the_engines_log_probabilities(played):
@@ -104,8 +114,7 @@ def test_kept_selection_gives_the_engines_ratios_at_every_context(tokenizer, top
     model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(6)]
     stage = STAGE.model_copy(update={"keep_selection": True, "group_size": 2, "max_tokens": 40})
-    groups = play_groups(model, tokenizer, stage, tasks, (0,))
-    rollouts = [one for t in groups.played for one in rollouts_of(t, 1.0)]
+    rollouts = samples_of(model, tokenizer, stage, tasks)
     assert any(len(r.token_ids) < topk for r in rollouts) == (topk > 8)
     assert mismatch(model, rollouts, keep_selection=True) < 1e-5
 
@@ -116,28 +125,29 @@ def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, kernels
     changes = {"deterministic": True, "keep_selection": selection}
     stage = STAGE.model_copy(update=changes | {"top_p": 0.8, "max_tokens": 30, "group_size": 3})
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]
-    groups = play_groups(model, tokenizer, stage, tasks, (0,))
-    rollouts = [one for t in groups.played for one in rollouts_of(t, 1.0)]
-    part = pack_rollouts(rollouts, model.config.vocab_size)
-    exact = exact_log_probabilities(pack(model, "float32"), part, stage)
-    assert len(exact) > 100 and torch.equal(exact, part.old_logprobs)
-    plain = recomputed(model, part, stage)
-    assert not torch.equal(plain, part.old_logprobs)
+    rollouts = samples_of(model, tokenizer, stage, tasks)
+    batch = collate(rollouts, model.config.vocab_size)
+    exact = bitwise_logprobs(pack(model, "float32"), batch, stage)
+    assert len(exact) > 100 and torch.equal(exact, batch.rollout_logprobs)
+    plain = recomputed(model, batch, stage)
+    assert not torch.equal(plain, batch.rollout_logprobs)
     # the gradient is the plain one's, the value the exact one's
-    with_value(plain, exact).sum().backward()
+    straight_through(plain, exact).sum().backward()
     found = model.lm_head.weight.grad.clone()
     model.zero_grad()
-    recomputed(model, part, stage).sum().backward()
-    assert torch.equal(with_value(plain, exact), exact) and torch.equal(found, model.lm_head.weight.grad)
+    recomputed(model, batch, stage).sum().backward()
+    assert torch.equal(straight_through(plain, exact), exact) and torch.equal(
+        found, model.lm_head.weight.grad
+    )
     model.zero_grad()
 
 
 def test_packing_keeps_every_sampled_token_with_its_own(played):
     model, rollouts = played
-    part = pack_rollouts(rollouts, model.config.vocab_size, least_length=128)
-    assert len(part.token_ids) < len(rollouts)  # some share a row
+    batch = collate(rollouts, model.config.vocab_size, least_length=128)
+    assert len(batch.token_ids) < len(rollouts)  # some share a row
     sampled = [np.array(r.token_ids)[np.array(r.loss_mask)] for r in rollouts]
-    assert part.targets.tolist() == np.concatenate(sampled).tolist()
-    assert part.sequence.tolist() == np.repeat(np.arange(len(rollouts)), [len(s) for s in sampled]).tolist()
-    assert part.kept is not None
-    assert bool(part.kept.gather(1, part.targets.unsqueeze(1)).all())
+    assert batch.targets.tolist() == np.concatenate(sampled).tolist()
+    assert batch.sequence.tolist() == np.repeat(np.arange(len(rollouts)), [len(s) for s in sampled]).tolist()
+    assert batch.sampling_mask is not None
+    assert bool(batch.sampling_mask.gather(1, batch.targets.unsqueeze(1)).all())

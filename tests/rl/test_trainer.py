@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from baleen.agent import StopReason
+from baleen.agent import Limits, StopReason
 from baleen.config import ModelConfig, UserError
 from baleen.config.data import TaskShare
 from baleen.config.stages import RLStage
 from baleen.environments import sample_task
 from baleen.model import Transformer
-from baleen.rl import groups, train_rl, trainer
+from baleen.rl import EngineSampler, Groups, sample_groups, sampler, score_groups, train_rl, trainer
 from baleen.rl.learner import Learner
 from baleen.train import Checkpoints, Interrupted, Surroundings, Workers
 
@@ -41,18 +41,18 @@ def model(tokenizer):
 @pytest.fixture
 def even_is_good(monkeypatch):
     """A model of random weights solves no task: here its reward is the share of even ids that it says."""
-    collect = groups.collect
+    sample = EngineSampler.sample
 
-    def judged(*arguments):
-        for trajectory in collect(*arguments):
+    def scored(*arguments):
+        for trajectory in sample(*arguments):
             ids = [token for turn in trajectory.turns for token in turn.completion.token_ids]
             yield dataclasses.replace(trajectory, reward=float(np.mean([token % 2 == 0 for token in ids])))
 
-    monkeypatch.setattr(groups, "collect", lambda *arguments: list(judged(*arguments)))
+    monkeypatch.setattr(EngineSampler, "sample", lambda *arguments: list(scored(*arguments)))
 
 
 def run(
-    model, tokenizer, folder, stop_at: int = -1, warn=lambda text: None, **changes
+    model, tokenizer, folder, stop_at: int = -1, warn=lambda text: None, sampler=None, **changes
 ) -> list[dict[str, float]]:
     """Train on one thread; the scalars of every step that was run."""
     lines: list[dict[str, float]] = []
@@ -70,7 +70,8 @@ def run(
             for i in range(STAGE.prompts_per_step)
         ]
 
-    train_rl(model, tokenizer, STAGE.model_copy(update=changes), tasks, around, seed=0)
+    stage = STAGE.model_copy(update=changes)
+    train_rl(model, sampler or EngineSampler(tokenizer, stage), stage, tasks, around, seed=0)
     return lines
 
 
@@ -97,7 +98,7 @@ def test_a_run_stopped_between_checkpoints_ends_like_a_whole_one(model, tokenize
 
 def test_deterministic_steps_see_no_mismatch_at_all(model, tokenizer, kernels, even_is_good, tmp_path):
     lines = run(model, tokenizer, tmp_path, deterministic=True)
-    assert [line["mean_abs_dlogp"] for line in lines] == [0.0] * STAGE.steps
+    assert [line["mismatch_abs_logprob"] for line in lines] == [0.0] * STAGE.steps
     rewards = [line["reward"] for line in lines]
     assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.1, rewards
 
@@ -115,24 +116,52 @@ def test_groups_that_did_equally_well_change_nothing(model, tokenizer, tmp_path)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_rollout_ends_after_the_turns_of_its_stage(model, tokenizer, monkeypatch, tmp_path):
-    turns: list[int] = []
-    collect = groups.collect
+def test_a_rollout_ends_after_the_turns_of_its_stage(model, tokenizer, monkeypatch):
+    limits: list[Limits] = []
 
-    def watched(*arguments):
-        turns.append(arguments[5].max_turns)
-        return collect(*arguments)
+    async def rollout_all(*arguments):
+        limits.append(arguments[-1])
+        return []
 
-    monkeypatch.setattr(groups, "collect", watched)
-    run(model, tokenizer, tmp_path, steps=1, max_turns=3)
-    assert turns == [3]
+    monkeypatch.setattr(sampler, "rollout_all", rollout_all)
+    stage = STAGE.model_copy(update={"max_turns": 3})
+    engine = EngineSampler(tokenizer, stage)
+    engine.update_weights(model, version=0)
+    engine.sample([], [])
+    assert [one.max_turns for one in limits] == [3]
+
+
+def test_a_rollout_tells_which_weights_sampled_it(model, tokenizer, monkeypatch, tmp_path):
+    """One engine lives through the stage, and each step's rollouts carry the step as their version."""
+    sample, versions, engines = EngineSampler.sample, [], set()
+
+    def watched(self, *arguments):
+        played = sample(self, *arguments)
+        versions.append({turn.completion.replay.policy_version for t in played for turn in t.turns})
+        engines.add(id(self._engine))
+        return played
+
+    monkeypatch.setattr(EngineSampler, "sample", watched)
+    run(model, tokenizer, tmp_path, steps=3)
+    assert versions == [{0}, {1}, {2}] and len(engines) == 1
+
+
+@pytest.mark.parametrize("option", ["keep_routing", "keep_selection", "keep_sampling_mask"])
+def test_a_sampler_that_records_too_little_is_refused(model, tokenizer, tmp_path, option):
+    class Poor(EngineSampler):
+        capabilities = EngineSampler.capabilities - {option}
+
+    with pytest.raises(UserError, match=f"{option} = true needs a sampler .* set {option} = false"):
+        run(model, tokenizer, tmp_path, sampler=Poor(tokenizer, STAGE), **{option: True})
 
 
 def test_the_loss_is_the_mean_over_all_groups_unless_told_otherwise(model, tokenizer):
     """One group of four differs in its rewards: its gradient is a quarter of what it is alone."""
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]
     stage = STAGE.model_copy(update={"kl": 0.0, "updates": 1, "clip_norm": 1e9})
-    played = groups.play_groups(model, tokenizer, stage, tasks, (0,))
+    engine = EngineSampler(tokenizer, stage)
+    engine.update_weights(model, version=0)
+    played = sample_groups(engine, stage, tasks, (0,))
     members = [
         [dataclasses.replace(t, reward=float(i == 0 and j % 2)) for j, t in enumerate(group)]
         for i, group in enumerate(played.trajectories)
@@ -140,31 +169,31 @@ def test_the_loss_is_the_mean_over_all_groups_unless_told_otherwise(model, token
 
     def norm(**changes) -> float:
         changed = stage.model_copy(update=changes)
-        weighed = groups.weigh(groups.Groups(members, 0), changed)
-        assert weighed.scalars["zero_advantage_groups"] == 0.75
+        scored = score_groups(Groups(members, 0), changed)
+        assert scored.metrics["zero_advantage_groups"] == 0.75
         twin = copy.deepcopy(model)
         reference = copy.deepcopy(model) if changed.kl else None
         learner = Learner(twin, reference, changed, Workers(1))
-        return learner.learn(weighed.rollouts, weighed.count, 0)["grad_norm"]
+        return learner.learn(scored.samples, scored.count, 0)["grad_norm"]
 
     alone = norm(average_over="informative")
     assert norm() == pytest.approx(alone / 4, rel=1e-4)
     # with a KL the silent rollouts are learnt from too; here the policy is the reference, so it adds nothing
-    assert len(groups.weigh(groups.Groups(members, 0), stage.model_copy(update={"kl": 0.1})).rollouts) == 32
+    assert len(score_groups(Groups(members, 0), stage.model_copy(update={"kl": 0.1})).samples) == 32
     assert norm(kl=0.1) == pytest.approx(alone / 4, rel=1e-3)
 
 
 def test_what_each_update_did_is_told(model, tokenizer, even_is_good, tmp_path):
     for line in run(model, tokenizer, tmp_path, steps=2, updates=3):
-        assert line["mean_abs_dlogp"] < 1e-5 < line["last_abs_dlogp"] <= line["max_abs_dlogp"]
+        assert line["mismatch_abs_logprob"] < 1e-5 < line["drift_abs_logprob"] <= line["max_abs_logprob"]
         assert line["clipped_1"] == 0.0 and {"clipped_2", "clipped_3", "offpolicy_masked_3"} <= set(line)
 
 
 def test_rollouts_that_the_infrastructure_failed_are_played_again(model, tokenizer, monkeypatch, tmp_path):
-    collect, calls = groups.collect, []
+    sample, calls = EngineSampler.sample, []
 
-    def failing(engine, tok, tasks, *rest):
-        played = collect(engine, tok, tasks, *rest)
+    def failing(*arguments):
+        played = sample(*arguments)
         calls.append(len(played))
         broken = 5 if len(calls) % 2 else 0  # every first round of a step loses five
         return [
@@ -172,7 +201,7 @@ def test_rollouts_that_the_infrastructure_failed_are_played_again(model, tokeniz
             for i, t in enumerate(played)
         ]
 
-    monkeypatch.setattr(groups, "collect", failing)
+    monkeypatch.setattr(EngineSampler, "sample", failing)
     lines = run(model, tokenizer, tmp_path, steps=2)
     assert calls == [16, 5, 16, 5]
     assert [line["infrastructure_failures"] for line in lines] == [5 / 16] * 2
@@ -182,7 +211,7 @@ def test_rollouts_that_the_infrastructure_failed_are_played_again(model, tokeniz
 def test_a_stage_that_learns_nothing_says_so_and_ends(model, tokenizer, monkeypatch, tmp_path):
     monkeypatch.setattr(trainer, "STOP_AFTER", 7)
     told: list[str] = []
-    with pytest.raises(UserError, match="nothing was learnt in 7 steps.* raise max_tokens .12."):
+    with pytest.raises(UserError, match="nothing was learned in 7 steps.* raise max_tokens .12."):
         run(model, tokenizer, tmp_path, warn=told.append)
     assert len(told) == 1 and "in 5 steps" in told[0]
     assert Checkpoints(tmp_path).latest() is not None

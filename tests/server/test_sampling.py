@@ -63,11 +63,18 @@ def test_fields_reach_the_engine_and_absent_ones_are_its_defaults(serve):
     )
     server.chat(model="deepseek-chat", max_tokens=9, logprobs=True, extra_body={"top_k": -1})
     plain, full, listed = server.engine.params
-    assert plain == SamplingParams(max_tokens=9, temperature=0.5, top_p=0.75, seed=3, record_kept=False)
-    assert full == SamplingParams(
-        max_tokens=9, logit_bias={5: -100, 17: 2}, logprobs=4, record_kept=False, **EXTRAS, **PENALTIES
+    assert plain == SamplingParams(
+        max_tokens=9, temperature=0.5, top_p=0.75, seed=3, record_sampling_mask=False
     )
-    assert listed == SamplingParams(max_tokens=9, logprobs=0, record_kept=False)
+    assert full == SamplingParams(
+        max_tokens=9,
+        logit_bias={5: -100, 17: 2},
+        logprobs=4,
+        record_sampling_mask=False,
+        **EXTRAS,
+        **PENALTIES,
+    )
+    assert listed == SamplingParams(max_tokens=9, logprobs=0, record_sampling_mask=False)
 
 
 def test_thinking_ignores_deepseeks_penalties_without_error(serve):

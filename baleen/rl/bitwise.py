@@ -12,13 +12,13 @@ from torch import Tensor
 from baleen.config.stages import RLStage
 from baleen.engine import sampled_logprobs
 from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transformer
-from baleen.rl.rollout import PackedRollouts
+from baleen.rl.batch import RolloutBatch
 
 
 @torch.no_grad()
-def exact_log_probabilities(packed: Transformer, part: PackedRollouts, stage: RLStage) -> Tensor:
-    """[N] float32, nats: of each sampled token of `part`, as an engine with the weights of `packed` would tell."""
-    rows, starts, sizes = _places(part)
+def bitwise_logprobs(packed: Transformer, batch: RolloutBatch, stage: RLStage) -> Tensor:
+    """[N] float32, nats: of each sampled token of `batch`, as an engine with the weights of `packed` would tell."""
+    rows, starts, sizes = _places(batch)
     longest = int(sizes.max())
     order = torch.arange(longest).expand(len(rows), -1)
     inside = order < sizes.unsqueeze(1)
@@ -28,28 +28,31 @@ def exact_log_probabilities(packed: Transformer, part: PackedRollouts, stage: RL
     cache = LatentCache(packed.config, inside.numel() + 1)
     meta = AttentionMetadata(torch.where(inside, order, 0), paged=Paged(cache, slots, slots))
     selected = None
-    if stage.keep_selection and part.selected is not None:
-        read = part.selected[at]
+    if stage.keep_selection and batch.selected is not None:
+        read = batch.selected[at]
         selected = torch.where(read >= 0, read - starts.view(-1, 1, 1, 1), -1)
     record = Record(
-        replay_experts=part.routed_experts[at] if stage.keep_routing else None, replay_selected=selected
+        replay_experts=batch.experts[at] if stage.keep_routing and batch.experts is not None else None,
+        replay_selected=selected,
     )
-    hidden = packed.hidden_states(part.token_ids[at], meta, record)
-    logits = packed.logits(hidden[part.sequence, part.columns - starts[part.sequence]])
-    kept = part.kept.numpy() if stage.keep_sampling_mask and part.kept is not None else None
-    found = sampled_logprobs(logits.numpy(), part.targets.numpy(), stage.temperature, kept)
+    hidden = packed.hidden_states(batch.token_ids[at], meta, record)
+    logits = packed.logits(hidden[batch.sequence, batch.columns - starts[batch.sequence]])
+    mask = None
+    if stage.keep_sampling_mask and batch.sampling_mask is not None:
+        mask = batch.sampling_mask.numpy()
+    found = sampled_logprobs(logits.numpy(), batch.targets.numpy(), stage.temperature, mask)
     return torch.from_numpy(found.astype(np.float32))
 
 
-def with_value(differentiable: Tensor, value: Tensor) -> Tensor:
+def straight_through(differentiable: Tensor, value: Tensor) -> Tensor:
     """`value`, to the bit, with the gradient of `differentiable`."""
     return value + (differentiable - differentiable.detach())
 
 
-def _places(part: PackedRollouts) -> tuple[Tensor, Tensor, Tensor]:
+def _places(batch: RolloutBatch) -> tuple[Tensor, Tensor, Tensor]:
     """Row, first column and length [R] of each rollout in the packed rows."""
-    numbers = torch.arange(len(part.advantages))
-    found = part.segments.unsqueeze(0) == numbers.view(-1, 1, 1)  # [R, rows, length]
+    numbers = torch.arange(len(batch.advantages))
+    found = batch.segments.unsqueeze(0) == numbers.view(-1, 1, 1)  # [R, rows, length]
     rows = found.any(2).int().argmax(1)
     mine = found[numbers, rows].int()
     return rows, mine.argmax(1), mine.sum(1)
