@@ -26,7 +26,7 @@ from baleen.engine import Engine, GenerationResult
 from baleen.environments import demonstrate, sample_task
 from baleen.evaluation import wilson
 from baleen.model import load_model
-from baleen.model.packed import can_pack
+from baleen.model.backends.cpu import can_prepack
 
 TASKS = {"sum": (3, 3, 4), "program": (1, 2, 3), "calculator": (1,), "lookup": (1, 2)}  # as recipes/tiny.toml
 
@@ -44,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = load_model(options.model), Tokenizer.from_pretrained(options.model)
-    print("CPU kernels" if can_pack() else "plain PyTorch")
+    print("CPU kernels" if can_prepack() else "plain PyTorch")
     rows: list[dict[str, Any]] = []
     for batch in options.batch:
         engines = {
@@ -87,7 +87,9 @@ def compare(
     outputs = {drafts: engine.generate(asked, params) for drafts, engine in engines.items()}  # caches prompts
     drafted, accepted = with_drafts.num_drafted - drafted, with_drafts.num_accepted - accepted
     equal = list(map(sampled, outputs[False])) == list(map(sampled, outputs[True]))
-    assert equal or not can_pack(), "drafts changed the output"  # plain PyTorch does not promise equal bits
+    assert equal or not can_prepack(), (
+        "drafts changed the output"
+    )  # plain PyTorch does not promise equal bits
     ratios, speeds = [], []
     tokens = sum(len(result.token_ids) for result in outputs[True])
     for number in range(rounds):

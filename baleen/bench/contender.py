@@ -16,7 +16,7 @@ from typing import Any
 
 import baleen
 from baleen.config import UserError
-from baleen.config.engine import WeightFormat
+from baleen.config.engine import WeightDtype
 from baleen.runs.json_pipe import JsonPipe, PipeError
 
 LONGEST_REPLY = 1 << 24  # bytes
@@ -37,7 +37,7 @@ def pinned(threads: int) -> dict[str, str]:
     return dict.fromkeys(names, str(threads)) | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_DYNAMIC": "FALSE"}
 
 
-def weights_of(engine: str, weights: WeightFormat) -> WeightFormat:
+def weights_of(engine: str, weights: WeightDtype) -> WeightDtype:
     """The type of an engine's weights where `weights` are asked for: transformers has no int8."""
     return "bfloat16" if engine == "transformers" and weights == "int8" else weights
 
@@ -122,7 +122,7 @@ class Served:
 
     folder: Path
     gguf: Path
-    weights: WeightFormat
+    weights: WeightDtype
     plain: bool
     vocab_size: int
     limits: dict[str, int]
@@ -138,7 +138,7 @@ def start(stack: ExitStack, engine: str, served: Served, threads: int, seconds: 
     elif engine == "transformers":
         arguments |= {"folder": str(served.folder), "dtype": weights_of(engine, served.weights)}
     else:
-        computes = {"weights": served.weights, "backend": "torch" if served.plain else "auto"}
+        computes = {"weight_dtype": served.weights, "backend": "torch" if served.plain else "auto"}
         arguments |= {"folder": str(served.folder), "config": served.limits | computes}
     contender = stack.enter_context(Contender(engine, threads, seconds))
     contender.ask("load", **arguments)

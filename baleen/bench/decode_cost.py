@@ -14,8 +14,8 @@ from baleen.model import (
     Paged,
     Record,
     Transformer,
-    can_pack,
-    pack,
+    can_prepack,
+    prepack,
     with_attention,
 )
 
@@ -46,10 +46,10 @@ def decode_cost(model: Transformer) -> dict[str, Any]:
 
 def _measured(model: Transformer) -> dict[str, Any]:
     config = model.config
-    kernels = can_pack()
+    kernels = can_prepack()
     twins = {name: with_attention(model, name == "dsa") for name in ("dense", "dsa")}
     if kernels:
-        twins = {name: pack(twin, "float32") for name, twin in twins.items()}
+        twins = {name: prepack(twin, "float32") for name, twin in twins.items()}
         twins["given"] = twins["dsa"]
     positions = [round(times * config.index_topk) for times in POSITIONS]
     sequences = max(1, min(SEQUENCES, CACHED_TOKENS // positions[-1]))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from baleen.config import ModelConfig, UsageError, UserError
-from baleen.config.engine import WeightFormat
+from baleen.config.engine import WeightDtype
 from baleen.installation import install_command
 
 OURS = "baleen"
@@ -35,7 +35,7 @@ class Options:
     shape: Literal["400m", "140m", "tiny"] | None = None
     """A model with random weights in its place, named for its number of parameters."""
 
-    weights: Annotated[WeightFormat, tyro.conf.arg(aliases=["--dtype"])] = "float32"
+    weights: Annotated[WeightDtype, tyro.conf.arg(aliases=["--dtype"])] = "float32"
     """Type of the weights, the same for every engine; for int8 q8_0 in llama.cpp and bfloat16 in transformers."""
 
     plain: bool = False

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from baleen.config import ModelConfig
-from baleen.config.engine import WeightFormat
+from baleen.config.engine import WeightDtype
 from baleen.model import Transformer, load_model, save_model
 
 READ_ROWS = 8192  # 256 MiB of float32, beyond a processor's cache
@@ -28,7 +28,7 @@ class Preparation:
         save_model(model.set_dtype(getattr(torch, dtype)), folder)
         return {}
 
-    def gguf(self, folder: str, file: str, weights: WeightFormat) -> dict[str, Any]:
+    def gguf(self, folder: str, file: str, weights: WeightDtype) -> dict[str, Any]:
         """Write the model in `folder` as the GGUF `file` for llama.cpp."""
         from baleen.model.gguf import write_gguf
 

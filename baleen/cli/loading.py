@@ -7,13 +7,13 @@ import gc
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from baleen.cli.options import say
 from baleen.config import ModelConfig, UserError
-from baleen.config.engine import Backend, Weights
+from baleen.config.engine import BackendName, WeightDtype
 
 if TYPE_CHECKING:
     from baleen.chat import Tokenizer
@@ -30,10 +30,10 @@ class ComputeOptions:
     threads: int = 1
     """CPU threads for the model."""
 
-    weights: Annotated[Weights, tyro.conf.arg(aliases=["--dtype"])] = "auto"
+    weights: Annotated[Literal["auto", WeightDtype], tyro.conf.arg(aliases=["--dtype"])] = "auto"
     """What numbers the weights have; auto keeps the checkpoint's own, any other name asks for the CPU kernels."""
 
-    backend: Backend = "auto"
+    backend: BackendName = "auto"
     """auto: the compiled CPU kernels, or plain PyTorch where there is no C++ compiler; torch: plain PyTorch."""
 
     speculative: bool = False
@@ -97,7 +97,7 @@ def load(path: Path, max_running: int, max_model_len: int | None, compute: Compu
         max_num_seqs=max_running,
         max_model_len=length,
         num_blocks=_cache_blocks(length, max_running),
-        weights=compute.weights,
+        weight_dtype=compute.weights,
         backend=compute.backend,
         speculative=compute.speculative,
     )

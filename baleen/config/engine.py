@@ -1,4 +1,4 @@
-"""Limits of the engine and sampling parameters of a request. Impossible values raise UserError at once."""
+"""Limits of the engine and sampling parameters of a request. Impossible values raise UserError."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,13 +10,12 @@ MAX_BIAS = 100.0
 MAX_ALTERNATIVES = 20
 MAX_STOP = 256
 
-WeightFormat = Literal["float32", "bfloat16", "int8"]
-Weights = Literal["auto", WeightFormat]
-Backend = Literal["auto", "torch"]
+WeightDtype = Literal["float32", "bfloat16", "int8"]
+BackendName = Literal["auto", "torch"]
 
 
 class _Checked(BaseModel):
-    """Frozen and closed to unknown names; an error names the field, the value, the limit and the remedy."""
+    """Frozen, and rejects unknown names; an error names the field, the value, the limit and the remedy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -28,7 +27,7 @@ class _Checked(BaseModel):
 
 
 class EngineConfig(_Checked):
-    """Sizes of the cache and of one step."""
+    """Sizes of the cache and of a step, and how the engine computes."""
 
     block_size: int = Field(default=16, gt=0, description="tokens that a cache block holds")
     num_blocks: int = Field(default=4096, gt=1, description="cache blocks, one of them for padding")
@@ -36,36 +35,41 @@ class EngineConfig(_Checked):
     max_num_batched_tokens: int = Field(
         default=4096, gt=0, description="prompt tokens of one step; longer prompts go in chunks"
     )
-    max_model_len: int = Field(default=4096, gt=1, description="tokens of prompt and completion together")
+    max_model_len: int | None = Field(
+        default=None,
+        gt=1,
+        description="most tokens of prompt and completion together; by default what the model and the cache allow",
+    )
     enable_prefix_caching: bool = Field(default=True, description="true or false")
     speculative: bool = Field(
         default=False,
-        description="true or false: the MTP layer guesses a token ahead, and a step checks it on the way; "
-        "the same tokens, sooner where guesses are right",
+        description="true or false: the MTP layer drafts one token ahead, which the next step verifies; the same "
+        "tokens, sooner if drafts are right",
     )
-    check_pages: bool = Field(
-        default=False, description="true or false: check before each step that it reads its own pages; slow"
+    check_cache: bool = Field(
+        default=False,
+        description="true or false: check before each step that requests read their own blocks; slow",
     )
     record_selection: bool = Field(
         default=False,
-        description="true or false: a result tells which positions each token read in each layer; takes "
-        "num_blocks * block_size * layers * index_topk * 4 bytes",
+        description="true or false: record which positions each token read in each layer; takes num_blocks * "
+        "block_size * layers * index_topk * 4 bytes",
     )
-    weights: Weights = Field(
+    weight_dtype: Literal["auto", WeightDtype] = Field(
         default="auto",
-        description="float32, bfloat16 or int8, or auto: bfloat16 where the model is bfloat16, else float32",
+        description="float32, bfloat16 or int8, or auto: bfloat16 for a bfloat16 model, else float32",
     )
-    backend: Backend = Field(
+    backend: BackendName = Field(
         default="auto",
-        description="auto: the compiled CPU kernels, or plain PyTorch where these cannot be had and weights are auto "
-        "too; torch: plain PyTorch",
+        description="auto: the compiled CPU kernels, or plain PyTorch if these are not available and weight_dtype is "
+        "auto too; torch: plain PyTorch",
     )
 
     @model_validator(mode="after")
     def _plain_pytorch_has_no_int8(self) -> "EngineConfig":
-        if self.backend == "torch" and self.weights == "int8":
+        if self.backend == "torch" and self.weight_dtype == "int8":
             raise ValueError(
-                "weights='int8' needs the CPU kernels, backend='torch' is without them; leave one of the two out"
+                "weight_dtype='int8' needs the CPU kernels, backend='torch' does not use them; leave one of the two out"
             )
         return self
 
@@ -73,19 +77,23 @@ class EngineConfig(_Checked):
 class SamplingParams(_Checked):
     """How one request is sampled; temperature 0 takes the likeliest token, the lowest id among equals.
 
-    First the logits change, at temperature 0 too, in this order: repetition_penalty (of every token of prompt and
-    completion a positive logit is divided by it, a negative one multiplied, as in transformers and vLLM);
-    frequency_penalty times the token's count in the completion and presence_penalty are subtracted (OpenAI's);
-    logit_bias is added, and -100 bans its token; before min_tokens no token that ends may come. Then the
-    temperature divides. Then, unless it is 0, tokens are cut: min_p and top_k, then top_p of the mass these leave.
+    Logits are changed first, at temperature 0 too, in this order:
 
-    stop_token_ids end a completion as the end token does, which ignore_eos switches off; until min_tokens are sampled
-    none of them is. Where the text of the completion comes to hold a string of `stop` it ends too, min_tokens or not;
-    its ids then end with the token that completed the string. Without a seed each request draws its own. logprobs
-    asks for the likeliest tokens at each position, under the distribution before the cuts. Several samples of one
-    prompt are several requests, each with its seed: they share the prompt's cache. Whoever guesses a prompt can tell
-    by the time of the first token whether it was cached; users who must not learn that of each other get a cache_salt
-    each.
+    1. repetition_penalty: a positive logit of a token of prompt or completion is divided by it, a negative one
+       multiplied, as in transformers and vLLM.
+    2. frequency_penalty times the token's count in the completion, and presence_penalty, are subtracted, as in
+       OpenAI's API.
+    3. logit_bias is added; -100 bans its token.
+    4. Before min_tokens, tokens that end the completion are ruled out.
+
+    Then the temperature divides them. Then, unless it is 0, tokens are cut: by min_p and top_k, and by top_p of the
+    mass that these leave.
+
+    stop_token_ids end a completion as the end token does, which ignore_eos disables. A completion also ends, min_tokens
+    or not, when its text contains a string of `stop`; its ids then end with the token that completed the string.
+    logprobs asks for the likeliest tokens at each position, under the distribution before the cuts. For several samples
+    of one prompt, send several requests, each with its seed; they share the prompt's cache. The time of the first token
+    reveals whether a prompt was cached; give users who must not learn that of each other a cache_salt each.
     """
 
     max_tokens: int = Field(default=256, gt=0, description="the most tokens to sample")
@@ -99,22 +107,25 @@ class SamplingParams(_Checked):
         default=0.0, ge=0.0, le=1.0, description="least share of the likeliest's probability, 0 keeps all"
     )
     presence_penalty: float = Field(
-        default=0.0, ge=-2.0, le=2.0, description="taken off the logit of a token sampled before, 0 for none"
+        default=0.0,
+        ge=-2.0,
+        le=2.0,
+        description="subtracted from the logit of a token sampled before, 0 for none",
     )
     frequency_penalty: float = Field(
-        default=0.0, ge=-2.0, le=2.0, description="taken off for each time it was sampled, 0 for none"
+        default=0.0, ge=-2.0, le=2.0, description="subtracted for each time the token was sampled, 0 for none"
     )
-    # bounded on both sides: a penalty that makes a logit overflow would be an engine's failure, not a request's
+    # Bounded on both sides, because a logit that overflows would fail the engine, not the request.
     repetition_penalty: float = Field(
         default=1.0, ge=0.01, le=100.0, description="weakens tokens of prompt and completion, 1 for none"
     )
     logit_bias: dict[int, Annotated[float, Field(ge=-MAX_BIAS, le=MAX_BIAS)]] = Field(
-        default={}, description="what is added to the logits of token ids, from -100 (ban) to 100"
+        default={}, description="added to the logits of token ids, from -100 (ban) to 100"
     )
     logprobs: int | None = Field(
-        default=None, ge=0, le=MAX_ALTERNATIVES, description="likeliest tokens listed at each position"
+        default=None, ge=0, le=MAX_ALTERNATIVES, description="likeliest tokens to list at each position"
     )
-    seed: int | None = Field(default=None, description="a whole number, or none for a fresh one")
+    seed: int | None = Field(default=None, description="an integer; random by default")
     stop_token_ids: tuple[int, ...] = Field(default=(), description="token ids")
     stop: tuple[Annotated[str, Field(min_length=1, max_length=MAX_STOP)], ...] = Field(
         default=(), description=f"strings of 1 to {MAX_STOP} characters that end the completion"
@@ -124,7 +135,7 @@ class SamplingParams(_Checked):
         default="", max_length=256, description="only requests of one salt share cached prompts"
     )
     record_sampling_mask: bool = Field(
-        default=True, description="whether the sets that the cuts leave are recorded: training needs them"
+        default=True, description="whether to record the tokens that the cuts leave, which training needs"
     )
 
     @property

@@ -13,20 +13,21 @@ from numpy.typing import NDArray
 from baleen.config import ModelConfig, UserError
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.engine.compute_path import choose_path
-from baleen.engine.runner import Runner
-from baleen.engine.sampler import Sampled, sample
-from baleen.engine.scheduler import Scheduler, Work
+from baleen.engine.model_runner import ModelRunner
+from baleen.engine.sampler import sample
+from baleen.engine.scheduler import ScheduledSequence, Scheduler
 from baleen.engine.sequence import FinishReason, GenerationResult, SamplingMask, Sequence, StepOutput
-from baleen.model import Transformer, load_model, pack, stored_dtype
+from baleen.model import Transformer, load_model, prepack, stored_dtype
 
 
 class Engine:
     """Continuous batching over the paged latent cache. Not thread-safe: one caller at a time.
 
-    max_model_len: tokens of prompt and completion together, the least of the config's limit, the model's and
-    what the cache can hold. policy_version: raised by whoever changes the weights, who also calls
-    `reset_prefix_cache`. decode: text of token ids, needed only for requests with stop strings. compute_path: what
-    computes; its `str` is a line for the user.
+    Attributes:
+        max_model_len: most tokens of prompt and completion together, as the config, the model and the cache allow.
+        policy_version: version of the weights; see `update_weights`.
+        compute_path: what computes; its `str` is a line for the user.
+        num_drafted, num_accepted: tokens that the MTP layer drafted, and those of them that were right.
     """
 
     def __init__(
@@ -36,23 +37,21 @@ class Engine:
         eos_token_id: int | None = None,
         decode: Callable[[list[int]], str] | None = None,
     ):
+        """decode: turns token ids into text; needed only for requests with stop strings."""
         self._decode = decode
         weight = next(model.parameters())
         self.compute_path = choose_path(config, model.config, weight.dtype, weight.device)
         self.model = model = self._as_served(model)
         self.config = config
         self.eos_token_id = model.config.eos_token_id if eos_token_id is None else eos_token_id
-        self.max_model_len = min(
-            config.max_model_len,
-            model.config.max_position_embeddings,
-            (config.num_blocks - 1) * config.block_size,
-        )
+        limits = [model.config.max_position_embeddings, (config.num_blocks - 1) * config.block_size]
+        self.max_model_len = min(limits if config.max_model_len is None else [*limits, config.max_model_len])
         if config.speculative and not model.config.num_nextn_predict_layers:
             raise UserError("speculative=True needs an MTP layer, this model has none; set it to False")
         self.policy_version = 0
-        self.num_drafted = self.num_accepted = 0  # guesses of the MTP layer that were checked, and were right
+        self.num_drafted = self.num_accepted = 0
         self._scheduler = Scheduler(config)
-        self._runner = Runner(model, config, self.compute_path.packed, self.max_model_len)
+        self._runner = ModelRunner(model, config, self.compute_path.weight_dtype, self.max_model_len)
         self._sequences: dict[str, Sequence] = {}
         self._results: dict[str, GenerationResult] = {}
         self._ids = itertools.count()
@@ -66,16 +65,16 @@ class Engine:
         device: torch.device | str = "cpu",
         decode: Callable[[list[int]], str] | None = None,
     ) -> "Engine":
-        """Load a Hugging Face-format folder. Raises UserError where it is none or does not fit its config.
+        """Load a Hugging Face-format folder. Raises UserError if it is not one or does not match its config.
 
         Plain PyTorch computes in float32 unless `config` asks for bfloat16.
         """
         config = config or EngineConfig()
         stored = stored_dtype(path)
-        if choose_path(config, ModelConfig.from_pretrained(path), stored, device).packed:
-            dtype = stored  # what is packed next is made of the very numbers of the checkpoint
+        if choose_path(config, ModelConfig.from_pretrained(path), stored, device).weight_dtype:
+            dtype = stored  # the weights are prepacked from the numbers of the checkpoint
         else:
-            dtype = torch.bfloat16 if config.weights == "bfloat16" else torch.float32
+            dtype = torch.bfloat16 if config.weight_dtype == "bfloat16" else torch.float32
         return cls(load_model(path, dtype, device), config, decode=decode)
 
     @property
@@ -86,7 +85,7 @@ class Engine:
         return bool(self._sequences)
 
     def check_request(self, prompt_ids: list[int], params: SamplingParams) -> None:
-        """Raises UserError for a request that can never run. Looks at nothing that changes, in any thread."""
+        """Raises UserError for a request that can never run. Safe to call from any thread."""
         vocab = self.model.config.vocab_size
         if not prompt_ids:
             raise UserError("the prompt is empty; give at least one token, as the begin-of-sentence token")
@@ -147,18 +146,14 @@ class Engine:
         return request_id
 
     def step(self) -> list[StepOutput]:
-        """Advance the requests: those that sample by a token, the next prompts by a piece. [] without any."""
+        """Run one step: one token per decoding request, and chunks of new prompts. Returns [] when idle."""
         work = self._scheduler.schedule()
         if not work:
             return []
-        logits = self._runner.run(work)
-        self._scheduler.computed(work)
-        sampling = [item for item in work if item.samples]
-        if not sampling:
-            outputs = []
-        else:
-            outputs = self._sample(logits[: len(sampling)], [item.sequence for item in sampling])
-            outputs += self._sample_behind_drafts(logits[len(sampling) :], sampling)
+        logits, draft_logits = self._runner.run(work)
+        self._scheduler.commit(work)
+        outputs = self._sample(logits, [item.sequence for item in work if item.samples])
+        outputs += self._sample_after_drafts(draft_logits, [item for item in work if item.draft is not None])
         if self.config.speculative:
             self._runner.draft(work)
         return outputs
@@ -169,17 +164,17 @@ class Engine:
             self._finish(self._sequences[request_id], "abort")
 
     def result(self, request_id: str) -> GenerationResult:
-        """Take the result of a finished request. Raises KeyError for one that is unknown or still running."""
+        """Take the result of a finished request. Raises KeyError if it is unknown or still running."""
         return self._results.pop(request_id)
 
     def discard(self, request_id: str) -> None:
-        """Forget the result of a finished request that nobody will take. Unknown ids are ignored."""
+        """Drop the result of a finished request. Unknown ids are ignored."""
         self._results.pop(request_id, None)
 
     def generate(
         self, prompts: Many[list[int]], params: SamplingParams | Many[SamplingParams]
     ) -> list[GenerationResult]:
-        """Run all prompts to their ends; results in their order. Raises UserError before any runs."""
+        """Run all prompts to their ends; results in their order. Raises UserError before any of them runs."""
         each = [params] * len(prompts) if isinstance(params, SamplingParams) else params
         requests = list(zip(prompts, each, strict=True))
         for prompt, one in requests:
@@ -201,48 +196,49 @@ class Engine:
         self.reset_prefix_cache()
 
     def _as_served(self, model: Transformer) -> Transformer:
-        form = self.compute_path.packed
-        return model if form is None else pack(model, form)
+        dtype = self.compute_path.weight_dtype
+        return model if dtype is None else prepack(model, dtype)
 
     def reset_prefix_cache(self) -> None:
-        """Forget what was computed. Requests in progress are computed anew."""
-        self._scheduler.restart()
+        """Empty the prefix cache. Requests in progress are recomputed."""
+        self._scheduler.preempt_all()
 
     def _stop_ids(self, params: SamplingParams) -> frozenset[int]:
         ends = () if params.ignore_eos else (self.eos_token_id,)
         return frozenset((*ends, *params.stop_token_ids))
 
-    def _sample_behind_drafts(self, logits: NDArray[np.float32], sampling: list[Work]) -> list[StepOutput]:
-        """A second token for those whose draft is what they have just sampled.
+    def _sample_after_drafts(
+        self, logits: NDArray[np.float32], drafted: list[ScheduledSequence]
+    ) -> list[StepOutput]:
+        """Sample a second token for those whose draft is what they have just sampled.
 
-        As the guess is certain of itself, this is rejection sampling: it is kept with the very probability that the
-        model gives it, and what comes instead is drawn as if there had been no guess.
+        A draft is one token with probability 1, so this is rejection sampling: it is accepted with the probability
+        that the model gives it, and otherwise the token is drawn as if there had been no draft.
         """
-        drafted = [item for item in sampling if item.draft is not None]
         right = [i for i, item in enumerate(drafted) if self._is_right(item)]
         self.num_drafted += len(drafted)
         self.num_accepted += len(right)
-        if not right:
-            return []
-        self._scheduler.computed([Work(drafted[i].sequence, 1, True) for i in right])
+        self._scheduler.commit([ScheduledSequence(drafted[i].sequence, 1, True) for i in right])
         return self._sample(logits[right], [drafted[i].sequence for i in right])
 
-    def _is_right(self, item: Work) -> bool:
+    def _is_right(self, item: ScheduledSequence) -> bool:
         return item.sequence.token_ids[-1] == item.draft and item.sequence.request_id in self._sequences
 
     def _sample(self, logits: NDArray[np.float32], sequences: list[Sequence]) -> list[StepOutput]:
-        return self._hand_out(sequences, sample(logits, sequences))
-
-    def _hand_out(self, sequences: list[Sequence], sampled: Sampled) -> list[StepOutput]:
+        """Sample a token for each row of `logits` [B, V] and append it to its sequence."""
+        if not sequences:
+            return []
         outputs = []
+        sampled = sample(logits, sequences)
         rows = zip(
-            sequences, sampled.token_ids, sampled.logprobs, sampled.kept, sampled.top_logprobs, strict=True
+            *(sequences, sampled.token_ids, sampled.logprobs, sampled.sampling_mask, sampled.top_logprobs),
+            strict=True,
         )
-        for sequence, token, logprob, kept, top in rows:
+        for sequence, token, logprob, mask, top in rows:
             sequence.token_ids.append(token)
             sequence.logprobs.append(logprob)
-            if kept is not None:
-                sequence.kept.append(kept)
+            if mask is not None:
+                sequence.sampling_mask.append(mask)
             tops = [] if top is None else [top]
             sequence.top_logprobs += tops
             reason = self._finish_reason(sequence, token)
@@ -266,7 +262,7 @@ class Engine:
         stop = sequence.params.stop
         if not stop or self._decode is None:
             return False
-        # a token is at least a byte, and four tokens more make the first character whole
+        # A token is at least one byte, and four more tokens complete the first character.
         reach = max(len(string.encode()) for string in stop) + 4
         sampled = sequence.token_ids[sequence.num_prompt_tokens :]
         text = self._decode(sampled[-reach:])
@@ -283,7 +279,7 @@ class Engine:
             num_cached_tokens=sequence.num_cached,
             routed_experts=self._runner.routed_experts(sequence),
             selected=self._runner.selected(sequence),
-            sampling_mask=SamplingMask.of(sequence.kept) if sequence.records_mask else None,
+            sampling_mask=SamplingMask.of(sequence.sampling_mask) if sequence.records_mask else None,
             top_logprobs=None if sequence.params.logprobs is None else sequence.top_logprobs,
             policy_version=self.policy_version,
         )

@@ -1,4 +1,4 @@
-"""What one request changes in the model's logits before they are sampled: penalties on its tokens, and its bias."""
+"""Penalties and logit bias of one request."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,10 +7,10 @@ from baleen.config.engine import SamplingParams
 
 
 class LogitChanges:
-    """The penalties and the bias of one request; it counts the request's tokens as they come.
+    """Applies the penalties and the bias of one request to its logits.
 
-    It lives as long as the request: to count a long context anew at every step, or to convert a long bias, would
-    take longer than to sample.
+    It lives as long as the request and counts tokens as they come: recounting a long context at every step, or
+    converting a long bias, would take longer than sampling.
     """
 
     def __init__(self, params: SamplingParams, vocab_size: int):
@@ -23,7 +23,7 @@ class LogitChanges:
         self._bias = np.array([-np.inf if i in banned else b for i, b in params.logit_bias.items()])
 
     def apply(self, logits: NDArray[np.float64], token_ids: list[int], num_prompt_tokens: int) -> None:
-        """Change `logits` [V] in place; `token_ids` are those of the last call and what came since."""
+        """Change `logits` [V] in place; `token_ids` extend those of the last call."""
         self._count_new(token_ids, num_prompt_tokens)
         params = self._params
         if params.repetition_penalty != 1:

@@ -1,4 +1,4 @@
-"""From logits to tokens: penalties, temperature, min-p, top-k, top-p; with a record of what was sampled from."""
+"""From logits to tokens: penalties, temperature, min-p, top-k, top-p, and the record of what was sampled from."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,20 @@ from baleen.engine.sequence import Sequence
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# B rows, one a sequence; V vocab_size. Everything is computed in float64 and row by row: no result depends on
+# B rows, one per sequence; V vocab_size. Everything is computed in float64 and row by row: no result depends on
 # the other rows of the batch.
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """One token a row, its log-probability in nats, the sorted ids it could be, the likeliest tokens' own.
+    """For each row the sampled token, its log-probability in nats, its sampling mask, and the likeliest tokens.
 
-    kept, top_logprobs: None in rows that did not ask for them. `GenerationResult` says what they hold.
+    sampling_mask, top_logprobs: None in rows that did not request them; see `GenerationResult`.
     """
 
     token_ids: list[int]
     logprobs: list[float]
-    kept: list[NDArray[np.int32] | None]
+    sampling_mask: list[NDArray[np.int32] | None]
     top_logprobs: list[dict[int, float] | None]
 
 
@@ -38,28 +38,28 @@ def sample(logits: NDArray[np.float32], sequences: list[Sequence]) -> Sampled:
 
     listed = [row for row, sequence in enumerate(sequences) if sequence.params.logprobs is not None]
     uncut = np.log(weights[listed].sum(1))
-    kept = _cut(weights, scores, sequences)
+    mask = _truncate(weights, scores, sequences)
     tokens = np.where(greedy, scores.argmax(1), _draw(weights, sequences))
     logprobs = scores[np.arange(len(tokens)), tokens] - np.log(weights.sum(1))
     top: list[dict[int, float] | None] = [None] * len(sequences)
     for row, total in zip(listed, uncut, strict=True):
         top[row] = _top_logprobs(scores[row], total, sequences[row].params.logprobs or 0, int(tokens[row]))
-    return Sampled(tokens.tolist(), logprobs.tolist(), kept, top)
+    return Sampled(tokens.tolist(), logprobs.tolist(), mask, top)
 
 
 def sampled_logprobs(
-    logits: NDArray[np.float32], token_ids: NDArray[np.int64], temperature: float, kept: Mask | None
+    logits: NDArray[np.float32], token_ids: NDArray[np.int64], temperature: float, mask: Mask | None
 ) -> Floats:
-    """Log-probabilities [B] of `token_ids` [B], in nats, as `sample` gives them with these tokens `kept` [B, V]."""
+    """Log-probabilities [B] of `token_ids` [B], in nats, as `sample` gives them with the sampling `mask` [B, V]."""
     scores = logits.astype(np.float64)
     weights = _weigh(scores, temperature)
-    if kept is not None:
-        weights *= kept
+    if mask is not None:
+        weights *= mask
     return scores[np.arange(len(token_ids)), token_ids] - np.log(weights.sum(1))
 
 
 def _weigh(scores: Floats, temperature: Floats | float) -> Floats:
-    """Scale `scores` [B, V] in place, the largest of a row to 0; their exponentials."""
+    """Divide `scores` [B, V] by the temperature in place, with the largest of a row at 0; return their exponentials."""
     peak = scores.max(1, keepdims=True)
     if not np.isfinite(peak).all():
         raise FloatingPointError("the model's logits are not finite: its weights or its cache are damaged")
@@ -68,23 +68,23 @@ def _weigh(scores: Floats, temperature: Floats | float) -> Floats:
     return np.exp(scores)
 
 
-def _cut(weights: Floats, scores: Floats, sequences: list[Sequence]) -> list[NDArray[np.int32] | None]:
-    """Set the weights of tokens that min_p, top_k and top_p cut to 0. Returns the ids left where recorded."""
-    kept: list[NDArray[np.int32] | None] = [None] * len(sequences)
-    rows = [row for row, sequence in enumerate(sequences) if sequence.is_cut or sequence.records_mask]
+def _truncate(weights: Floats, scores: Floats, sequences: list[Sequence]) -> list[NDArray[np.int32] | None]:
+    """Zero the weights of tokens that min_p, top_k and top_p cut. Returns the ids left, where they are recorded."""
+    left: list[NDArray[np.int32] | None] = [None] * len(sequences)
+    rows = [row for row, sequence in enumerate(sequences) if sequence.is_truncated or sequence.records_mask]
     if not rows:
-        return kept
+        return left
     chosen = [sequences[row] for row in rows]
     vocab = weights.shape[1]
-    top_k = np.array([min(s.params.top_k or vocab, vocab) if s.is_cut else vocab for s in chosen])
-    top_p = np.array([s.params.top_p if s.is_cut else 1.0 for s in chosen])
-    min_p = np.array([s.params.min_p if s.is_cut else 0.0 for s in chosen])
-    mask = kept_mask(weights[rows], top_k, top_p, min_p) & np.isfinite(scores[rows])
+    top_k = np.array([min(s.params.top_k or vocab, vocab) if s.is_truncated else vocab for s in chosen])
+    top_p = np.array([s.params.top_p if s.is_truncated else 1.0 for s in chosen])
+    min_p = np.array([s.params.min_p if s.is_truncated else 0.0 for s in chosen])
+    mask = truncation_mask(weights[rows], top_k, top_p, min_p) & np.isfinite(scores[rows])
     weights[rows] *= mask
-    for row, sequence, left in zip(rows, chosen, mask, strict=True):
+    for row, sequence, allowed in zip(rows, chosen, mask, strict=True):
         if sequence.records_mask:
-            kept[row] = np.flatnonzero(left).astype(np.int32)
-    return kept
+            left[row] = np.flatnonzero(allowed).astype(np.int32)
+    return left
 
 
 def _top_logprobs(scores: Floats, log_total: float, count: int, sampled: int) -> dict[int, float]:
@@ -99,7 +99,7 @@ def _top_logprobs(scores: Floats, log_total: float, count: int, sampled: int) ->
     return top
 
 
-def kept_mask(weights: Floats, top_k: NDArray[np.int64], top_p: Floats, min_p: Floats) -> Mask:
+def truncation_mask(weights: Floats, top_k: NDArray[np.int64], top_p: Floats, min_p: Floats) -> Mask:
     """[B, V] True for the `top_k` heaviest tokens that are not below `min_p` of the heaviest, of these the
     fewest that hold `top_p` of their mass.
 
@@ -127,7 +127,7 @@ def _top_k_mask(weights: Floats, top_k: NDArray[np.int64]) -> Mask:
 
 
 def _top_p_mask(weights: Floats, top_p: Floats) -> Mask:
-    # tokens lighter than this hold less than 1 - top_p together: the others, usually few, need sorting
+    # Tokens lighter than this hold less than 1 - top_p together, so only the others, usually few, need sorting.
     total = weights.sum(1)
     candidates = weights > (total * (1 - top_p) / weights.shape[1])[:, None]
     width = candidates.sum(1)
@@ -135,8 +135,8 @@ def _top_p_mask(weights: Floats, top_p: Floats) -> Mask:
     ranked = np.zeros((len(weights), width.max()))
     ranked[owner, np.arange(len(ids)) - np.repeat(width.cumsum() - width, width)] = weights[owner, ids]
     ranked = np.sort(ranked, axis=1)[:, ::-1]
-    short_of_it = ranked.cumsum(1) < (top_p * total)[:, None]
-    count = np.minimum(short_of_it.sum(1) + 1, width)
+    below = ranked.cumsum(1) < (top_p * total)[:, None]
+    count = np.minimum(below.sum(1) + 1, width)
     return _heaviest(weights, np.take_along_axis(ranked, count[:, None] - 1, 1), count)
 
 
@@ -153,19 +153,19 @@ def _heaviest(weights: Floats, least: Floats, count: NDArray[np.int64]) -> Mask:
 
 
 def _draw(weights: Floats, sequences: list[Sequence]) -> NDArray[np.int64]:
-    """A token in proportion to its weight, by the inverse of the distribution function."""
+    """Draw a token in proportion to its weight, by inverting the cumulative distribution."""
     seeds = np.array([s.seed for s in sequences], np.uint64)
     positions = np.array([len(s.token_ids) for s in sequences], np.uint64)
     cumulative = weights.cumsum(1)
     total = cumulative[:, -1]
-    # below the total even after rounding: the count then ends at a token whose weight is positive
+    # Below the total even after rounding, so that the count ends at a token whose weight is positive.
     targets = np.minimum(uniform(seeds, positions) * total, np.nextafter(total, 0.0))
     drawn: NDArray[np.int64] = (cumulative <= targets[:, None]).sum(1)
     return drawn
 
 
 def uniform(seeds: NDArray[np.uint64], counters: NDArray[np.uint64]) -> Floats:
-    """A number in [0, 1) for each pair: SplitMix64's mixing (Steele et al. 2014) of seed, then counter."""
+    """A number in [0, 1) for each pair of seed and counter, by SplitMix64 (Steele et al. 2014)."""
     mixed = _mix(_mix(seeds) + counters)
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

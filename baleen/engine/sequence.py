@@ -14,11 +14,12 @@ FinishReason = Literal["stop", "length", "abort"]
 
 @dataclass(eq=False, slots=True)
 class Sequence:
-    """A request in progress. `token_ids` holds the prompt and all sampled tokens.
+    """A request in progress; a preempted one keeps its tokens and block keys.
 
-    row, blocks and what counts them are set while it runs; a preempted one keeps its tokens and block keys.
-    is_cut: whether top_p, top_k or min_p may cut its distribution. records_mask: whether what was left to sample
-    from is recorded, at every position.
+    Attributes:
+        token_ids: the prompt and all sampled tokens.
+        is_truncated: whether top_p, top_k or min_p may cut its distribution.
+        records_mask: whether the sampling mask is recorded, at every position.
     """
 
     request_id: str
@@ -28,25 +29,27 @@ class Sequence:
     params: SamplingParams
     seed: int
     stop_ids: frozenset[int]
-    row: int = -1  # of the runner's block table; -1 while it waits
+    batch_index: int = -1  # row of the block table; -1 while it waits
     blocks: list[int] = field(default_factory=list)
-    num_tabled: int = 0  # blocks that the runner's table shows
+    num_tabled: int = 0  # blocks already in the block table
     num_computed: int = 0  # tokens whose latents are in the cache
     num_cached: int = 0  # prompt tokens found in the prefix cache when the request first ran
     block_keys: list[bytes] = field(default_factory=list)  # of full blocks; the tokens' hash chain
-    num_named: int = 0  # blocks that others may share
+    num_cached_blocks: int = 0  # blocks that others may share
     draft: int | None = None  # guess of the token after the last, to be checked by the next step
     logprobs: list[float] = field(default_factory=list)
-    kept: list[NDArray[np.int32]] = field(default_factory=list)
+    sampling_mask: list[NDArray[np.int32]] = field(default_factory=list)
     top_logprobs: list[dict[int, float]] = field(default_factory=list)
     logit_changes: LogitChanges | None = None  # from the first sample on, if it asks for any
-    is_cut: bool = field(init=False)
+    is_truncated: bool = field(init=False)
     records_mask: bool = field(init=False)
 
     def __post_init__(self) -> None:
         params = self.params
-        self.is_cut = params.temperature > 0 and (params.top_p < 1 or params.top_k > 0 or params.min_p > 0)
-        limited = self.is_cut or params.min_tokens > 0 or bool(params.banned_ids)
+        self.is_truncated = params.temperature > 0 and (
+            params.top_p < 1 or params.top_k > 0 or params.min_p > 0
+        )
+        limited = self.is_truncated or params.min_tokens > 0 or bool(params.banned_ids)
         self.records_mask = params.record_sampling_mask and limited
 
     @property
@@ -69,7 +72,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class StepOutput:
-    """What one step gave one request; `new_top_logprobs` as in its result, empty unless asked for."""
+    """What one step gave one request; `new_top_logprobs` as in its result, empty unless requested."""
 
     request_id: str
     new_token_ids: list[int]
@@ -94,16 +97,21 @@ class SamplingMask(NamedTuple):
 class GenerationResult:
     """A finished request, with all that training needs to replay it.
 
-    token_ids: sampled tokens, the end token included. logprobs: of each, in nats, under the distribution it was
-    sampled from (at temperature 0: the one of temperature 1). routed_experts: int16 [tokens - 1, n_moe_layers, k]
-    for every token of prompt and completion that was an input; fewer rows if aborted before they were computed.
-    selected: int32 [tokens - 1, n_layers, index_topk], the positions that each of them read in each layer, -1
-    behind the last; None without record_selection. sampling_mask: what top_p, top_k, min_p, bans and min_tokens left to
-    sample from, None where none was asked for. top_logprobs: at each position the log-probabilities of the
-    likeliest tokens, likeliest first, lowest id first among equals, then of the sampled one if it is not among
-    them; as many as params.logprobs says, fewer where the others are impossible; under the distribution that was
-    then cut by top_p, top_k and min_p, so a sampled token stands there below its `logprobs` if it was cut. None if
-    not asked for. policy_version: of the weights that finished it.
+    Attributes:
+        token_ids: sampled tokens, the end token included.
+        logprobs: of each sampled token, in nats, under the distribution it was sampled from (at temperature 0: that
+            of temperature 1).
+        num_cached_tokens: prompt tokens found in the prefix cache.
+        routed_experts: int16 [tokens - 1, n_moe_layers, k], the experts of each token of prompt and completion that
+            was an input; fewer rows if aborted before they were computed.
+        selected: int32 [tokens - 1, n_layers, index_topk], the positions that each of them read in each layer, padded
+            with -1; None without record_selection.
+        sampling_mask: what top_p, top_k, min_p, bans and min_tokens left to sample from; None if none was in use.
+        top_logprobs: for each position the log-probabilities of the likeliest tokens, likeliest first and lowest id
+            first among equals, then of the sampled token if it is not among them: as many as params.logprobs says,
+            fewer if the others are impossible. They are under the distribution before top_p, top_k and min_p, so a
+            sampled token can be lower here than in `logprobs`. None if not requested.
+        policy_version: version of the weights that finished it.
     """
 
     request_id: str

@@ -1,7 +1,7 @@
 """The architecture, one file per part the paper names, and its weights in and out."""
 
+from baleen.model.backends.cpu import can_prepack, prepack, why_not_prepacked
 from baleen.model.cache import AttentionMetadata, LatentCache, Paged, Record
-from baleen.model.packed import can_pack, pack, why_not_packed
 from baleen.model.transformer import Transformer, with_attention
 from baleen.model.weights import load_model, save_model, stored_dtype
 
@@ -11,11 +11,11 @@ __all__ = [
     "Paged",
     "Record",
     "Transformer",
-    "can_pack",
+    "can_prepack",
     "load_model",
-    "pack",
+    "prepack",
     "save_model",
     "stored_dtype",
-    "why_not_packed",
+    "why_not_prepacked",
     "with_attention",
 ]

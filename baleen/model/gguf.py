@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from baleen.config import ModelConfig
-from baleen.config.engine import WeightFormat
+from baleen.config.engine import WeightDtype
 from baleen.model.transformer import Transformer
 
 _TOP = {
@@ -52,7 +52,7 @@ _BLOCK = 32  # numbers that share a scale in q8_0
 _FLOAT32 = ("ffn_gate_inp", "indexer.proj")  # what makes choices, as in llama.cpp's own files
 
 
-def write_gguf(model: Transformer, path: Path, weights: WeightFormat) -> None:
+def write_gguf(model: Transformer, path: Path, weights: WeightDtype) -> None:
     """Write the main model, with tokens that have no text; matrices in float32, bfloat16, or q8_0 for int8.
 
     q8_0 scales blocks of 32 numbers: matrices of other widths stay float32.

@@ -4,22 +4,18 @@ import torch
 from torch import Tensor, nn
 
 from baleen.config import ModelConfig
-from baleen.ops import cpu, gathered_index_scores, index_scores, rotate_half_split
-
-# Scores of a block of queries against the whole context stay below this many numbers (8,192 queries x 128K keys
-# would be 4.3 GB a layer).
-MAX_SCORE_ELEMENTS = 1 << 26
+from baleen.ops import blocked_index_scores, rotate_half_split
 
 
 class Float32Linear(nn.Linear):
-    """Computes in float32: a rounded weight of a head makes ties between tokens, and ties an arbitrary choice."""
+    """Computes in float32: rounded head weights cause ties between tokens, and ties an arbitrary choice."""
 
     def forward(self, input: Tensor) -> Tensor:
         return nn.functional.linear(input.float(), self.weight.float())
 
 
 class Indexer(nn.Module):
-    """Index scores I[t,s] from the query latent and one shared key a token; few heads, no values."""
+    """Index scores I[t,s] from the query latent and one shared key per token; few heads, no values."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -47,29 +43,7 @@ class Indexer(nn.Module):
         Returns [B, S, T] float32, not yet masked.
         """
         q, weights = self.queries(x, c_q, cos, sin)
-        block = max(1, MAX_SCORE_ELEMENTS // (q.shape[0] * q.shape[2] * keys.shape[1]))
-        parts = zip(q.split(block, 1), weights.split(block, 1), strict=True)
-        return torch.cat([index_scores(q_block, keys, w_block) for q_block, w_block in parts], 1)
-
-    def scores_at(
-        self,
-        x: Tensor,
-        c_q: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        keys: Tensor,
-        positions: Tensor,
-        valid: Tensor,
-        compiled: bool,
-    ) -> Tensor:
-        """Index scores of the selected `positions` [B, S, K] alone, by the compiled twin or the plain one.
-
-        Scores that are not `valid` [B, S, K] mean nothing.
-        """
-        q, weights = self.queries(x, c_q, cos, sin)
-        if compiled:
-            return cpu.score_selected(q, keys, weights, positions, valid)
-        return gathered_index_scores(q, keys, weights, positions)
+        return blocked_index_scores(q, keys, weights)
 
     def _rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         # head layout [rope | nope], half-split pairs: both differ from MLA's

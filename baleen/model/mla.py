@@ -1,18 +1,16 @@
 """Multi-head latent attention with DeepSeek sparse attention (V2 report, sec. 2.1; V3.2 report, sec. 2.1)."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from baleen.config import ModelConfig
+from baleen.model.backends import TORCH, Backend, training_backend
 from baleen.model.cache import AttentionMetadata, Record
 from baleen.model.indexer import Indexer
 from baleen.ops import (
-    cpu,
     fused_attention,
-    gathered_attention,
     index_kl,
     masked_attention,
     rotate_interleaved,
@@ -25,18 +23,18 @@ from baleen.ops import (
 
 # Up to this many times index_topk, several queries are cheaper in masked MHA mode than by gathering latents: the FLOPs
 # cross at 4.25 (F_mqa·k / (F_mha - F_idx) with the released sizes).
-MATERIALISE_WITHIN = 4
+MATERIALIZE_WITHIN = 4
 
 
-class Choice(NamedTuple):
-    """What the indexer chose: positions [B, S, K], and which of them are `valid`."""
+class Selection(NamedTuple):
+    """The positions [B, S, K] that each query reads, and which of them are `valid`."""
 
     positions: Tensor
     valid: Tensor
 
 
 class Projected(NamedTuple):
-    """The new tokens [B, S, ...] on their way through a layer: what its projections made of `x`."""
+    """Projections of the new tokens [B, S, ...]."""
 
     x: Tensor  # normed hidden states
     c_q: Tensor  # query latent
@@ -49,7 +47,7 @@ class Projected(NamedTuple):
 
 
 class MLA(nn.Module):
-    """Attention whose cache is one latent a token: c_kv (normed) and k_rope (rotated), shared by all heads."""
+    """Attention that caches one latent per token: c_kv (normed) and k_rope (rotated), shared by all heads."""
 
     def __init__(self, config: ModelConfig, layer_idx: int):
         super().__init__()
@@ -89,22 +87,22 @@ class MLA(nn.Module):
         return Projected(x, c_q, q_nope, q_rope, latent, keys, cos, sin)
 
     def observe(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-        """What the indexer imitates, on whole sequences `x` [B, S, hidden_size], and how: for people to look at.
+        """Index scores of whole sequences `x` [B, S, hidden_size], and the attention that they imitate, for plots.
 
-        Returns index scores [B, S, S], not masked, and the mass that dense attention would give each position, averaged
-        over the heads [B, S, S].
+        Returns:
+            The scores [B, S, S], not masked, and the probabilities of dense attention, averaged over heads [B, S, S].
         """
         assert self.indexer is not None, "index_n_heads=0: a model without indexers has no index scores"
         found = self.project(x, cos, sin)
         causal = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
-        _, probs = self._materialised(
+        _, probs = self._materialized(
             found.q_nope, found.q_rope, found.latent, causal.expand(len(x), -1, -1), True
         )
         assert probs is not None, "probabilities were asked for"
         return self.indexer(x, found.c_q, cos, sin, found.keys), probs.mean(1)
 
     def attend(self, projected: Projected, meta: AttentionMetadata, record: Record | None) -> Tensor:
-        """What each head reads of the context, [B, S, H, d_v]; the new tokens enter the cache first."""
+        """Select, read, and learn the index; returns the heads' outputs [B, S, H, d_v]. New tokens are cached first."""
         config = self.config
         pool, keys, context_slots = self._context(projected.latent, projected.keys, meta)
         keep = meta.visible(context_slots.shape[1])
@@ -122,18 +120,17 @@ class MLA(nn.Module):
     @torch.no_grad()
     def _select(
         self, projected: Projected, keys: Tensor, keep: Tensor, meta: AttentionMetadata, record: Record | None
-    ) -> Choice:
+    ) -> Selection:
         """S_t: the `index_topk` positions in `keep` [B, S, T] with the largest index scores, or those of a replay."""
         config = self.config
         if record is not None and record.replay_selected is not None:
             replayed = record.replay_selected[:, :, self.layer_idx]
-            return Choice(replayed.clamp(min=0), replayed >= 0)
+            return Selection(replayed.clamp(min=0), replayed >= 0)
         assert self.indexer is not None, "index_n_heads=0: a model without indexers attends densely"
         x, c_q, *_, cos, sin = projected
-        if _kernels_train(meta, keys, config):
-            queries = self.indexer.queries(x, c_q, cos, sin)
-            return Choice(*cpu.select_positions(*queries, keys, meta.positions, config.index_topk))
-        return Choice(*topk_positions(self.indexer(x, c_q, cos, sin, keys), keep, config.index_topk))
+        q, weights = self.indexer.queries(x, c_q, cos, sin)
+        backend = training_backend(meta, keys, config)
+        return Selection(*backend.index_topk(q, keys, weights, keep, meta.positions, config.index_topk))
 
     def _read(
         self,
@@ -141,7 +138,7 @@ class MLA(nn.Module):
         pool: Tensor,
         context_slots: Tensor,
         keep: Tensor,
-        chosen: Choice | None,
+        chosen: Selection | None,
         meta: AttentionMetadata,
         wants_probs: bool,
     ) -> tuple[Tensor, Tensor | None]:
@@ -151,27 +148,27 @@ class MLA(nn.Module):
         """
         x, _, q_nope, q_rope, latent, *_ = projected
         if x.shape[1] > 1 and (
-            chosen is None or keep.shape[-1] <= MATERIALISE_WITHIN * self.config.index_topk
+            chosen is None or keep.shape[-1] <= MATERIALIZE_WITHIN * self.config.index_topk
         ):
             support = keep if chosen is None else keep & selection_mask(*chosen, keep.shape[-1])
             latents = latent if meta.paged is None else nn.functional.embedding(context_slots, pool)
-            out, probs = self._materialised(q_nope, q_rope, latents, support, wants_probs)
+            out, probs = self._materialized(q_nope, q_rope, latents, support, wants_probs)
             if probs is not None and chosen is not None:
                 probs = probs.gather(-1, chosen.positions.unsqueeze(1).expand(-1, probs.shape[1], -1, -1))
             return out, probs
         slots = context_slots.unsqueeze(1).expand(-1, x.shape[1], -1)
         if chosen is None:
-            return self._absorbed(q_nope, q_rope, pool, slots, keep, gathered_attention)
-        gather = cpu.attend_selected if _kernels_train(meta, latent, self.config) else gathered_attention
+            return self._absorbed(q_nope, q_rope, pool, slots, keep, TORCH)
         slots = slots.gather(-1, chosen.positions)
-        return self._absorbed(q_nope, q_rope, pool, slots, chosen.valid, gather)
+        backend = training_backend(meta, latent, self.config)
+        return self._absorbed(q_nope, q_rope, pool, slots, chosen.valid, backend)
 
     def _learn_index(
         self,
         projected: Projected,
         keys: Tensor,
         keep: Tensor,
-        chosen: Choice | None,
+        chosen: Selection | None,
         probs: Tensor,
         meta: AttentionMetadata,
         record: Record,
@@ -182,13 +179,14 @@ class MLA(nn.Module):
         """
         assert self.indexer is not None, "index_n_heads=0: a model without indexers has no index loss"
         x, c_q, *_, cos, sin = projected
-        inputs = (x.detach(), c_q.detach(), cos, sin, keys)
+        inputs = (x.detach(), c_q.detach(), cos, sin)
         if chosen is not None:
-            compiled = _kernels_train(meta, keys, self.config)
-            scores, support = self.indexer.scores_at(*inputs, *chosen, compiled), chosen.valid
+            q, weights = self.indexer.queries(*inputs)
+            backend = training_backend(meta, keys, self.config)
+            scores, support = backend.index_scores_at(q, keys, weights, *chosen), chosen.valid
         else:
-            scores, support = self.indexer(*inputs), keep
-            top = Choice(*topk_positions(scores.detach(), keep, self.config.index_topk))
+            scores, support = self.indexer(*inputs, keys), keep
+            top = Selection(*topk_positions(scores.detach(), keep, self.config.index_topk))
             mass = probs.detach().mean(1).gather(-1, top.positions)
             record.index_recalls.append(record.average(mass.masked_fill(~top.valid, 0.0).sum(-1)))
         record.index_losses.append(record.average(index_kl(probs, scores, support)))
@@ -205,7 +203,7 @@ class MLA(nn.Module):
         keys = nn.functional.embedding(context_slots, cache.index_k[self.layer_idx])
         return cache.kv[self.layer_idx], keys, context_slots
 
-    def _materialised(
+    def _materialized(
         self, q_nope: Tensor, q_rope: Tensor, latents: Tensor, keep: Tensor, wants_probs: bool
     ) -> tuple[Tensor, Tensor | None]:
         """MHA mode: expand every head's key and value from `latents` [B, T, C+R]. Returns [B, S, H, d_v], probs."""
@@ -226,22 +224,12 @@ class MLA(nn.Module):
         pool: Tensor,
         slots: Tensor,
         valid: Tensor,
-        gather: Callable[..., tuple[Tensor, Tensor]],
+        backend: Backend,
     ) -> tuple[Tensor, Tensor]:
-        """MQA mode: fold kv_b_proj's key half into the query and its value half into the output.
-
-        gather: `gathered_attention` or its fast twin.
-        """
+        """MQA mode: fold kv_b_proj's key half into the query and its value half into the output."""
         config = self.config
         up = self.kv_b_proj.weight.unflatten(0, (config.num_attention_heads, -1))  # [H, nope + v, C]
         w_k, w_v = up.split([config.qk_nope_head_dim, config.v_head_dim], dim=1)
         q = torch.cat((torch.einsum("bshd,hdc->bshc", q_nope, w_k), q_rope), dim=-1)
-        out, probs = gather(q, pool, slots, valid, self.softmax_scale, config.kv_lora_rank)
+        out, probs = backend.sparse_attention(q, pool, slots, valid, self.softmax_scale, config.kv_lora_rank)
         return torch.einsum("bshc,hdc->bshd", out, w_v), probs
-
-
-def _kernels_train(meta: AttentionMetadata, tensor: Tensor, config: ModelConfig) -> bool:
-    """Whether the compiled training kernels apply: packed float32 rows on a CPU."""
-    fits = tensor.dtype == torch.float32 and config.index_n_heads <= cpu.MAX_INDEX_HEADS
-    packed = meta.segments is not None and meta.paged is None
-    return packed and tensor.device.type == "cpu" and fits and cpu.available()

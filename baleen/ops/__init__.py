@@ -14,7 +14,14 @@ from baleen.ops.cache_layout import (
 from baleen.ops.experts import expert_mlp, route
 from baleen.ops.fp8 import FP8, dequantise, dequantise_tokens, quantise, quantise_tokens, scale_shape
 from baleen.ops.hadamard import hadamard_matrix, hadamard_rotate
-from baleen.ops.indexing import gathered_index_scores, index_kl, index_scores, selection_mask, topk_positions
+from baleen.ops.indexing import (
+    blocked_index_scores,
+    gathered_index_scores,
+    index_kl,
+    index_scores,
+    selection_mask,
+    topk_positions,
+)
 from baleen.ops.indexing_rounded import (
     fp8_index_scores,
     quantised_index_scores,
@@ -24,6 +31,7 @@ from baleen.ops.indexing_rounded import (
 from baleen.ops.rope import rope_inverse_frequencies, rotate_half_split, rotate_interleaved, yarn_mscale
 
 __all__ = [
+    "blocked_index_scores",
     "FP8",
     "dequantise",
     "dequantise_tokens",

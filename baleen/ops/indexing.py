@@ -5,6 +5,9 @@ from torch import Tensor
 
 # B batch, S queries, T cached positions, J indexer heads, D index_head_dim, K index_topk
 
+# Most dot products of a block of queries; 8,192 queries x 128K keys would be 4.3 GB per head.
+MAX_SCORE_ELEMENTS = 1 << 26
+
 
 def index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
     """I[t,s] = sum_j w[t,j] · ReLU(q[t,j] · k[s]), accumulated in float32.
@@ -15,6 +18,13 @@ def index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
     dots = q.float().reshape(batch, queries * heads, dim) @ k.float().transpose(1, 2)
     dots = torch.relu(dots).view(batch, queries, heads, -1)
     return torch.einsum("bsjt,bsj->bst", dots, weights.float())
+
+
+def blocked_index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
+    """`index_scores`, a block of queries at a time, so that the dot products of all heads stay small."""
+    block = max(1, MAX_SCORE_ELEMENTS // (q.shape[0] * q.shape[2] * k.shape[1]))
+    parts = zip(q.split(block, 1), weights.split(block, 1), strict=True)
+    return torch.cat([index_scores(q_block, k, w_block) for q_block, w_block in parts], 1)
 
 
 def gathered_index_scores(q: Tensor, k: Tensor, weights: Tensor, positions: Tensor) -> Tensor:
@@ -58,7 +68,7 @@ def selection_mask(positions: Tensor, valid: Tensor, length: int) -> Tensor:
 def index_kl(probs: Tensor, scores: Tensor, keep: Tensor) -> Tensor:
     """KL( p_t || softmax(I_t) ) of each query, over the positions in `keep` (V3.2 report, eq. 3-4).
 
-    p_t is the main attention summed over its heads and normalised, and is only a target: no gradient reaches it.
+    p_t is the main attention summed over its heads and normalized, and is only a target: no gradient reaches it.
     `probs` [B, H, S, T], `scores` [B, S, T] float32, `keep` [B, S, T]. Returns [B, S], nats.
     """
     target = probs.detach().float().sum(1)

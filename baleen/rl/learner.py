@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, linear
 
 from baleen.agent import TrainingSample
 from baleen.config.stages import RLStage
-from baleen.model import Record, Transformer, pack
+from baleen.model import Record, Transformer, prepack
 from baleen.rl.batch import RolloutBatch, collate
 from baleen.rl.bitwise import bitwise_logprobs, straight_through
 from baleen.rl.loss import Logprobs, grpo_loss
@@ -66,7 +66,7 @@ class Learner:
         parts = min(max(self._workers.count, pieces), len(samples))
         micro_batches = [collate(samples[i::parts], vocab) for i in range(parts)]
         tokens = sum(len(batch.rollout_logprobs) for batch in micro_batches)
-        packed = pack(self.model, "float32") if self.stage.deterministic else None
+        packed = prepack(self.model, "float32") if self.stage.deterministic else None
 
         def loss_of(batch: RolloutBatch) -> tuple[Tensor, dict[str, Tensor]]:
             loss, mtp, metrics = self.loss(batch, packed)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from baleen.config import UserError
 from baleen.config.stages import RLStage
 from baleen.environments import Task
-from baleen.model import Transformer, can_pack
+from baleen.model import Transformer, can_prepack
 from baleen.rl.groups import sample_groups, score_groups
 from baleen.rl.learner import Learner
 from baleen.rl.sampler import RolloutSampler, check_capabilities
@@ -37,7 +37,7 @@ def train_rl(
         UserError: the sampler lacks what the stage needs, or `STOP_AFTER` steps in a row taught nothing.
     """
     check_capabilities(sampler, stage)
-    if stage.deterministic and not can_pack():
+    if stage.deterministic and not can_prepack():
         raise UserError("deterministic = true needs a C++ compiler; install one, as g++, or set it to false")
     reference = copy.deepcopy(model).requires_grad_(False) if stage.kl else None
     learner = Learner(model, reference, stage, around.workers)

@@ -35,7 +35,7 @@ def test_the_kernels_are_the_default_and_a_line_says_so(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loaded = load(folder, 2, None, ComputeOptions())
-    assert loaded.engine.compute_path.packed == "float32"
+    assert loaded.engine.compute_path.weight_dtype == "float32"
     line = f"weights: float32 through the CPU kernels ({cpu.instruction_set()})"
     assert capsys.readouterr().err == f"baleen: {line}\n"
     assert path_of(ModelConfig.from_pretrained(folder)) == line
@@ -45,10 +45,10 @@ def test_without_a_compiler_the_line_has_the_reason(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu, "missing", lambda: "no C++ compiler was found; install g++")
-    assert load(folder, 2, None, ComputeOptions()).engine.compute_path.packed is None
+    assert load(folder, 2, None, ComputeOptions()).engine.compute_path.weight_dtype is None
     assert capsys.readouterr().err == "baleen: plain PyTorch: no C++ compiler was found; install g++\n"
     assert main(["chat", str(folder), "--once", "hi", "--weights", "int8"]) == 1
-    assert "weights='int8' needs the CPU kernels: no C++ compiler" in capsys.readouterr().err
+    assert "weight_dtype='int8' needs the CPU kernels: no C++ compiler" in capsys.readouterr().err
 
 
 def test_plain_pytorch_by_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

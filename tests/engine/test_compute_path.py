@@ -46,15 +46,15 @@ def test_the_default_is_the_kernels_in_the_checkpoints_own_precision(folders, dt
     engine = Engine.from_pretrained(folders[dtype])
     assert str(engine.compute_path) == f"weights: {name} through the CPU kernels ({cpu.instruction_set()})"
     # the same as asked for by name, of a model in float32: nothing is lost on the way in
-    asked = Engine(load_model(folders[dtype]), EngineConfig(weights=name))
+    asked = Engine(load_model(folders[dtype]), EngineConfig(weight_dtype=name))
     assert greedy(engine) == greedy(asked)
 
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("weights", ["float32", "int8"])
 def test_other_weights_of_a_bfloat16_checkpoint_are_made_of_its_numbers(folders, weights):
-    engine = Engine.from_pretrained(folders[torch.bfloat16], EngineConfig(weights=weights))
-    asked = Engine(load_model(folders[torch.bfloat16]), EngineConfig(weights=weights))
+    engine = Engine.from_pretrained(folders[torch.bfloat16], EngineConfig(weight_dtype=weights))
+    asked = Engine(load_model(folders[torch.bfloat16]), EngineConfig(weight_dtype=weights))
     assert greedy(engine) == greedy(asked)
 
 
@@ -72,23 +72,25 @@ def test_without_kernels_plain_pytorch_computes_and_says_why(model, folders):
 def test_weights_asked_for_by_name_never_fall_back(model, folders, weights):
     for start in (Engine, lambda _, config: Engine.from_pretrained(folders[torch.float32], config)):
         with pytest.raises(UserError, match=f"{weights}.*no C\\+\\+ compiler.*'auto'"):
-            start(model, EngineConfig(weights=weights))
+            start(model, EngineConfig(weight_dtype=weights))
 
 
 def test_plain_pytorch_by_name(model, folders):
     engine = Engine(model, EngineConfig(backend="torch"))
     assert engine.model is model and str(engine.compute_path) == "plain PyTorch: as asked"
-    half = Engine.from_pretrained(folders[torch.float32], EngineConfig(backend="torch", weights="bfloat16"))
+    half = Engine.from_pretrained(
+        folders[torch.float32], EngineConfig(backend="torch", weight_dtype="bfloat16")
+    )
     assert next(half.model.parameters()).dtype == torch.bfloat16
     with pytest.raises(UserError, match=r"int8.*needs the CPU kernels"):
-        EngineConfig(backend="torch", weights="int8")
+        EngineConfig(backend="torch", weight_dtype="int8")
 
 
 def test_what_the_kernels_do_not_take_is_computed_plainly():
     wide = ModelConfig.preset("tiny", index_n_heads=65)
     assert "at most 64 index heads, the model has 65" in str(choose_path(EngineConfig(), wide, torch.float32))
     elsewhere = choose_path(EngineConfig(), CONFIG, torch.float32, "cuda")
-    assert elsewhere.packed is None and "do not compute on cuda" in str(elsewhere)
+    assert elsewhere.weight_dtype is None and "do not compute on cuda" in str(elsewhere)
 
 
 @pytest.mark.usefixtures("kernels")

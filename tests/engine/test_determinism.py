@@ -61,7 +61,7 @@ def trial(model: Transformer, seed: int, guesses: Counter | None = None, **how: 
         max_num_batched_tokens=draw.choice([1, 7, 33, 64, 4096]),
         enable_prefix_caching=draw.random() < 0.6,
         speculative=draw.random() < 0.5,
-        check_pages=True,
+        check_cache=True,
     )
     preempt_every = draw.choice([0, 2, 3, 7])
     engine = Engine(model, config)
@@ -91,7 +91,9 @@ def test_long_prompts_are_computed_block_by_block_to_the_same_bits(model, weight
     prompts = [[draw.randrange(2, VOCAB) for _ in range(length)] for length in (1100, 200, 1300, 200, 200)]
     params = SamplingParams(max_tokens=2, temperature=0, ignore_eos=True)
     together, in_pieces = (
-        Engine(model, EngineConfig(weights=weights, max_num_batched_tokens=chunk)).generate(prompts, params)
+        Engine(model, EngineConfig(weight_dtype=weights, max_num_batched_tokens=chunk)).generate(
+            prompts, params
+        )
         for chunk in (4096, 96)
     )
     assert list(map(bits, together)) == list(map(bits, in_pieces))
@@ -99,10 +101,10 @@ def test_long_prompts_are_computed_block_by_block_to_the_same_bits(model, weight
 
 @pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
 def test_the_same_bits_in_any_company(model, weights):
-    expected = alone(model, weights=weights)
+    expected = alone(model, weight_dtype=weights)
     guesses: Counter = Counter()
     for seed in range(12):
-        found = trial(model, seed, guesses, weights=weights)
+        found = trial(model, seed, guesses, weight_dtype=weights)
         for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
             assert ours == theirs, f"trial {seed}, request {number}"
     assert 0 < guesses["accepted"] < guesses["drafted"]
@@ -115,7 +117,7 @@ def test_plain_pytorch_is_found_to_differ(model):
 
 def test_packed_float32_computes_what_plain_pytorch_does(model):
     for (tokens, logprobs, _), (plain, others, _) in zip(
-        alone(model, weights="float32"), alone(model, **PLAIN), strict=True
+        alone(model, weight_dtype="float32"), alone(model, **PLAIN), strict=True
     ):
         assert tokens == plain
         assert all(
@@ -132,8 +134,8 @@ def test_speculation_needs_an_mtp_layer(model):
 def test_a_guess_that_is_always_right_halves_the_steps(model, monkeypatch):
     """The MTP layer is replaced by an oracle: what is handed out stays the same, in half as many steps."""
     prompt, params = list(range(2, 12)), SamplingParams(max_tokens=21, temperature=0, ignore_eos=True)
-    expected = Engine(model, EngineConfig(weights="float32")).generate([prompt], params)[0].token_ids
-    engine = Engine(model, EngineConfig(weights="float32", speculative=True))
+    expected = Engine(model, EngineConfig(weight_dtype="float32")).generate([prompt], params)[0].token_ids
+    engine = Engine(model, EngineConfig(weight_dtype="float32", speculative=True))
 
     def oracle(work):
         for item in work:

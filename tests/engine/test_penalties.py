@@ -89,9 +89,9 @@ def test_every_row_is_what_the_definitions_say():
             assert token == slow.order[0] if s.params.temperature == 0 else token in slow.kept
             assert sampled.logprobs[row] == pytest.approx(slow.cut[token], abs=1e-9)
             if s.records_mask:
-                assert sampled.kept[row].tolist() == slow.kept
+                assert sampled.sampling_mask[row].tolist() == slow.kept
             else:
-                assert len(slow.kept) == vocab and sampled.kept[row] is None
+                assert len(slow.kept) == vocab and sampled.sampling_mask[row] is None
             if s.params.logprobs is None:
                 assert top is None
             else:
@@ -105,7 +105,7 @@ def test_kept_sets_are_left_out_where_nobody_wants_them_and_cut_all_the_same():
     for seed in range(200):
         params = SamplingParams(top_k=3, logit_bias={7: -100}, record_sampling_mask=False, seed=seed)
         sampled = sample(logits, [Sequence("r", 0, 1, [0], params, seed, frozenset())])
-        assert sampled.kept == [None]
+        assert sampled.sampling_mask == [None]
         seen.add(sampled.token_ids[0])
     assert seen == set(Slow(logits[0], [0], [], params).kept)
 

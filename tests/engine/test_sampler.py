@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from baleen.config import UserError
 from baleen.config.engine import EngineConfig, SamplingParams
-from baleen.engine.sampler import kept_mask, sample, uniform
+from baleen.engine.sampler import sample, truncation_mask, uniform
 from baleen.engine.sequence import Sequence
 
 
@@ -44,7 +44,7 @@ def slow_kept(weights: list[float], top_k: int, top_p: float, min_p: float) -> l
 )
 def test_kept_sets_are_the_fewest_heaviest(rows):
     weights, top_k, top_p, min_p = (np.array(column) for column in zip(*rows, strict=True))
-    mask = kept_mask(weights.astype(float), top_k, top_p, min_p)
+    mask = truncation_mask(weights.astype(float), top_k, top_p, min_p)
     for row, options in zip(mask, rows, strict=True):
         assert np.flatnonzero(row).tolist() == slow_kept(*options)
 
@@ -69,7 +69,7 @@ def test_a_row_does_not_depend_on_its_neighbours():
         alone = sample(logits[i : i + 1], [sequences[i]])
         assert alone.token_ids[0] == together.token_ids[i]
         assert alone.logprobs[0] == together.logprobs[i]
-        assert np.array_equal(alone.kept[0], together.kept[i])
+        assert np.array_equal(alone.sampling_mask[0], together.sampling_mask[i])
         assert alone.top_logprobs[0] == together.top_logprobs[i]
 
 
@@ -78,7 +78,7 @@ def test_greedy_takes_the_lowest_id_among_equals():
     sampled = sample(logits, [sequence(SamplingParams(temperature=0))] * 2)
     assert sampled.token_ids == [1, 0]
     assert sampled.logprobs[1] == pytest.approx(math.log(0.25))
-    assert sampled.kept == [None, None]
+    assert sampled.sampling_mask == [None, None]
 
 
 BIASED = {"logit_bias": {0: -100, 4: 1.5}, "repetition_penalty": 1.5}
@@ -94,7 +94,7 @@ def test_samples_follow_the_recorded_distribution(options):
         sequence(SamplingParams(seed=i, temperature=0.7, **options), stop_ids=(3,)) for i in range(draws)
     ]
     sampled = sample(np.tile(scores, (draws, 1)), sequences)
-    kept = np.arange(vocab) if sampled.kept[0] is None else sampled.kept[0]
+    kept = np.arange(vocab) if sampled.sampling_mask[0] is None else sampled.sampling_mask[0]
     if "min_tokens" in options:
         assert kept.tolist() == [i for i in range(vocab) if i != 3]
     if options is BIASED:  # token 0 is banned, and the only one that the penalty would meet

@@ -10,7 +10,7 @@ from baleen.config import UserError
 from baleen.config.engine import EngineConfig, SamplingParams
 from baleen.engine import Engine
 from baleen.engine.block_manager import BlockManager, extend_block_keys
-from baleen.engine.scheduler import Work
+from baleen.engine.scheduler import ScheduledSequence
 from baleen.engine.sequence import GenerationResult
 from tests.engine.fake_model import VOCAB, ChecksumModel
 
@@ -115,21 +115,21 @@ def test_a_block_is_shared_only_behind_the_same_prefix():
 
 def test_the_head_of_a_prefix_is_kept_longest():
     blocks = BlockManager(6)
-    taken = [blocks.take() for _ in range(4)]
+    taken = [blocks.allocate() for _ in range(4)]
     keys: list[bytes] = []
     extend_block_keys(keys, list(range(16)), 4)
     for block, key in zip(taken, keys, strict=True):
-        blocks.name(block, key)
-    blocks.release(taken)
+        blocks.cache_block(block, key)
+    blocks.free(taken)
     assert blocks.lookup(keys) == taken
-    fresh = [blocks.take() for _ in range(3)]
+    fresh = [blocks.allocate() for _ in range(3)]
     assert blocks.lookup(keys) == taken[:2]
-    blocks.share(taken[:1])
-    blocks.release(fresh)
-    blocks.forget()
+    blocks.ref(taken[:1])
+    blocks.free(fresh)
+    blocks.reset()
     assert blocks.lookup(keys) == []
-    blocks.release(taken[:1])
-    assert sorted(blocks.take() for _ in range(blocks.num_free)) == [1, 2, 3, 4, 5]
+    blocks.free(taken[:1])
+    assert sorted(blocks.allocate() for _ in range(blocks.num_free)) == [1, 2, 3, 4, 5]
 
 
 def test_a_long_prompt_does_not_stop_the_others():
@@ -246,12 +246,12 @@ def test_pieces_of_similar_length_share_a_forward_pass():
 
 
 def test_a_damaged_block_table_is_caught():
-    engine = engine_of(check_pages=True)
+    engine = engine_of(check_cache=True)
     for seed in range(2):
         engine.add_request([seed] * 20, SamplingParams(max_tokens=8, temperature=0, ignore_eos=True))
     engine.step()
     tables = engine._runner._tables
-    mine, others = (sequence.row for sequence in engine._scheduler.running)
+    mine, others = (sequence.batch_index for sequence in engine._scheduler.running)
     tables[mine, 1] = tables[others, 1]
     with pytest.raises(AssertionError, match="would read slot .* the block table is damaged"):
         engine.step()
@@ -276,7 +276,7 @@ class AnyHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         sizes = {"num_blocks": 14, "max_num_seqs": 4, "max_num_batched_tokens": 6, "max_model_len": 48}
-        self.engine = engine_of(**sizes, check_pages=True, speculative=True)
+        self.engine = engine_of(**sizes, check_cache=True, speculative=True)
         self.engine._runner.draft = self.guess
         self.open: list[str] = []
 
@@ -289,13 +289,13 @@ class AnyHistory(RuleBasedStateMachine):
         params = SamplingParams(max_tokens=most, temperature=0, ignore_eos=True)
         self.open.append(self.engine.add_request([5] * prefix + tail, params))
 
-    def guess(self, work: list[Work]) -> None:
+    def guess(self, work: list[ScheduledSequence]) -> None:
         runner = self.engine._runner
-        for sequence in (item.sequence for item in work if item.samples and item.sequence.row >= 0):
+        for sequence in (item.sequence for item in work if item.samples and item.sequence.batch_index >= 0):
             right = greedy(self.engine.model, sequence.token_ids, 1)[0]
             wrong = (right + 1) % VOCAB
             guess = right if len(sequence.token_ids) % 2 else wrong
-            sequence.draft = guess if runner._may_guess(sequence) else None
+            sequence.draft = guess if runner._may_draft(sequence) else None
 
     @rule(times=st.integers(1, 6))
     def step(self, times: int) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import baleen.model.mla as mla
 from baleen.config import ModelConfig
 from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer, save_model
+from baleen.model.backends import backend
 from baleen.ops import selection_mask
 
 VOCAB = 97
@@ -116,8 +116,8 @@ class Selection:
             self.ours.append((scores, positions, valid))
             return positions, valid
 
-        topk = mla.topk_positions
-        monkeypatch.setattr(mla, "topk_positions", recorded)
+        topk = backend.topk_positions
+        monkeypatch.setattr(backend, "topk_positions", recorded)
         for number, layer in enumerate(outside.model.layers):
             layer.self_attn.indexer.register_forward_hook(
                 lambda module, inputs, theirs, number=number: self._compare(number, theirs)
@@ -131,7 +131,7 @@ class Selection:
             _, positions, valid = next(choices)
             return positions, valid
 
-        monkeypatch.setattr(mla, "topk_positions", recorded)
+        monkeypatch.setattr(backend, "topk_positions", recorded)
 
     def _compare(self, layer: int, theirs: Tensor) -> Tensor:
         scores, positions, valid = self.ours[layer]

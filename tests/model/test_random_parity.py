@@ -24,13 +24,13 @@ def test_a_random_model_equals_transformers(tmp_path, monkeypatch, seed):
     length = random.Random(seed).randint(max(40, config.index_topk + 8), 600)
     ids = random_ids(2 if length < 250 else 1, length, seed)
     selection = Selection(monkeypatch, outside)
-    monkeypatch.setattr(mla, "MATERIALISE_WITHIN", 10**6)  # MHA mode
+    monkeypatch.setattr(mla, "MATERIALIZE_WITHIN", 10**6)  # MHA mode
     expanded = model(ids)
     theirs = outside(ids).logits
     assert selection.compared == config.num_hidden_layers * ids.numel()
     assert selection.worst_gap < 1e-6
     assert (expanded - theirs).abs().max() < 1e-4
-    monkeypatch.setattr(mla, "MATERIALISE_WITHIN", 0)  # MQA mode, gathering the selected latents
+    monkeypatch.setattr(mla, "MATERIALIZE_WITHIN", 0)  # MQA mode, gathering the selected latents
     assert (model(ids) - theirs).abs().max() < 1e-4
 
 
@@ -38,7 +38,7 @@ def test_a_random_model_equals_transformers(tmp_path, monkeypatch, seed):
 @pytest.mark.parametrize("within", [0, 4])
 @torch.no_grad()
 def test_chunked_prefill_and_decode_equal_prefill(monkeypatch, seed, within):
-    monkeypatch.setattr(mla, "MATERIALISE_WITHIN", within)
+    monkeypatch.setattr(mla, "MATERIALIZE_WITHIN", within)
     config = random_config(seed)
     model = build(config, seed)
     ids = random_ids(2, config.index_topk * 5 // 2 + 20, seed)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from baleen.ops.cpu import PackedWeight
+from baleen.ops.cpu import PrepackedWeight
 from baleen.ops.cpu.binding import call, kernel
 from baleen.ops.cpu.kernels import pool_type
 
@@ -89,7 +89,7 @@ def packed_route(
     return experts, gates
 
 
-def packed_heads(x: Tensor, weight: PackedWeight, out: Tensor) -> None:
+def packed_heads(x: Tensor, weight: PrepackedWeight, out: Tensor) -> None:
     """out_g = W_g x_g of every head g: `x` [M, G, K] and `out` [M, G, N] float32, any strides but for the last axis."""
     assert x.stride(2) == out.stride(2) == 1
     call(

@@ -16,11 +16,11 @@ from baleen.ops import (
     whole_index_vectors,
 )
 from baleen.ops.cpu import (
-    PackedWeight,
+    PrepackedWeight,
     build,
     kernels,
-    packed_experts,
-    packed_linear,
+    prepacked_experts,
+    prepacked_linear,
     rms_norm,
 )
 from tests.ops.layer_kernels import (
@@ -68,41 +68,43 @@ def random():
 @pytest.mark.parametrize("rows", [1, 5, 6, 13, 200])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (40, 64), (96, 200), (1500, 65)])
 def test_linear(random, rounded, form, rows, inputs, outputs):
-    weight = PackedWeight.pack(random(1, outputs, inputs), form)
+    weight = PrepackedWeight.prepack(random(1, outputs, inputs), form)
     x = random(rows, inputs)
-    y = packed_linear(x, weight)
+    y = prepacked_linear(x, weight)
     torch.testing.assert_close(y, rounded(x, form) @ weight.unpack()[0].T, atol=2e-4, rtol=2e-4)
-    assert all(torch.equal(packed_linear(x[i : i + 1], weight)[0], y[i]) for i in range(0, rows, 3))
+    assert all(torch.equal(prepacked_linear(x[i : i + 1], weight)[0], y[i]) for i in range(0, rows, 3))
 
 
 @pytest.mark.parametrize("rows", [1, 7])
 def test_sums_of_the_largest_whole_numbers_fit(rows):
-    weight = PackedWeight.pack(torch.full((1, 3, 5000), -0.25), "int8")
-    torch.testing.assert_close(packed_linear(torch.ones(rows, 5000), weight), torch.full((rows, 3), -1250.0))
+    weight = PrepackedWeight.prepack(torch.full((1, 3, 5000), -0.25), "int8")
+    torch.testing.assert_close(
+        prepacked_linear(torch.ones(rows, 5000), weight), torch.full((rows, 3), -1250.0)
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_matrix_for_each_head(random, rounded, form):
-    weight, x = PackedWeight.pack(random(3, 70, 40), form), random(2, 5, 3, 40)
+    weight, x = PrepackedWeight.prepack(random(3, 70, 40), form), random(2, 5, 3, 40)
     expected = torch.einsum("bsgk,gnk->bsgn", rounded(x, form), weight.unpack())
-    torch.testing.assert_close(packed_linear(x, weight), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(prepacked_linear(x, weight), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_packing_rounds_as_its_format_does(random):
     matrix = random(2, 70, 33)
-    assert torch.equal(PackedWeight.pack(matrix, "float32").unpack(), matrix)
-    assert torch.equal(PackedWeight.pack(matrix, "bfloat16").unpack(), matrix.bfloat16().float())
-    error = (PackedWeight.pack(matrix, "int8").unpack() - matrix).abs()
+    assert torch.equal(PrepackedWeight.prepack(matrix, "float32").unpack(), matrix)
+    assert torch.equal(PrepackedWeight.prepack(matrix, "bfloat16").unpack(), matrix.bfloat16().float())
+    error = (PrepackedWeight.prepack(matrix, "int8").unpack() - matrix).abs()
     assert (error <= matrix.abs().amax(-1, keepdim=True) / 127 * 0.5001).all()
-    assert not PackedWeight.pack(torch.zeros(1, 4, 4), "int8").unpack().any()
+    assert not PrepackedWeight.prepack(torch.zeros(1, 4, 4), "int8").unpack().any()
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_no_number_stays_in_its_row(random, form):
-    weight, x = PackedWeight.pack(random(1, 20, 100), form), random(12, 100)
-    clean = packed_linear(x, weight)
+    weight, x = PrepackedWeight.prepack(random(1, 20, 100), form), random(12, 100)
+    clean = prepacked_linear(x, weight)
     x[2, 5], x[9, 99], x[11] = float("nan"), float("inf"), 0.0
-    y = packed_linear(x, weight)
+    y = prepacked_linear(x, weight)
     assert not y[2].isfinite().any() and not y[9].isfinite().any() and not y[11].any()
     kept = [row for row in range(11) if row not in (2, 9)]
     assert torch.equal(y[kept], clean[kept])
@@ -114,20 +116,21 @@ def test_experts(random, rounded, form, threads):
     torch.set_num_threads(threads)
     n, width, inner, tokens, k = 8, 96, 72, 33, 3
     parts = [
-        PackedWeight.pack(random(n, *shape) * 0.1, form) for shape in [(inner, width)] * 2 + [(width, inner)]
+        PrepackedWeight.prepack(random(n, *shape) * 0.1, form)
+        for shape in [(inner, width)] * 2 + [(width, inner)]
     ]
     x, gates = random(tokens, width), random(tokens, k).abs()
     experts = torch.stack(
         [torch.randperm(n, generator=torch.Generator().manual_seed(i))[:k] for i in range(tokens)]
     )
-    y = packed_experts(x, experts, gates, *parts)
+    y = prepacked_experts(x, experts, gates, *parts)
     expected = expert_mlp(rounded(x, form), experts, gates, *(part.unpack() for part in parts))
     # tiles round what is between the matrices too: half a unit in the last of eight bits
     close = 1e-4 if rounded(x, form) is x else 2**-9 * float(expected.abs().max())
     torch.testing.assert_close(y, expected, atol=close, rtol=1e-4)
     for i in range(tokens):
         row = slice(i, i + 1)
-        assert torch.equal(packed_experts(x[row], experts[row], gates[row], *parts)[0], y[i])
+        assert torch.equal(prepacked_experts(x[row], experts[row], gates[row], *parts)[0], y[i])
     torch.set_num_threads(1)
 
 
@@ -294,9 +297,13 @@ def test_latents_and_queries_are_normed_rotated_and_cached(random, dtype, dim, i
 
 @pytest.mark.parametrize("form", FORMS)
 def test_heads_are_read_and_written_where_they_lie(random, form):
-    weight, wide, out = PackedWeight.pack(random(3, 70, 40), form), random(5, 4, 50), torch.zeros(5, 3, 90)
+    weight, wide, out = (
+        PrepackedWeight.prepack(random(3, 70, 40), form),
+        random(5, 4, 50),
+        torch.zeros(5, 3, 90),
+    )
     packed_heads(wide[:, 1:, 5:45], weight, out[..., 10:80])
-    assert torch.equal(out[..., 10:80], packed_linear(wide[:, 1:, 5:45].contiguous(), weight))
+    assert torch.equal(out[..., 10:80], prepacked_linear(wide[:, 1:, 5:45].contiguous(), weight))
     assert not out[..., :10].any() and not out[..., 80:].any()
 
 

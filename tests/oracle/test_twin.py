@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import baleen.model.mla as mla
+from baleen.model.backends import backend
 from baleen.model.transformer import DecoderLayer, rope_frequencies
 from baleen.ops import (
     index_scores,
@@ -86,8 +87,8 @@ def test_a_layers_attention_and_experts(monkeypatch, seed, within):
         chosen.append(topk_positions(*arguments))
         return chosen[-1]
 
-    monkeypatch.setattr(mla, "topk_positions", recorded)
-    monkeypatch.setattr(mla, "MATERIALISE_WITHIN", within)
+    monkeypatch.setattr(backend, "topk_positions", recorded)
+    monkeypatch.setattr(mla, "MATERIALIZE_WITHIN", within)
     ours = layer.self_attn(x, cos, sin, meta)[0].numpy()
     theirs, sets = twin.attention(x[0].double().numpy(), layer.self_attn.state_dict(), config)
     positions, valid = chosen[0]

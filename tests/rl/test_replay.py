@@ -13,7 +13,7 @@ from baleen.config.data import TaskShare
 from baleen.config.stages import RLStage
 from baleen.engine import AsyncEngine, Engine
 from baleen.environments import environment_for, sample_task
-from baleen.model import Transformer, pack
+from baleen.model import Transformer, prepack
 from baleen.rl import EngineSampler, collate, sample_groups
 from baleen.rl.bitwise import bitwise_logprobs, straight_through
 from baleen.rl.learner import hidden_states, sampled_logits, sampled_logprobs
@@ -127,7 +127,7 @@ def test_deterministic_log_probabilities_are_the_engines_bits(tokenizer, kernels
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(4)]
     rollouts = samples_of(model, tokenizer, stage, tasks)
     batch = collate(rollouts, model.config.vocab_size)
-    exact = bitwise_logprobs(pack(model, "float32"), batch, stage)
+    exact = bitwise_logprobs(prepack(model, "float32"), batch, stage)
     assert len(exact) > 100 and torch.equal(exact, batch.rollout_logprobs)
     plain = recomputed(model, batch, stage)
     assert not torch.equal(plain, batch.rollout_logprobs)

@@ -104,7 +104,7 @@ def test_deterministic_steps_see_no_mismatch_at_all(model, tokenizer, kernels, e
 
 
 def test_deterministic_without_a_compiler_says_what_to_do(model, tokenizer, monkeypatch, tmp_path):
-    monkeypatch.setattr(trainer, "can_pack", lambda: False)
+    monkeypatch.setattr(trainer, "can_prepack", lambda: False)
     with pytest.raises(UserError, match="deterministic = true needs a C.. compiler; install one"):
         run(model, tokenizer, tmp_path, deterministic=True)
 

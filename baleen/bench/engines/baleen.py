@@ -23,7 +23,7 @@ class OurEngine:
 
     def kernels(self) -> dict[str, Any]:
         """{"kernels"}: whether the CPU kernels compute, rather than plain PyTorch."""
-        return {"kernels": self.engine.compute_path.packed is not None}
+        return {"kernels": self.engine.compute_path.weight_dtype is not None}
 
     def prefill(self, length: int, seed: int) -> dict[str, Any]:
         """{"seconds"} until the first token of a prompt of which nothing is cached."""

@@ -11,7 +11,7 @@ from baleen.ops.cpu import build
 from baleen.ops.cpu.binding import call, kernel
 
 PANEL = 64  # output columns that are stored together
-WeightFormat = Literal["float32", "bfloat16", "int8"]
+WeightDtype = Literal["float32", "bfloat16", "int8"]
 # weights, caches; those of bytes are index keys
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2, torch.uint8: 2}
 _PAIRED_TYPES = {torch.bfloat16: 3, torch.int8: 4, torch.uint8: 4}
@@ -43,7 +43,7 @@ def pairs() -> bool:
 
 
 @dataclass(frozen=True)
-class PackedWeight:
+class PrepackedWeight:
     """G matrices [N, K] as the kernels read them: `data` [G, ceil(N/64), K, 64], `scale` [G, ceil(N/64) * 64] or None.
 
     Where the processor has tiles (`pairs`), bfloat16 is stored as these want, [G, ceil(N/64), K/2, 64, 2] with K padded
@@ -59,19 +59,19 @@ class PackedWeight:
     inputs: int
 
     @classmethod
-    def pack(cls, matrices: Any, form: WeightFormat) -> "PackedWeight":
+    def prepack(cls, matrices: Any, dtype: WeightDtype) -> "PrepackedWeight":
         """`matrices`: a tensor [G, N, K] of any floating type, or what has its shape and gives out one by one."""
         groups, outputs, inputs = matrices.shape
         padded = -(-outputs // PANEL) * PANEL
-        kind = torch.int8 if form == "int8" else getattr(torch, form)
-        paired = form == "int8" or (form == "bfloat16" and pairs())
+        kind = torch.int8 if dtype == "int8" else getattr(torch, dtype)
+        paired = dtype == "int8" or (dtype == "bfloat16" and pairs())
         together = _TOGETHER[kind] if paired else 1
         step = 16 * together if paired else 1  # inputs that a tile takes at once
         depth = -(-inputs // step) * step
         data = torch.zeros(groups, padded // PANEL, depth, PANEL, dtype=kind)
         if paired:
             data = data.view(groups, padded // PANEL, depth // together, PANEL, together)
-        scale = torch.zeros(groups, padded) if form == "int8" else None
+        scale = torch.zeros(groups, padded) if dtype == "int8" else None
         for group in range(groups):  # one at a time: no second copy of all experts
             values = matrices[group].detach().float()
             if scale is not None:
@@ -109,7 +109,7 @@ class PackedWeight:
         return self.data.data_ptr(), None if self.scale is None else self.scale.data_ptr()
 
 
-def packed_linear(x: Tensor, weight: PackedWeight) -> Tensor:
+def prepacked_linear(x: Tensor, weight: PrepackedWeight) -> Tensor:
     """y = W x: `x` [..., K] float32 and one matrix -> [..., N], or `x` [..., G, K] and G -> [..., G, N]."""
     groups, inputs, outputs = weight.groups, weight.inputs, weight.outputs
     x = x.contiguous()
@@ -124,13 +124,22 @@ def packed_linear(x: Tensor, weight: PackedWeight) -> Tensor:
     return out
 
 
-def packed_experts(
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """`x` [..., n] float32 over its root mean square, times `weight` [n]."""
+    x = x.contiguous()
+    out = torch.empty_like(x)
+    size = x.shape[-1]
+    kernel("rms_norm")(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.numel() // size, size, eps)
+    return out
+
+
+def prepacked_experts(
     x: Tensor,
     experts: Tensor,
     gates: Tensor,
-    gate_proj: PackedWeight,
-    up_proj: PackedWeight,
-    down_proj: PackedWeight,
+    gate_proj: PrepackedWeight,
+    up_proj: PrepackedWeight,
+    down_proj: PrepackedWeight,
 ) -> Tensor:
     """The twin of `expert_mlp`: `x` [M, D] float32, `experts` [M, k] int64, `gates` [M, k] float32. Returns [M, D]."""
     x, experts, gates = x.contiguous(), experts.contiguous(), gates.contiguous()

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from baleen.ops.cpu.binding import call
 
+MAX_INDEX_HEADS = 64
+
 
 def select_positions(
     q: Tensor, weights: Tensor, keys: Tensor, positions: Tensor, k: int

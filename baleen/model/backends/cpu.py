@@ -1,8 +1,7 @@
-"""The model with its weights packed for the CPU kernels: the same modules, each product through `ops.cpu`.
+"""The model with its weights prepacked for the CPU kernels: the same modules, each product through `ops.cpu`.
 
-A packed model serves: it computes from the paged cache, in float32 between the weights, and has no gradient. Every
-number of a token depends on that token and its context alone, to the bit, however the tokens are batched or cut into
-pieces.
+A prepacked model serves: it reads the paged cache, computes in float32 between the weights, and has no gradient. Every
+number of a token depends only on that token and its context, to the bit, however tokens are batched or chunked.
 """
 
 import copy
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from baleen.config import ModelConfig
+from baleen.model.backends.cpu_layers import LatentAttention, Mixture, Reading
 from baleen.model.cache import AttentionMetadata, Record
 from baleen.model.fp8 import FP8Linear
 from baleen.model.mla import MLA
@@ -19,24 +19,21 @@ from baleen.model.transformer import DecoderLayer, Transformer
 from baleen.ops import cpu
 from baleen.ops.cpu import (
     MAX_INDEX_HEADS,
-    LatentAttention,
-    Mixture,
-    PackedWeight,
-    Reading,
-    WeightFormat,
-    packed_experts,
-    packed_linear,
+    PrepackedWeight,
+    WeightDtype,
+    prepacked_experts,
+    prepacked_linear,
     rms_norm,
 )
 
 
-def can_pack() -> bool:
-    """Whether the kernels can be had here; compiles them at the first call."""
+def can_prepack() -> bool:
+    """Whether the kernels are available here; compiles them at the first call."""
     return cpu.available()
 
 
-def why_not_packed(config: ModelConfig, device: torch.device) -> str:
-    """Why a model of `config` on `device` cannot be packed, in a clause; "" where it can. Compiles the kernels."""
+def why_not_prepacked(config: ModelConfig, device: torch.device) -> str:
+    """Why a model of `config` on `device` cannot be prepacked, as a clause; "" if it can. Compiles the kernels."""
     if device.type != "cpu":
         return f"the CPU kernels do not compute on {device}"
     if config.index_n_heads > MAX_INDEX_HEADS:
@@ -44,29 +41,29 @@ def why_not_packed(config: ModelConfig, device: torch.device) -> str:
     return cpu.missing()
 
 
-def pack(model: Transformer, form: WeightFormat) -> Transformer:
-    """A model for serving with its matrices in `form`; `model` is left alone. Norms and embedding are float32.
+def prepack(model: Transformer, dtype: WeightDtype) -> Transformer:
+    """A model for serving with its matrices in `dtype`; `model` is not changed. Norms and embedding are float32.
 
-    What makes choices (router, `weights_proj`) stays float32 in every form.
+    What makes choices (router, `weights_proj`) is always float32.
     """
-    packed = _packed(model, form)
-    assert isinstance(packed, Transformer)
-    return packed
+    prepacked = _prepacked(model, dtype)
+    assert isinstance(prepacked, Transformer)
+    return prepacked
 
 
-class PackedLinear(nn.Module):
-    """Stands for an `nn.Linear` without bias."""
+class PrepackedLinear(nn.Module):
+    """Replaces an `nn.Linear` without bias."""
 
-    def __init__(self, weight: Tensor, form: WeightFormat):
+    def __init__(self, weight: Tensor, dtype: WeightDtype):
         super().__init__()
-        self.packed = _pack(weight, form)
+        self.prepacked = _prepack(weight, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        return packed_linear(x, self.packed)
+        return prepacked_linear(x, self.prepacked)
 
 
-class PackedRMSNorm(nn.Module):
-    """Stands for an `nn.RMSNorm`."""
+class PrepackedRMSNorm(nn.Module):
+    """Replaces an `nn.RMSNorm`."""
 
     def __init__(self, norm: nn.RMSNorm):
         super().__init__()
@@ -77,37 +74,40 @@ class PackedRMSNorm(nn.Module):
         return rms_norm(x, self.weight, self.eps)
 
 
-class PackedMLP(nn.Module):
-    """Stands for a dense MLP: one expert that every token uses, fully."""
+class PrepackedMLP(nn.Module):
+    """Replaces a dense MLP: one expert that every token uses with a gate of 1."""
 
-    def __init__(self, mlp: MLP, form: WeightFormat):
+    def __init__(self, mlp: MLP, dtype: WeightDtype):
         super().__init__()
         parts = (mlp.gate_proj, mlp.up_proj, mlp.down_proj)
-        self.parts = [_pack(part.weight, form) for part in parts]
+        self.parts = [_prepack(part.weight, dtype) for part in parts]
 
     def forward(self, x: Tensor, record: Record | None = None) -> Tensor:
         tokens = x.flatten(0, -2)
         alone = torch.zeros(len(tokens), 1, dtype=torch.int64)
-        return packed_experts(tokens, alone, tokens.new_ones(len(tokens), 1), *self.parts).view_as(x)
+        return prepacked_experts(tokens, alone, tokens.new_ones(len(tokens), 1), *self.parts).view_as(x)
 
 
-class PackedMoE(nn.Module):
-    """Stands for a mixture of experts and the norm before it; the router stays float32."""
+class PrepackedMoE(nn.Module):
+    """Replaces a mixture of experts and the norm before it; the router stays float32."""
 
-    def __init__(self, norm: nn.RMSNorm, source: MoE, form: WeightFormat):
+    def __init__(self, norm: nn.RMSNorm, source: MoE, dtype: WeightDtype):
         super().__init__()
         config, self.moe_idx = source.config, source.moe_idx
         routed, shared = source.experts, source.shared_experts
         self.mixture = Mixture(
-            _pack(source.gate.weight, "float32"),
-            *(PackedWeight.pack(part, form) for part in (routed.gate_proj, routed.up_proj, routed.down_proj)),
-            *(_pack(part.weight, form) for part in (shared.gate_proj, shared.up_proj, shared.down_proj)),
+            _prepack(source.gate.weight, "float32"),
+            *(
+                PrepackedWeight.prepack(part, dtype)
+                for part in (routed.gate_proj, routed.up_proj, routed.down_proj)
+            ),
+            *(_prepack(part.weight, dtype) for part in (shared.gate_proj, shared.up_proj, shared.down_proj)),
             norm=norm.weight.detach().float(),
             bias=source.gate.e_score_correction_bias.float().contiguous(),
             k=config.num_experts_per_tok,
             groups=config.n_group,
             kept_groups=config.topk_group,
-            normalise=config.norm_topk_prob,
+            normalize=config.norm_topk_prob,
             eps=config.rms_norm_eps,
             factor=config.routed_scaling_factor,
         )
@@ -123,13 +123,13 @@ class PackedMoE(nn.Module):
         return out.view_as(x)
 
 
-class PackedMLA(nn.Module):
-    """Stands for MLA and the norm before it, in MQA mode over the paged cache.
+class PrepackedMLA(nn.Module):
+    """Replaces MLA and the norm before it, in MQA mode over the paged cache.
 
-    Pieces of a prompt and decode steps agree to the bit.
+    Chunks of a prompt and decode steps agree to the bit.
     """
 
-    def __init__(self, norm: nn.RMSNorm, source: MLA, form: WeightFormat):
+    def __init__(self, norm: nn.RMSNorm, source: MLA, dtype: WeightDtype):
         super().__init__()
         self.config, self.layer_idx = source.config, source.layer_idx
         config, indexer = source.config, source.indexer
@@ -146,12 +146,12 @@ class PackedMLA(nn.Module):
             [config.qk_nope_head_dim, config.v_head_dim], dim=1
         )  # [H, nope, C], [H, v, C]
         self.attention = LatentAttention(
-            down=_pack(torch.cat(down), form),
-            up=_pack(torch.cat(up), form),
-            absorbed_k=PackedWeight.pack(w_k.transpose(1, 2).float() * source.softmax_scale, form),
-            absorbed_v=PackedWeight.pack(w_v, form),
-            o_proj=_pack(source.o_proj.weight, form),
-            head_weights=_pack(indexer.weights_proj.weight, "float32") if indexer is not None else None,
+            down=_prepack(torch.cat(down), dtype),
+            up=_prepack(torch.cat(up), dtype),
+            absorbed_k=PrepackedWeight.prepack(w_k.transpose(1, 2).float() * source.softmax_scale, dtype),
+            absorbed_v=PrepackedWeight.prepack(w_v, dtype),
+            o_proj=_prepack(source.o_proj.weight, dtype),
+            head_weights=_prepack(indexer.weights_proj.weight, "float32") if indexer is not None else None,
             norm=norm.weight.detach().float(),
             q_norm=source.q_a_layernorm.weight.detach().float(),
             kv_norm=source.kv_a_layernorm.weight.detach().float(),
@@ -196,7 +196,7 @@ class PackedMLA(nn.Module):
 
 
 def _slots_of(positions: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-    """Slots [B, S, K] of `positions` [B, S, K], -1 behind the last, in `context` [B, T]; and how many [B, S]. int32."""
+    """int32 slots [B, S, K] of `positions` [B, S, K], padded with -1, in `context` [B, T]; and how many [B, S]."""
     slots = context.gather(1, positions.clamp(min=0).flatten(1)).view_as(positions)
     return slots.int(), (positions >= 0).sum(-1).clamp(min=1).int()
 
@@ -208,35 +208,36 @@ def _positions_of(slots: Tensor, context: Tensor, pool: int) -> Tensor:
     return position_of[slots.long()]
 
 
-def _pack(matrix: Tensor, form: WeightFormat) -> PackedWeight:
-    return PackedWeight.pack(matrix.unsqueeze(0), form)
+def _prepack(matrix: Tensor, dtype: WeightDtype) -> PrepackedWeight:
+    return PrepackedWeight.prepack(matrix.unsqueeze(0), dtype)
 
 
-def _packed(module: nn.Module, form: WeightFormat) -> nn.Module:
-    """`module` with every product below it packed; what holds no matrix is shared with the original."""
+def _prepacked(module: nn.Module, dtype: WeightDtype) -> nn.Module:
+    """`module` with every product in it prepacked; what holds no matrix is shared with the original."""
     if isinstance(module, nn.Linear | FP8Linear):
-        return PackedLinear(module.weight, form)
+        return PrepackedLinear(module.weight, dtype)
     if isinstance(module, MLP):
-        return PackedMLP(module, form)
+        return PrepackedMLP(module, dtype)
     if isinstance(module, nn.RMSNorm):
-        return PackedRMSNorm(module)
+        return PrepackedRMSNorm(module)
     if isinstance(module, nn.LayerNorm | nn.Embedding):
         return copy.deepcopy(module).float()
-    done = _packed_parts(module, form) if isinstance(module, DecoderLayer) else {}
+    done = _prepacked_parts(module, dtype) if isinstance(module, DecoderLayer) else {}
     clone = copy.copy(module)
     clone._modules = {
-        name: done[name] if name in done else _packed(child, form) for name, child in module.named_children()
+        name: done[name] if name in done else _prepacked(child, dtype)
+        for name, child in module.named_children()
     }
     return clone
 
 
-def _packed_parts(layer: DecoderLayer, form: WeightFormat) -> dict[str, nn.Module]:
-    """What takes its norm along."""
+def _prepacked_parts(layer: DecoderLayer, dtype: WeightDtype) -> dict[str, nn.Module]:
+    """The modules that include the norm before them."""
     parts: dict[str, nn.Module] = {
         "input_layernorm": nn.Identity(),
-        "self_attn": PackedMLA(layer.input_layernorm, layer.self_attn, form),
+        "self_attn": PrepackedMLA(layer.input_layernorm, layer.self_attn, dtype),
     }
     if isinstance(layer.mlp, MoE):
         parts["post_attention_layernorm"] = nn.Identity()
-        parts["mlp"] = PackedMoE(layer.post_attention_layernorm, layer.mlp, form)
+        parts["mlp"] = PrepackedMoE(layer.post_attention_layernorm, layer.mlp, dtype)
     return parts

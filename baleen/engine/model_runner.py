@@ -1,4 +1,4 @@
-"""Runs the model on a step's work: block tables to slots, tokens to logits."""
+"""Runs the model on the scheduled sequences: block tables to slots, tokens to logits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,98 +8,100 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from baleen.config.engine import EngineConfig, WeightFormat
-from baleen.engine.page_guard import PageGuard
-from baleen.engine.scheduler import Work
+from baleen.config.engine import EngineConfig, WeightDtype
+from baleen.engine.cache_checker import CacheChecker
+from baleen.engine.scheduler import ScheduledSequence
 from baleen.engine.sequence import Sequence
 from baleen.model import AttentionMetadata, LatentCache, Paged, Transformer
 
-# Pieces of a prompt up to this long join the forward pass of the sequences that sample, with a row for each
-# token: a pass of their own would mostly be overhead.
-SHORT_PIECE = 32
+# Prompt chunks up to this long join the forward pass of the decoding sequences, with a row for each token: a pass of
+# their own would mostly be overhead.
+SHORT_CHUNK = 32
 
 Ints = NDArray[np.int64]
 
 
-class Runner:
+class ModelRunner:
     """Owns the cache and the block tables of the running sequences."""
 
     def __init__(
-        self, model: Transformer, config: EngineConfig, packed: WeightFormat | None, max_model_len: int
+        self, model: Transformer, config: EngineConfig, weight_dtype: WeightDtype | None, max_model_len: int
     ):
-        """packed: the format of the model's packed weights; None for a plain one."""
+        """weight_dtype: of a prepacked model; None for a plain one."""
         self.model = model
         self.max_model_len = max_model_len
         self.block_size = config.block_size
         weight = next(model.parameters())  # the embedding
         self.device = weight.device
-        # packed weights below float32: what is cached is rounded as they are, and read twice as fast
-        dtype = torch.bfloat16 if packed in ("bfloat16", "int8") else weight.dtype
+        # With weights below float32 the cache is rounded too, and read twice as fast.
+        dtype = torch.bfloat16 if weight_dtype in ("bfloat16", "int8") else weight.dtype
         slots = config.num_blocks * config.block_size
         self.cache = LatentCache(
             *(model.config, slots, dtype, self.device, config.speculative, config.record_selection),
-            index_bytes=packed == "int8",
+            index_bytes=weight_dtype == "int8",
         )
         self._tables = np.zeros((config.max_num_seqs, -(-max_model_len // config.block_size)), np.int64)
         self._passes: list[_Pass] = []  # of the last step
-        self._guard = PageGuard(slots, max_model_len) if config.check_pages else None
+        self._checker = CacheChecker(slots, max_model_len) if config.check_cache else None
 
-    def run(self, work: list[Work]) -> NDArray[np.float32]:
-        """Compute the work's tokens and cache them.
+    def run(self, work: list[ScheduledSequence]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Compute and cache the tokens of `work`.
 
-        Returns logits [rows, vocab] in order: after the last token of the items that sample, then after the drafts.
+        Returns:
+            Logits [num_sampling, vocab] after the last token of each item that samples, and logits [num_drafted, vocab]
+            after the draft of each item that has one; both in the order of `work`.
         """
         for item in work:
             self._update_table(item.sequence)
-            if self._guard is not None:
-                self._check_pages(self._guard, item)
-        self._passes = [self._pass([work[i] for i in group]) for group in _groups(work)]
-        sampling = [item for item in work if item.samples]
-        drafted = [item for item in work if item.draft is not None]
-        rows = {id(item): row for row, item in enumerate(sampling)}
-        draft_rows = {id(item): row for row, item in enumerate(drafted, len(sampling))}
-        logits = np.empty((len(sampling) + len(drafted), self.model.config.vocab_size), np.float32)
+            if self._checker is not None:
+                self._check_cache(self._checker, item)
+        self._passes = [self._pass(work, group) for group in _groups(work)]
+        vocab = self.model.config.vocab_size
+        samples = np.array([item.samples for item in work])
+        drafted = np.array([item.draft is not None for item in work])
+        logits = np.empty((samples.sum(), vocab), np.float32)
+        draft_logits = np.empty((drafted.sum(), vocab), np.float32)
+        rows, draft_rows = samples.cumsum() - 1, drafted.cumsum() - 1
         for one in self._passes:
-            last = {id(item): end for item, end in zip(one.work, one.firsts + one.counts - 1, strict=True)}
-            wanted = [(rows[i], place - (i in draft_rows)) for i, place in last.items() if i in rows]
-            wanted += [(draft_rows[i], place) for i, place in last.items() if i in draft_rows]
-            if wanted:
-                found, places = zip(*wanted, strict=True)
-                logits[list(found)] = self._logits(one.hidden, np.array(places))
-        return logits
+            last = one.firsts + one.counts - 1
+            mine, mine_drafted = one.indices[samples[one.indices]], one.indices[drafted[one.indices]]
+            places = (last - drafted[one.indices])[samples[one.indices]]
+            found = self._logits(one.hidden, np.concatenate((places, last[drafted[one.indices]])))
+            logits[rows[mine]] = found[: len(mine)]
+            draft_logits[draft_rows[mine_drafted]] = found[len(mine) :]
+        return logits, draft_logits
 
-    def draft(self, work: list[Work]) -> None:
-        """Guess, for every sequence that has just sampled, the token after its last, with the MTP layer.
+    def draft(self, work: list[ScheduledSequence]) -> None:
+        """Draft, for every sequence that has just sampled, the token after its last, with the MTP layer.
 
-        That layer's cache gets the tokens that `run` computed and that turned out right. Where a cached prefix is
-        shared its last entry has seen another next token: a guess may be worse for it, a sampled token never.
+        That layer's cache gets the tokens that `run` computed and that turned out right. In a shared prefix the last
+        entry has seen another next token, which can make a draft worse but never changes a sampled token.
         """
         for one in self._passes:
             next_ids = np.zeros(one.hidden.shape[0] * one.hidden.shape[1], np.int64)
             known = np.zeros(len(next_ids), np.bool_)
-            guessing, places = [], []
-            for item, first, start in zip(one.work, one.firsts, one.starts, strict=True):
+            drafting, places = [], []
+            for index, first, start in zip(one.indices, one.firsts, one.starts, strict=True):
+                item = work[index]
                 sequence = item.sequence
-                if sequence.row < 0:  # finished
+                if sequence.batch_index < 0:  # finished
                     continue
                 count = sequence.num_computed - start
                 next_ids[first : first + count] = sequence.token_ids[start + 1 : start + 1 + count]
                 known[first : first + count] = True
-                if item.samples and self._may_guess(sequence):
-                    guessing.append(sequence)
+                if item.samples and self._may_draft(sequence):
+                    drafting.append(sequence)
                     places.append(first + count - 1)
                 else:
                     sequence.draft = None
             shape = one.hidden.shape[:2]
             hidden = self._draft_pass(one, next_ids.reshape(shape), known.reshape(shape))
-            if guessing:
-                for sequence, token in zip(
-                    guessing, self._logits(hidden, np.array(places)).argmax(1), strict=True
-                ):
-                    sequence.draft = int(token)
+            drafts = self._logits(hidden, np.array(places, np.int64)).argmax(1)
+            for sequence, token in zip(drafting, drafts, strict=True):
+                sequence.draft = int(token)
 
-    def _may_guess(self, sequence: Sequence) -> bool:
-        """Whether a second token could still be handed out."""
+    def _may_draft(self, sequence: Sequence) -> bool:
+        """Whether the sequence has room for a second token in the next step."""
         length = len(sequence.token_ids)
         return sequence.num_sampled + 1 < sequence.params.max_tokens and length + 1 < self.max_model_len
 
@@ -118,16 +120,17 @@ class Runner:
         return read
 
     def _slots(self, sequence: Sequence, length: int) -> Ints:
-        return self._context(np.array([sequence.row]), np.array([length]))[0]
+        return self._context(np.array([sequence.batch_index]), np.array([length]))[0]
 
-    def _pass(self, work: list[Work]) -> "_Pass":
-        """One forward pass: a row for each token of short pieces, [tokens, 1], for each sequence of long ones."""
-        counts = np.array([_size(item) for item in work])
-        starts = np.array([item.sequence.num_computed for item in work])
-        rows = np.array([item.sequence.row for item in work])
+    def _pass(self, work: list[ScheduledSequence], indices: list[int]) -> "_Pass":
+        """One forward pass: a row for each token of short chunks, [tokens, 1], for each sequence of long ones."""
+        items = [work[index] for index in indices]
+        counts = np.array([_size(item) for item in items])
+        starts = np.array([item.sequence.num_computed for item in items])
+        rows = np.array([item.sequence.batch_index for item in items])
         firsts = counts.cumsum() - counts
-        tokens = np.concatenate([_new_tokens(item) for item in work])
-        if counts.max() <= SHORT_PIECE:
+        tokens = np.concatenate([_new_tokens(item) for item in items])
+        if counts.max() <= SHORT_CHUNK:
             positions = np.arange(len(tokens)) + np.repeat(starts - firsts, counts)
             hidden, meta = self._forward(
                 tokens[:, None], positions[:, None], np.repeat(rows, counts), lengths=positions + 1
@@ -139,16 +142,16 @@ class Runner:
             token_ids[inside] = tokens
             positions = np.where(inside, starts[:, None] + offsets, -1)
             hidden, meta = self._forward(token_ids, positions, rows, lengths=starts + counts)
-            firsts = np.arange(len(work)) * inside.shape[1]
-        return _Pass(work, counts, starts, firsts, hidden, meta)
+            firsts = np.arange(len(items)) * inside.shape[1]
+        return _Pass(np.array(indices), counts, starts, firsts, hidden, meta)
 
     def _forward(
         self, token_ids: Ints, positions: Ints, rows: Ints, lengths: Ints
     ) -> tuple[Tensor, AttentionMetadata]:
-        """Hidden states [B, S, hidden_size] of `token_ids` [B, S], and where these stand.
+        """Hidden states [B, S, hidden_size] of `token_ids` [B, S], and their metadata.
 
-        `positions` [B, S], -1 being padding; `rows` [B] of the block table; `lengths` [B] of the contexts, new tokens
-        included.
+        positions: [B, S], -1 for padding. rows: [B] of the block table. lengths: [B] of the contexts, with the new
+        tokens.
         """
         context = self._context(rows, lengths)
         padding = positions < 0
@@ -174,17 +177,19 @@ class Runner:
 
     def _logits(self, hidden: Tensor, places: Ints) -> NDArray[np.float32]:
         """Logits [len(places), vocab] at `places` of the flattened `hidden` [B, S, hidden_size]."""
+        if not len(places):
+            return np.empty((0, self.model.config.vocab_size), np.float32)
         with torch.inference_mode():
             found: NDArray[np.float32] = (
                 self.model.logits(hidden.flatten(0, 1)[self._tensor(places)]).cpu().numpy()
             )
         return found
 
-    def _check_pages(self, guard: PageGuard, item: Work) -> None:
+    def _check_cache(self, checker: CacheChecker, item: ScheduledSequence) -> None:
         sequence = item.sequence
         slots = self._slots(sequence, sequence.num_computed + _size(item))
-        guard.check(sequence, slots[: sequence.num_computed])
-        guard.write(sequence.token_ids[: sequence.num_computed] + _new_tokens(item), slots)
+        checker.check(sequence, slots[: sequence.num_computed])
+        checker.write(sequence.token_ids[: sequence.num_computed] + _new_tokens(item), slots)
 
     def _context(self, rows: Ints, lengths: Ints) -> Ints:
         """[B, T] slot of each position of the sequences in `rows` [B], 0 from `lengths` [B] on."""
@@ -196,7 +201,7 @@ class Runner:
     def _update_table(self, sequence: Sequence) -> None:
         shown, count = sequence.num_tabled, len(sequence.blocks)
         if shown < count:
-            self._tables[sequence.row, shown:count] = sequence.blocks[shown:]
+            self._tables[sequence.batch_index, shown:count] = sequence.blocks[shown:]
             sequence.num_tabled = count
 
     def _tensor(self, array: Ints) -> Tensor:
@@ -205,13 +210,17 @@ class Runner:
 
 @dataclass(frozen=True)
 class _Pass:
-    """A forward pass of some work.
+    """A forward pass of some of the scheduled sequences.
 
-    Of each item: how many tokens it computed (`counts`), the position of the first (`starts`), and where that stands in
-    the flattened `hidden` [B, S, hidden_size] (`firsts`), in which an item's tokens are neighbours.
+    Attributes:
+        indices: which of them, in the order of the pass.
+        counts: tokens computed of each.
+        starts: position of the first of these tokens in its sequence.
+        firsts: index of that token in the flattened `hidden`, where a sequence's tokens are neighbors.
+        hidden: [B, S, hidden_size].
     """
 
-    work: list[Work]
+    indices: Ints
     counts: Ints
     starts: Ints
     firsts: Ints
@@ -219,19 +228,19 @@ class _Pass:
     meta: AttentionMetadata
 
 
-def _size(item: Work) -> int:
+def _size(item: ScheduledSequence) -> int:
     return item.num_tokens + (item.draft is not None)
 
 
-def _new_tokens(item: Work) -> list[int]:
+def _new_tokens(item: ScheduledSequence) -> list[int]:
     begin = item.sequence.num_computed
     tokens = item.sequence.token_ids[begin : begin + item.num_tokens]
     return tokens if item.draft is None else [*tokens, item.draft]
 
 
-def _groups(work: list[Work]) -> Iterator[list[int]]:
-    """Items that share a forward pass, by index: all short ones; long ones that are at most half padding."""
-    short = [i for i, item in enumerate(work) if _size(item) <= SHORT_PIECE]
+def _groups(work: list[ScheduledSequence]) -> Iterator[list[int]]:
+    """Indices of the items that share a forward pass: all short ones; long ones with at most half padding."""
+    short = [i for i, item in enumerate(work) if _size(item) <= SHORT_CHUNK]
     if short:
         yield short
     group: list[int] = []

@@ -1,4 +1,4 @@
-"""Debugging: is what a step reads from the cache really the sequence's own?"""
+"""For debugging: does a step read the sequence's own tokens from the cache?"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +8,10 @@ from baleen.engine.sequence import Sequence
 _BASE = 0x9E3779B97F4A7C15  # odd, so no power of it is zero
 
 
-class PageGuard:
-    """Stamps each slot with a hash of the token it holds and of all before it; a wrong page shows another prefix.
+class CacheChecker:
+    """Stamps each slot with a hash of the token it holds and of all before it, so that a wrong block is noticed.
 
-    Pages that prefixes share are stamped alike by all their owners, since a latent depends on its prefix alone.
+    Owners of a shared block stamp it alike, since a latent depends on its prefix alone.
     """
 
     def __init__(self, num_slots: int, max_length: int):
@@ -20,7 +20,7 @@ class PageGuard:
             self._powers = np.cumprod(np.full(max_length, _BASE, np.uint64))
 
     def check(self, sequence: Sequence, slots: NDArray[np.int64]) -> None:
-        """`slots` of the sequence's computed tokens, by position. AssertionError where one holds something else."""
+        """Raises AssertionError if one of `slots`, where the sequence's computed tokens are, holds another token."""
         wrong = np.flatnonzero(self._stamps[slots] != self._hashes(sequence.token_ids[: len(slots)]))
         assert not len(wrong), (
             f"request {sequence.request_id!r} would read slot {slots[wrong[0]]} for position {wrong[0]}, which holds "
@@ -28,9 +28,9 @@ class PageGuard:
         )
 
     def write(self, token_ids: list[int], slots: NDArray[np.int64]) -> None:
-        """Note that the first `len(slots)` of `token_ids` are cached there."""
+        """Record that the first `len(slots)` of `token_ids` are cached in `slots`."""
         self._stamps[slots] = self._hashes(token_ids[: len(slots)])
 
     def _hashes(self, token_ids: list[int]) -> NDArray[np.uint64]:
-        # another salt computes the same latents, so it needs no part in the hash
+        # The salt does not change the latents, so it is not part of the hash.
         return np.cumsum((np.array(token_ids, np.uint64) + np.uint64(1)) * self._powers[: len(token_ids)])

@@ -1,6 +1,6 @@
-"""The two halves of a packed decoder layer, one call each (layer.cpp).
+"""The two halves of a prepacked decoder layer: their weights, and one kernel call each (ops/cpu/layer.cpp).
 
-Each is the twin of many plain operations; a token's result depends on that token and what it reads alone, to the bit.
+Each is the twin of many plain operations. A token's result depends only on that token and what it reads, to the bit.
 """
 
 import ctypes
@@ -11,12 +11,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from baleen.ops.cpu.binding import call, kernel
-from baleen.ops.cpu.kernels import PackedWeight, pool_type
+from baleen.ops.cpu import MAX_INDEX_HEADS, PrepackedWeight
+from baleen.ops.cpu.binding import call
+from baleen.ops.cpu.kernels import pool_type
 
 # B sequences, S tokens of each, T context positions, K read ones, D hidden_size, C kv_lora_rank, R qk_rope_head_dim
 
-MAX_INDEX_HEADS = 64
 Reading = Literal["everything", "indexed", "given"]
 _READINGS: tuple[Reading, ...] = ("everything", "indexed", "given")
 
@@ -29,7 +29,7 @@ class _Matrix(ctypes.Structure):
 
 
 class _Parts:
-    """A dataclass that the kernels read as a structure: its fields in order, tensors by their addresses."""
+    """A dataclass that the kernels read as a C structure: its fields in order, tensors by their addresses."""
 
     @cached_property
     def _structure(self) -> ctypes.Structure:
@@ -45,7 +45,7 @@ class _Parts:
 def _as_field(value: Any) -> Any:
     if value is None:
         return _Matrix()
-    if isinstance(value, PackedWeight):
+    if isinstance(value, PrepackedWeight):
         return _Matrix(*value.pointers, value.type, value.groups, value.inputs, value.outputs)
     if isinstance(value, Tensor):
         assert value.is_contiguous() and value.dtype == torch.float32
@@ -53,30 +53,25 @@ def _as_field(value: Any) -> Any:
     return ctypes.c_float(value) if isinstance(value, float) else ctypes.c_int(value)
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """`x` [..., n] float32 over its root mean square, times `weight` [n]."""
-    x = x.contiguous()
-    out = torch.empty_like(x)
-    size = x.shape[-1]
-    kernel("rms_norm")(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.numel() // size, size, eps)
-    return out
-
-
 @dataclass(frozen=True)
 class LatentAttention(_Parts):
-    """The norm before MLA, and MLA with its indexer, in MQA mode. Projections of one input are one matrix.
+    """The norm before MLA, and MLA with its indexer, in MQA mode. Projections of the same input are one matrix.
 
-    down: to query latent, latent and rotated key, index key; up: of the query latent, to the heads' queries and the
-    indexer's; absorbed_k, absorbed_v: the halves of kv_b_proj, a matrix a head, the first times softmax_scale.
-    Norms are float32; without an indexer those of its key are empty. rope: R. index_scale: of the head weights.
+    Attributes:
+        down: to query latent, latent and rotated key, index key.
+        up: from the query latent to the queries of the heads and of the indexer.
+        absorbed_k, absorbed_v: the halves of kv_b_proj, one matrix per head, the first times softmax_scale.
+        norm, q_norm, kv_norm, key_norm, key_bias: float32; those of the index key are empty without an indexer.
+        rope: R.
+        index_scale: of the head weights.
     """
 
-    down: PackedWeight
-    up: PackedWeight
-    absorbed_k: PackedWeight
-    absorbed_v: PackedWeight
-    o_proj: PackedWeight
-    head_weights: PackedWeight | None
+    down: PrepackedWeight
+    up: PrepackedWeight
+    absorbed_k: PrepackedWeight
+    absorbed_v: PrepackedWeight
+    o_proj: PrepackedWeight
+    head_weights: PrepackedWeight | None
     norm: Tensor
     q_norm: Tensor
     kv_norm: Tensor
@@ -104,12 +99,15 @@ class LatentAttention(_Parts):
     ) -> Tensor:
         """`x` [B, S, D] float32 -> the same shape; the tokens enter the caches first.
 
-        angles: cos and sin [B, S, R/2]. cache: latents [slots, C + R] and index keys, of one type, float32 or bfloat16,
-        or index keys of uint8 with their scales [slots].
-        where: slots [B, S] that the tokens write, slot of each context position [B, T], positions [B, S], all int64.
-        chosen [B, S, K] and counts [B, S], int32: the slots that each token reads, in order, and how many. They are
-        written here unless they are "given": all up to the token itself ("everything", K = T) or the K best by the
-        indexer ("indexed").
+        Args:
+            angles: cos and sin [B, S, R/2].
+            cache: latents [slots, C + R] and index keys, both float32 or bfloat16, or index keys of uint8 with their
+                scales [slots].
+            where: slots [B, S] that the tokens write, slot of each context position [B, T], positions [B, S]; int64.
+            reading: which tokens are read: all up to the token itself ("everything", K = T), the K best by the
+                indexer ("indexed"), or those "given".
+            chosen, counts: int32 [B, S, K] and [B, S], the slots that each token reads, in order, and how many; outputs
+                unless "given".
         """
         x, out = x.contiguous(), torch.empty_like(x)
         slots, context, positions = (tensor.contiguous() for tensor in where)
@@ -127,29 +125,33 @@ class LatentAttention(_Parts):
 
 @dataclass(frozen=True)
 class Mixture(_Parts):
-    """The norm before a mixture of experts, its weights and how it routes (V3 report, sec. 2.1.2): k experts a token.
+    """The norm before a mixture of experts, its weights, and its routing (V3 report, sec. 2.1.2).
 
-    gate, norm and bias are float32. groups, kept_groups: of group-limited routing; factor: of the gates.
+    Attributes:
+        gate, norm, bias: float32.
+        k: experts per token.
+        groups, kept_groups: of group-limited routing.
+        factor: of the gates.
     """
 
-    gate: PackedWeight
-    gate_proj: PackedWeight
-    up_proj: PackedWeight
-    down_proj: PackedWeight
-    shared_gate_proj: PackedWeight
-    shared_up_proj: PackedWeight
-    shared_down_proj: PackedWeight
+    gate: PrepackedWeight
+    gate_proj: PrepackedWeight
+    up_proj: PrepackedWeight
+    down_proj: PrepackedWeight
+    shared_gate_proj: PrepackedWeight
+    shared_up_proj: PrepackedWeight
+    shared_down_proj: PrepackedWeight
     norm: Tensor
     bias: Tensor
     k: int
     groups: int
     kept_groups: int
-    normalise: bool
+    normalize: bool
     eps: float
     factor: float
 
     def __call__(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor]:
-        """`x` [M, D] float32 -> [M, D], and the experts [M, k] int64 that were used: the `given` ones, if any."""
+        """`x` [M, D] float32 -> [M, D], and the experts [M, k] int64 that were used: those `given`, if any."""
         x = x.contiguous()
         out = torch.empty_like(x)
         experts = given.contiguous() if given is not None else x.new_empty(len(x), self.k, dtype=torch.int64)
