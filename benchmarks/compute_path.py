@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def untrained() -> Transformer:
-    return Transformer(ModelConfig.preset("tiny")).initialise(torch.Generator().manual_seed(0)).eval()
+    return Transformer(ModelConfig.preset("tiny")).initialize(torch.Generator().manual_seed(0)).eval()
 
 
 def timed(engine: Engine, count: int, length: int, tokens: int, seed: int) -> float:

@@ -26,11 +26,11 @@ from baleen.ops import (
     fp8_index_scores,
     hadamard_rotate,
     index_scores,
-    quantise_tokens,
-    quantised_index_scores,
+    int8_index_scores,
+    quantize_tokens,
+    quantized_index_scores,
     selection_mask,
     topk_positions,
-    whole_index_scores,
 )
 
 HEADS, DIM, TOPK, QUERIES = 64, 128, 2048, 8
@@ -53,8 +53,8 @@ def inputs(kind: str, length: int, seed: int, heads: int = HEADS) -> tuple[Tenso
 
 
 def without_rotation(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
-    return quantised_index_scores(
-        *quantise_tokens(q, power_of_two=True), *quantise_tokens(k, power_of_two=True), weights
+    return quantized_index_scores(
+        *quantize_tokens(q, power_of_two=True), *quantize_tokens(k, power_of_two=True), weights
     )
 
 
@@ -66,7 +66,7 @@ PATHS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "with rotation": fp8_index_scores,
     "without": without_rotation,
     "keys alone": keys_alone_rotated,
-    "whole numbers": whole_index_scores,
+    "whole numbers": int8_index_scores,
 }
 
 

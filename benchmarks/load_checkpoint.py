@@ -35,7 +35,7 @@ SIZES = {
 
 def random_checkpoint(folder: Path, layers: int, shard_bytes: int) -> None:
     config = ModelConfig.preset("small", num_hidden_layers=layers, **SIZES)
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0))
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0))
     save_model(model, folder, shard_bytes)
 
 

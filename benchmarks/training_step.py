@@ -34,7 +34,7 @@ def seconds_per_step(stage_name: str, steps: int, threads: int) -> float:
     from baleen.model import Transformer
     from baleen.stages.batches import supervised_batches
     from baleen.stages.curriculum import tokenizer_of
-    from baleen.train import Checkpoints, Surroundings, Workers, train
+    from baleen.train import Checkpoints, StageContext, Workers, train
 
     recipe = load_recipe(find_recipe("tiny"))
     stage = recipe.stage(stage_name).model_copy(update={"steps": steps + 1, "checkpoint_every": steps + 1})
@@ -44,9 +44,9 @@ def seconds_per_step(stage_name: str, steps: int, threads: int) -> float:
         tokenizer = tokenizer_of(Path(folder, "tokenizer"), recipe, texts)
         sparse = stage.kind not in ("pretrain", "index_warmup")
         config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, sparse_attention=sparse)
-        model = Transformer(config).initialise(torch.Generator().manual_seed(0))
+        model = Transformer(config).initialize(torch.Generator().manual_seed(0))
         ends: list[float] = []
-        around = Surroundings(
+        around = StageContext(
             Workers(threads),
             Checkpoints(Path(folder, "c")),
             lambda step, scalars: ends.append(time.perf_counter()),

@@ -26,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     tokenizer = train_tokenizer(["Add 7+5+9. Guess my number"] * 2, 300, folder)
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size)
-    save_model(Transformer(config).initialise(torch.Generator().manual_seed(0)), folder)
+    save_model(Transformer(config).initialize(torch.Generator().manual_seed(0)), folder)
     return folder
 
 

@@ -295,7 +295,7 @@ def _names_of(node: ast.stmt) -> set[str]:
 
 def test_the_paper_map_points_at_code_that_exists() -> None:
     rows = map_rows()
-    assert len(rows) >= 20, "the table of docs/paper_map.md was not recognised"
+    assert len(rows) >= 20, "the table of docs/paper_map.md was not recognized"
     wrong = []
     for mechanism, file, symbol, test in rows:
         path = ROOT / file

@@ -24,7 +24,7 @@ class Preparation:
 
     def make(self, config: dict[str, Any], seed: int, folder: str, dtype: str) -> dict[str, Any]:
         """Write a model of `config` with random weights in `dtype` to `folder`."""
-        model = Transformer(ModelConfig(**config)).initialise(torch.Generator().manual_seed(seed))
+        model = Transformer(ModelConfig(**config)).initialize(torch.Generator().manual_seed(seed))
         save_model(model.set_dtype(getattr(torch, dtype)), folder)
         return {}
 

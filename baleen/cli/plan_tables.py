@@ -86,7 +86,7 @@ def _memory(console: Console, memory: Mapping[str, Any]) -> None:
     for column in ("serving, BF16", "serving, FP8", "training"):
         table.add_column(column, justify="right")
     columns = (memory["serving"]["bf16"], memory["serving"]["fp8"], memory["training"])
-    for part in ("weights", "cache", "gradients", "optimiser", "gathered", "total"):
+    for part in ("weights", "cache", "gradients", "optimizer", "gathered", "total"):
         cells = [size(column[part]) if part in column else "" for column in columns]
         table.add_row(part, *cells, style="bold" if part == "total" else "")
     console.print(table)

@@ -141,8 +141,8 @@ class SamplingParams(_Checked):
     @property
     def changes_logits(self) -> bool:
         """Whether a penalty or a bias is on."""
-        penalised = self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1
-        return bool(penalised or self.logit_bias)
+        penalized = self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1
+        return bool(penalized or self.logit_bias)
 
     @property
     def banned_ids(self) -> frozenset[int]:

@@ -103,11 +103,11 @@ def serving_memory(
 
 
 def training_memory(
-    shapes: Shapes, config: ModelConfig, mesh: Mesh, optimiser_states: Callable[[str, int], int]
+    shapes: Shapes, config: ModelConfig, mesh: Mesh, optimizer_states: Callable[[str, int], int]
 ) -> dict[str, int]:
     """Bytes on one device, all in float32: split as in `serving_memory`, then sharded where copies would be.
 
-    optimiser_states: of a tensor's name and dimensions, how many numbers the optimiser keeps for each weight.
+    optimizer_states: of a tensor's name and dimensions, how many numbers the optimizer keeps for each weight.
     `gathered` is what sharding has to bring back for the largest layer while it is computed; activations are not
     counted.
     """
@@ -121,7 +121,7 @@ def training_memory(
         dense, experts = _held(trained, mesh, size)
         return math.ceil(dense / mesh.data) + math.ceil(experts * mesh.expert / mesh.devices)
 
-    weights, states = sharded(lambda name, dimensions: 1), sharded(optimiser_states)
+    weights, states = sharded(lambda name, dimensions: 1), sharded(optimizer_states)
     layers: dict[int, dict[str, tuple[int, ...]]] = {}
     for name, shape in trained.items():
         if (number := _layer(name)) is not None:
@@ -130,7 +130,7 @@ def training_memory(
     for layer in layers.values():
         dense, experts = _held(layer, mesh, lambda name, shape: FP32 * math.prod(shape))
         gathered = max(gathered, dense * (mesh.data > 1) + experts * (mesh.devices > mesh.expert))
-    parts = {"weights": weights, "gradients": weights, "optimiser": states, "gathered": gathered}
+    parts = {"weights": weights, "gradients": weights, "optimizer": states, "gathered": gathered}
     return parts | {"total": sum(parts.values())}
 
 

@@ -1,4 +1,4 @@
-"""Documents into rows of equal length. Packed neighbours never see each other: each carries its segment number."""
+"""Documents into rows of equal length. Packed neighbors never see each other: each carries its segment number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

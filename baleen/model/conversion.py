@@ -28,7 +28,7 @@ from baleen.model.safetensors_folder import (
 )
 from baleen.model.transformer import Transformer
 from baleen.model.weights import QUANTIZATION_CONFIG, check_tensors, scale_name
-from baleen.ops import FP8, dequantise, quantise, scale_shape
+from baleen.ops import FP8, dequantize, quantize, scale_shape
 from baleen.runs.files import sync_folder, write_json
 
 RECORD = ".convert.json"  # in an unfinished folder: what is being made of what
@@ -162,15 +162,15 @@ def _make(name: str, entry: Entry, folder: TensorFolder, plan: Plan) -> dict[str
     else:
         tensor = folder.read(weight)
         if tensor.dtype == FP8:
-            tensor = dequantise(tensor, folder.read(scale_name(weight)))
+            tensor = dequantize(tensor, folder.read(scale_name(weight)))
     if name != weight or entry.dtype == FP8:
-        values, scales = quantise(tensor)
+        values, scales = quantize(tensor)
         return {weight: values, scale_name(weight): scales}
     return {name: tensor.to(entry.dtype)}
 
 
 def _initial(name: str, entry: Entry, folder: TensorFolder, sizes: IndexerSizes) -> Tensor:
-    """A new indexer's tensor, N(0, 1/fan_in) as `Transformer.initialise`; the seed of each is its name's."""
+    """A new indexer's tensor, N(0, 1/fan_in) as `Transformer.initialize`; the seed of each is its name's."""
     if "k_norm" in name:
         return torch.full(entry.shape, float(name.endswith("weight")))
     digest = hashlib.sha256(f"{sizes.seed}:{name}".encode()).digest()

@@ -1,9 +1,9 @@
-"""Weights that stay FP8 in memory and are dequantised, block by block, each time they are used."""
+"""Weights that stay FP8 in memory and are dequantized, block by block, each time they are used."""
 
 import torch
 from torch import Tensor, nn
 
-from baleen.ops import FP8, dequantise, scale_shape
+from baleen.ops import FP8, dequantize, scale_shape
 
 
 class FP8Weight(nn.Module):
@@ -27,19 +27,19 @@ class FP8Linear(FP8Weight):
 
     @property
     def weight(self) -> Tensor:
-        """[O, I] dequantised, made anew at each use."""
-        return dequantise(self.stored, self.weight_scale_inv, self.dtype)
+        """[O, I] dequantized, made anew at each use."""
+        return dequantize(self.stored, self.weight_scale_inv, self.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self.weight)
 
 
 class FP8Stack(FP8Weight):
-    """Stands for the stacked weights of the experts, [E, O, I]; only the expert asked for is dequantised."""
+    """Stands for the stacked weights of the experts, [E, O, I]; only the expert asked for is dequantized."""
 
     @property
     def shape(self) -> torch.Size:
         return self.stored.shape
 
     def __getitem__(self, expert: int) -> Tensor:
-        return dequantise(self.stored[expert], self.weight_scale_inv[expert], self.dtype)
+        return dequantize(self.stored[expert], self.weight_scale_inv[expert], self.dtype)

@@ -51,7 +51,7 @@ class Experts(nn.Module):
 
 
 class MoE(nn.Module):
-    """y = sum of the chosen experts, weighted by their normalised affinity, plus the shared expert."""
+    """y = sum of the chosen experts, weighted by their normalized affinity, plus the shared expert."""
 
     def __init__(self, config: ModelConfig, moe_idx: int | None):
         super().__init__()

@@ -92,7 +92,7 @@ class Transformer(nn.Module):
             self.lm_head.weight = self.model.embed_tokens.weight
         self.register_buffer("rope_frequencies", rope_frequencies(config), persistent=False)
         scaling = config.rope_scaling
-        self.rope_magnitude = (
+        self.attention_factor = (
             yarn_mscale(scaling.factor, scaling.mscale) / yarn_mscale(scaling.factor, scaling.mscale_all_dim)
             if scaling
             else 1.0
@@ -184,10 +184,12 @@ class Transformer(nn.Module):
     def _rope(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         angles = positions.unsqueeze(-1).float() * self.rope_frequencies
         dtype = self.model.embed_tokens.weight.dtype
-        return (angles.cos() * self.rope_magnitude).to(dtype), (angles.sin() * self.rope_magnitude).to(dtype)
+        return (angles.cos() * self.attention_factor).to(dtype), (angles.sin() * self.attention_factor).to(
+            dtype
+        )
 
     @torch.no_grad()
-    def initialise(self, generator: torch.Generator) -> "Transformer":
+    def initialize(self, generator: torch.Generator) -> "Transformer":
         """Random weights: each matrix N(0, 1/fan_in), those that write to the residual stream smaller by depth."""
         depth = (2 * self.config.num_hidden_layers) ** -0.5
         for name, parameter in self.named_parameters():

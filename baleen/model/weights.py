@@ -22,7 +22,7 @@ from baleen.model.safetensors_folder import (
     write_shard,
 )
 from baleen.model.transformer import Transformer
-from baleen.ops import FP8, dequantise, scale_shape
+from baleen.ops import FP8, dequantize, scale_shape
 from baleen.runs.files import sync_folder
 
 QUANTIZATION_CONFIG = {
@@ -64,12 +64,12 @@ def load_model(
     path: str | Path,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
-    fp8: Literal["dequantise", "keep"] = "dequantise",
+    fp8: Literal["dequantize", "keep"] = "dequantize",
 ) -> Transformer:
     """Read a folder that `save_model` or `transformers` wrote, or a release with FP8 weights, tensor by tensor.
 
     Peak memory is the model and one shard. `fp8="keep"` leaves the FP8 weights of the layers as stored and
-    dequantises them at each use: a quarter of the memory of float32, more time; such a model is not trained.
+    dequantizes them at each use: a quarter of the memory of float32, more time; such a model is not trained.
 
     Raises:
         UserError: missing or damaged files, or tensors that are missing, unexpected, of another shape or type than
@@ -89,11 +89,11 @@ def load_model(
         model.lm_head.weight = model.model.embed_tokens.weight
     targets = dict(released_tensors(model))
     for name in folder.entries:
-        if name not in targets:  # a tied copy, or the scales of a weight that is dequantised
+        if name not in targets:  # a tied copy, or the scales of a weight that is dequantized
             continue
         tensor = folder.read(name)
         if tensor.dtype == FP8 and targets[name].dtype != FP8:
-            tensor = dequantise(tensor, folder.read(scale_name(name)))
+            tensor = dequantize(tensor, folder.read(scale_name(name)))
         with torch.no_grad():
             targets[name].copy_(tensor)
     return model.eval()

@@ -12,7 +12,7 @@ from baleen.ops.cache_layout import (
     unpack_latents,
 )
 from baleen.ops.experts import expert_mlp, route
-from baleen.ops.fp8 import FP8, dequantise, dequantise_tokens, quantise, quantise_tokens, scale_shape
+from baleen.ops.fp8 import FP8, dequantize, dequantize_tokens, quantize, quantize_tokens, scale_shape
 from baleen.ops.hadamard import hadamard_matrix, hadamard_rotate
 from baleen.ops.indexing import (
     blocked_index_scores,
@@ -22,19 +22,19 @@ from baleen.ops.indexing import (
     selection_mask,
     topk_positions,
 )
-from baleen.ops.indexing_rounded import (
+from baleen.ops.indexing_quantized import (
     fp8_index_scores,
-    quantised_index_scores,
-    whole_index_scores,
-    whole_index_vectors,
+    int8_index_scores,
+    int8_index_vectors,
+    quantized_index_scores,
 )
 from baleen.ops.rope import rope_inverse_frequencies, rotate_half_split, rotate_interleaved, yarn_mscale
 
 __all__ = [
     "blocked_index_scores",
     "FP8",
-    "dequantise",
-    "dequantise_tokens",
+    "dequantize",
+    "dequantize_tokens",
     "expert_mlp",
     "fp8_index_scores",
     "fused_attention",
@@ -50,9 +50,9 @@ __all__ = [
     "pack_index_keys",
     "pack_index_pages",
     "pack_latents",
-    "quantise",
-    "quantise_tokens",
-    "quantised_index_scores",
+    "quantize",
+    "quantize_tokens",
+    "quantized_index_scores",
     "rope_inverse_frequencies",
     "rotate_half_split",
     "rotate_interleaved",
@@ -63,7 +63,7 @@ __all__ = [
     "unpack_index_keys",
     "unpack_index_pages",
     "unpack_latents",
-    "whole_index_scores",
-    "whole_index_vectors",
+    "int8_index_scores",
+    "int8_index_vectors",
     "yarn_mscale",
 ]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def masked_attention(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """MHA mode: keys and values of every head are materialised, and a mask says which a query may read.
+    """MHA mode: keys and values of every head are materialized, and a mask says which a query may read.
 
     `q` [B, S, H, d], `k` [B, T, H, d], `v` [B, T, H, d_v], `keep` [B, S, T] with at least one True a row.
     Returns the output [B, S, H, d_v] and the probabilities [B, H, S, T].

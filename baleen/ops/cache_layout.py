@@ -5,7 +5,7 @@
 
 With the released sizes 512 + 16 + 128 = 656 and 128 + 4 = 132 bytes. A page of MLA tokens is the tokens one after the
 other; a page of index keys is the values of all its tokens, then the scales of all its tokens. Numbers are little
-endian. k_rope is never quantised. The other way of each function gives back the very bytes.
+endian. k_rope is never quantized. The other way of each function gives back the very bytes.
 """
 
 import torch
@@ -71,7 +71,7 @@ def unpack_index_pages(packed: Tensor, page_size: int, index_head_dim: int) -> t
 
 def _bytes(numbers: Tensor, dtype: torch.dtype) -> Tensor:
     if numbers.dtype != dtype:
-        raise ValueError(f"the cache stores {dtype} here, got {numbers.dtype}; quantise the token first")
+        raise ValueError(f"the cache stores {dtype} here, got {numbers.dtype}; quantize the token first")
     return numbers.contiguous().view(torch.uint8)
 
 

@@ -13,10 +13,10 @@ def scale_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-2], -(-shape[-2] // BLOCK), -(-shape[-1] // BLOCK))
 
 
-def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
     """`weight` [O, I] -> (e4m3 values [O, I], float32 scales by block); each block's largest number becomes 448.
 
-    A number differs from its dequantised one by at most 2^-4 of itself, or scale x 2^-10 where it is tiny.
+    A number differs from its dequantized one by at most 2^-4 of itself, or scale x 2^-10 where it is tiny.
     """
     limit = torch.finfo(FP8).max
     scales = weight.new_ones(scale_shape(tuple(weight.shape)), dtype=torch.float32)
@@ -32,7 +32,7 @@ def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
     return values, scales
 
 
-def dequantise(values: Tensor, scales: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def dequantize(values: Tensor, scales: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """value x scale of its block, computed in float32: e4m3 `values` [..., O, I] -> `dtype` [..., O, I].
 
     `scales` [..., ceil(O / 128), ceil(I / 128)] are float32 or powers of two (float8_e8m0fnu, "UE8M0").
@@ -44,11 +44,11 @@ def dequantise(values: Tensor, scales: Tensor, dtype: torch.dtype = torch.float3
     return weight.to(dtype)
 
 
-def quantise_tokens(x: Tensor, *, power_of_two: bool) -> tuple[Tensor, Tensor]:
+def quantize_tokens(x: Tensor, *, power_of_two: bool) -> tuple[Tensor, Tensor]:
     """`x` [..., D] -> (e4m3 values [..., D], float32 scales [..., ceil(D / 128)]), value x scale being near x.
 
     Each group's largest number becomes 448, or with `power_of_two` scales (the release's "ue8m0" for index keys)
-    between 224 and 448; less where it is below `SMALLEST`. A number differs from its dequantised one by at most 2^-4
+    between 224 and 448; less where it is below `SMALLEST`. A number differs from its dequantized one by at most 2^-4
     of itself, or scale x 2^-10 where it is tiny. ValueError for what is not finite: a cache would hand it on to every
     request with that prefix.
     """
@@ -56,7 +56,7 @@ def quantise_tokens(x: Tensor, *, power_of_two: bool) -> tuple[Tensor, Tensor]:
     if not x.isfinite().all():
         place = (~x.isfinite()).nonzero()[0].tolist()
         raise ValueError(
-            f"cannot quantise {x[tuple(place)].item()} at {place}; find the layer that overflowed"
+            f"cannot quantize {x[tuple(place)].item()} at {place}; find the layer that overflowed"
         )
     limit = torch.finfo(FP8).max
     groups = torch.nn.functional.pad(x, (0, -x.shape[-1] % BLOCK)).unflatten(-1, (-1, BLOCK))
@@ -69,7 +69,7 @@ def quantise_tokens(x: Tensor, *, power_of_two: bool) -> tuple[Tensor, Tensor]:
     return scaled.flatten(-2)[..., : x.shape[-1]].to(FP8), scales
 
 
-def dequantise_tokens(values: Tensor, scales: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def dequantize_tokens(values: Tensor, scales: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """value x scale of its group, computed in float32: e4m3 `values` [..., D] -> `dtype` [..., D]."""
     by_number = scales.float().repeat_interleave(BLOCK, -1)[..., : values.shape[-1]]
     return (values.float() * by_number).to(dtype)

@@ -1,6 +1,6 @@
 """Rotary position embedding in the two layouts that V3.2 uses, and YaRN's frequency rescaling.
 
-MLA rotates neighbouring pairs (2i, 2i+1); the lightning indexer rotates (i, i + d/2). Using one layout for both
+MLA rotates neighboring pairs (2i, 2i+1); the lightning indexer rotates (i, i + d/2). Using one layout for both
 changes no output while the context is shorter than `index_topk`, and silently picks wrong tokens beyond it.
 """
 

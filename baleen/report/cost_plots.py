@@ -125,7 +125,7 @@ def _cache_read(axes: Axes, times: DecodeTimes, config: ModelConfig) -> None:
     label_lines(axes, ends)
 
 
-def modelled(config: ModelConfig | None) -> Plot:
+def modeled(config: ModelConfig | None) -> Plot:
     """The V3.2 report's cost figure by the formulas of `cost`: for 671B and, below, this model."""
     large = ModelConfig.preset("v3.2")
     panels_of: list[tuple[ModelConfig, Phase, int, str]] = [
@@ -142,8 +142,8 @@ def modelled(config: ModelConfig | None) -> Plot:
         for axes, (sizes, phase, end, title) in zip(panels, panels_of, strict=True):
             _draw_dollars(axes, sizes, phase, end, title)
 
-    label = "Modelled dollars per million tokens against token position, dense and DSA, prefill and decode"
-    return plot("modelled-cost", label, Grid(len(panels_of), 2, 280, 215), draw)
+    label = "Modeled dollars per million tokens against token position, dense and DSA, prefill and decode"
+    return plot("modeled-cost", label, Grid(len(panels_of), 2, 280, 215), draw)
 
 
 def planned(config: ModelConfig, end: int) -> Plot:

@@ -64,7 +64,7 @@ def _losses(kind: str, values: Mapping[str, Any]) -> AttentionLosses:
 
 
 def specialist_of(run: Run, domain: str) -> str | None:
-    """The last finished RL stage that practises `domain` alone and is judged on it."""
+    """The last finished RL stage that practices `domain` alone and is judged on it."""
     own = [name for name in run.judged_on("own") if name in run.stages]
     return next((name for name in reversed(own) if run.stages[name].domains == (domain,)), None)
 

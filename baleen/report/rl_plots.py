@@ -74,9 +74,9 @@ def _is_drawable(values: Sequence[float], scalar: str) -> bool:
     return any(values) if scalar == "mismatch_abs_logprob" else bool(values)
 
 
-def speciale(penalised: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot | None:
-    """Accuracy against thinking tokens, an arrow for each difficulty from the penalised model to Speciale."""
-    before = {(row.family, row.difficulty): row for row in penalised if row.mode == "thinking"}
+def speciale(penalized: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot | None:
+    """Accuracy against thinking tokens, an arrow for each difficulty from the penalized model to Speciale."""
+    before = {(row.family, row.difficulty): row for row in penalized if row.mode == "thinking"}
     after = {(row.family, row.difficulty): row for row in free if row.mode == "thinking"}
     families = [f for f in REASONING_FAMILIES if any(k[0] == f and k in before for k in after)]
     if not families:
@@ -95,7 +95,7 @@ def speciale(penalised: Sequence[Evaluated], free: Sequence[Evaluated]) -> Plot 
             axes.set_xlim(0, max(1.18 * longest, 1.0))
             axes.xaxis.set_major_locator(MaxNLocator(4))
 
-    label = "Accuracy against thinking tokens for the length-penalised model and Speciale, per difficulty"
+    label = "Accuracy against thinking tokens for the length-penalized model and Speciale, per difficulty"
     return plot("speciale", label, Grid(len(families), len(families), 300, 260), draw)
 
 
@@ -136,7 +136,7 @@ def budgets(run: Run) -> Plot | None:
 
 
 def _arrow(axes: Axes, before: Evaluated, after: Evaluated) -> None:
-    """From the penalised model's hollow point to Speciale's full one, with 95 % intervals, named d1, d2, …"""
+    """From the penalized model's hollow point to Speciale's full one, with 95 % intervals, named d1, d2, …"""
     start, end = (before.think_tokens, before.accuracy), (after.think_tokens, after.accuracy)
     for (x, accuracy), colour in ((start, GREY), (end, ORANGE)):
         axes.plot([x, x], accuracy[1:], color=colour, lw=1.2, alpha=0.6)

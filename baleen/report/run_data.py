@@ -73,7 +73,7 @@ class StageResult:
     """What a finished stage recorded. expert_load: share of the routed tokens, per MoE layer and expert.
 
     answers: of each held-out task, in one order for all stages, whether it was solved and how long the thinking was.
-    domains: those that an RL stage practised.
+    domains: those that an RL stage practiced.
     budgets: accuracy where answers longer than a budget of tokens count as wrong, before and after the stage.
     """
 

@@ -99,7 +99,7 @@ def render(run: Run) -> str:
             "indexer": _svg(plots.indexer(run)),
             "attention": _svg(plots.attention_losses(losses)),
             "measured": _svg(cost_plots.measured(decoding, run.config)),
-            "modelled": _svg(cost_plots.modelled(run.config)),
+            "modeled": _svg(cost_plots.modeled(run.config)),
             "rewards": _svg(rl_plots.rewards(run)),
             "speciale": _svg(rl_plots.speciale(before, after)),
             "budgets": _svg(rl_plots.budgets(run)),

@@ -12,7 +12,7 @@ from baleen.model import Record, Transformer, prepack
 from baleen.rl.batch import RolloutBatch, collate
 from baleen.rl.bitwise import bitwise_logprobs, straight_through
 from baleen.rl.loss import Logprobs, grpo_loss
-from baleen.train.optim import Optimisers
+from baleen.train.optim import Optimizers
 from baleen.train.supervised import main_names
 from baleen.train.workers import Workers, clip_gradients
 
@@ -34,7 +34,7 @@ class Learner:
         main = main_names(model)
         names = {name for name, _ in model.named_parameters()} if self._mtp else main
         names = {name for name in names if ".indexer." not in name}
-        self.optimisers = Optimisers(model, names, 0.0, stage.adam_lr, stage.steps)
+        self.optimizers = Optimizers(model, names, 0.0, stage.adam_lr, stage.steps)
         parameters = dict(model.named_parameters())
         self._clipped_together = [
             [parameters[name] for name in sorted(part)] for part in (names & main, names - main) if part
@@ -72,13 +72,13 @@ class Learner:
             loss, mtp, metrics = self.loss(batch, packed)
             return loss / count + self._mtp * mtp / tokens, metrics
 
-        results = self._workers.gradients(loss_of, micro_batches, self.optimisers.params)
+        results = self._workers.gradients(loss_of, micro_batches, self.optimizers.params)
         values = {name: torch.cat([metrics[name] for metrics in results]) for name in results[0]}
         metrics = {name: float(value.mean()) for name, value in values.items()}
         metrics["max_abs_logprob"] = float(values["max_abs_logprob"].max())
         norms = [clip_gradients(params, self.stage.clip_norm) for params in self._clipped_together]
         metrics["grad_norm"] = norms[0]
-        metrics["lr"] = self.optimisers.step(step)
+        metrics["lr"] = self.optimizers.step(step)
         return metrics
 
     def loss(

@@ -11,7 +11,7 @@ from baleen.model import Transformer, can_prepack
 from baleen.rl.groups import sample_groups, score_groups
 from baleen.rl.learner import Learner
 from baleen.rl.sampler import RolloutSampler, check_capabilities
-from baleen.train.supervised import Surroundings, restore, save_if_due
+from baleen.train.supervised import StageContext, restore, save_if_due
 
 WARN_AFTER, STOP_AFTER = 5, 20  # steps in a row in which no group teaches anything
 
@@ -21,7 +21,7 @@ def train_rl(
     sampler: RolloutSampler,
     stage: RLStage,
     tasks: Callable[[int], Sequence[Task]],
-    around: Surroundings,
+    context: StageContext,
     seed: int,
 ) -> None:
     """Run a stage to its end, or continue it from its newest checkpoint.
@@ -33,16 +33,16 @@ def train_rl(
             uninterrupted one.
 
     Raises:
-        Interrupted: `around.should_stop()` turned true; a checkpoint has been saved.
+        Interrupted: `context.should_stop()` turned true; a checkpoint has been saved.
         UserError: the sampler lacks what the stage needs, or `STOP_AFTER` steps in a row taught nothing.
     """
     check_capabilities(sampler, stage)
     if stage.deterministic and not can_prepack():
         raise UserError("deterministic = true needs a C++ compiler; install one, as g++, or set it to false")
     reference = copy.deepcopy(model).requires_grad_(False) if stage.kl else None
-    learner = Learner(model, reference, stage, around.workers)
-    start = restore(model, learner.optimisers, around.checkpoints)
-    around.resumed(start)
+    learner = Learner(model, reference, stage, context.workers)
+    start = restore(model, learner.optimizers, context.checkpoints)
+    context.resumed(start)
     silent_steps = 0
     for step in range(start, stage.steps):
         began = time.perf_counter()
@@ -54,11 +54,11 @@ def train_rl(
         seconds = time.perf_counter() - began
         metrics["tokens_per_s"] = metrics["sampled_tokens"] / seconds
         metrics["sampling_share"] = sampled_in / seconds
-        around.log(step, metrics)
+        context.log(step, metrics)
         silent_steps = silent_steps + 1 if metrics.get("zero_advantage_groups", 1.0) == 1.0 else 0
-        save_if_due(step + 1, stage.steps, stage.checkpoint_every, model, learner.optimisers, around)
+        save_if_due(step + 1, stage.steps, stage.checkpoint_every, model, learner.optimizers, context)
         if silent_steps == WARN_AFTER:
-            around.warn(nothing_learned(metrics, stage, silent_steps))
+            context.warn(nothing_learned(metrics, stage, silent_steps))
         elif silent_steps == STOP_AFTER:
             raise UserError(nothing_learned(metrics, stage, silent_steps))
 

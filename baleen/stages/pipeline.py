@@ -27,7 +27,7 @@ from baleen.stages.figures import FIGURES, write_figures
 from baleen.stages.inputs import Inputs
 from baleen.stages.listener import StageListener
 from baleen.stages.start import folders, model_config, read_start
-from baleen.train import CheckpointError, Checkpoints, Interrupted, Surroundings, Workers, train
+from baleen.train import CheckpointError, Checkpoints, Interrupted, StageContext, Workers, train
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 HELD_OUT_ROWS = 16
@@ -72,7 +72,7 @@ class Pipeline:
         model = self._begin(stage)
         self.listener.start_stage(stage.name, stage.steps)
         clock = _Clock()
-        around = self._surroundings(stage.name, clock)
+        context = self._surroundings(stage.name, clock)
         try:
             if isinstance(stage, RLStage):
 
@@ -80,9 +80,9 @@ class Pipeline:
                     return self.files.of_step(stage, self.recipe.seed, step)
 
                 sampler = EngineSampler(self.tokenizer, stage, self.files.world)
-                train_rl(model, sampler, stage, tasks, around, self.recipe.seed)
+                train_rl(model, sampler, stage, tasks, context, self.recipe.seed)
             else:
-                train(model, stage, self._batches(stage, model), around)
+                train(model, stage, self._batches(stage, model), context)
         except Interrupted:
             self.stop.raise_if_heard()
             raise
@@ -139,7 +139,7 @@ class Pipeline:
         if stage.start:
             model = read_start(Path(stage.start).expanduser(), self.config, self.recipe.seed)
             return with_attention(model, self._is_sparse(stage.name))
-        return self._empty_model(stage.name).initialise(torch.Generator().manual_seed(self.recipe.seed))
+        return self._empty_model(stage.name).initialize(torch.Generator().manual_seed(self.recipe.seed))
 
     def _empty_model(self, name: str) -> Transformer:
         return Transformer(self.config.replace(sparse_attention=self._is_sparse(name)))
@@ -160,7 +160,7 @@ class Pipeline:
             return stage.steps * stage.batch_size * stage.seq_len
         return sum(line["sampled_tokens"] for line in self.folder.metrics() if line["stage"] == stage.name)
 
-    def _surroundings(self, name: str, clock: "_Clock") -> Surroundings:
+    def _surroundings(self, name: str, clock: "_Clock") -> StageContext:
         def log(step: int, scalars: dict[str, float]) -> None:
             self.folder.log_metrics(name, step, **scalars, elapsed=clock.elapsed())
             self.listener.update(step + 1, **scalars)
@@ -171,7 +171,7 @@ class Pipeline:
             clock.before = earlier[-1] if earlier else 0.0
 
         checkpoints = Checkpoints(self.folder.checkpoints / name, self._tell)
-        return Surroundings(self.workers, checkpoints, log, lambda: self.stop.heard, resumed, self._tell)
+        return StageContext(self.workers, checkpoints, log, lambda: self.stop.heard, resumed, self._tell)
 
     def _tell(self, line: str) -> None:
         self.folder.log(line)

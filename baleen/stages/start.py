@@ -65,7 +65,7 @@ def read_start(folder: Path, config: ModelConfig, seed: int) -> Transformer:
     if model.config.index_n_heads == config.index_n_heads:
         return model
     grown = Transformer(config.replace(sparse_attention=False))
-    grown.initialise(torch.Generator().manual_seed(seed))
+    grown.initialize(torch.Generator().manual_seed(seed))
     grown.load_state_dict(model.state_dict(), strict=False)
     return grown
 

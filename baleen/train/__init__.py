@@ -1,7 +1,7 @@
-"""Losses, optimisers, checkpoints and the loop of the supervised stages."""
+"""Losses, optimizers, checkpoints and the loop of the supervised stages."""
 
 from baleen.train.checkpoint import CheckpointError, Checkpoints
-from baleen.train.supervised import Interrupted, Surroundings, train
+from baleen.train.supervised import Interrupted, StageContext, train
 from baleen.train.workers import Workers
 
-__all__ = ["CheckpointError", "Checkpoints", "Interrupted", "Surroundings", "Workers", "train"]
+__all__ = ["CheckpointError", "Checkpoints", "Interrupted", "StageContext", "Workers", "train"]

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 Each = Callable[[Callable[[Sequence[Tensor]], None], Iterable[Sequence[Tensor]]], Iterable[None]]
-_SMALL = 1 << 17  # parameters with fewer elements are orthogonalised in batches of one shape
+_SMALL = 1 << 17  # parameters with fewer elements are orthogonalized in batches of one shape
 # quintic Newton-Schulz coefficients (Jordan et al. 2024): fast growth of small singular values, not exact convergence
 _NS = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised: every singular value of a matrix's step is about 1 (Jordan et al. 2024).
+    """Momentum whose update is orthogonalized: every singular value of a matrix's step is about 1 (Jordan et al. 2024).
 
     `torch.optim.Muon` takes single matrices only; the experts here are stacks [E, I, D], one matrix each.
     """
@@ -40,7 +40,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def _update(self, group: dict[str, Any], params: Sequence[Tensor]) -> None:
-        """Update parameters of one shape, orthogonalised in one batch: for small matrices the calls dominate."""
+        """Update parameters of one shape, orthogonalized in one batch: for small matrices the calls dominate."""
         steps = []
         for param in params:
             assert param.grad is not None
@@ -49,14 +49,14 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(param)
             state["momentum"].lerp_(param.grad, 1 - group["momentum"])
             steps.append(param.grad.lerp(state["momentum"], group["momentum"]))
-        for param, update in zip(params, orthogonalise(torch.stack(steps)), strict=True):
+        for param, update in zip(params, orthogonalize(torch.stack(steps)), strict=True):
             param.mul_(1 - group["lr"] * group["weight_decay"])
             # sqrt(rows/columns): equal root-mean-square change of the output, whatever the shape
             scale = max(1.0, param.shape[-2] / param.shape[-1]) ** 0.5
             param.add_(update, alpha=-group["lr"] * scale)
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     """Nearly UVᵀ of each matrix in `matrices` [..., m, n] = UΣVᵀ, by Newton-Schulz iteration."""
     a, b, c = _NS
     x = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
@@ -74,8 +74,8 @@ def takes_muon(name: str, dimensions: int) -> bool:
     )
 
 
-class Optimisers:
-    """The two optimisers of a stage, with one `schedule` over both; muon_lr 0 leaves all to AdamW."""
+class Optimizers:
+    """The two optimizers of a stage, with one `schedule` over both; muon_lr 0 leaves all to AdamW."""
 
     def __init__(
         self,
@@ -91,12 +91,12 @@ class Optimisers:
             if name in names:
                 (matrices if muon_lr and takes_muon(name, param.ndim) else others).append(param)
         self.total_steps, self.hold = total_steps, hold
-        self._optimisers: list[torch.optim.Optimizer] = []
+        self._optimizers: list[torch.optim.Optimizer] = []
         if matrices:
-            self._optimisers.append(Muon(matrices, muon_lr))
+            self._optimizers.append(Muon(matrices, muon_lr))
         if others:
-            self._optimisers.append(torch.optim.AdamW(others, adam_lr, betas=(0.9, 0.95), weight_decay=0.0))
-        self._peaks = [optimiser.param_groups[0]["lr"] for optimiser in self._optimisers]
+            self._optimizers.append(torch.optim.AdamW(others, adam_lr, betas=(0.9, 0.95), weight_decay=0.0))
+        self._peaks = [optimizer.param_groups[0]["lr"] for optimizer in self._optimizers]
         self.params = matrices + others
 
     def step(self, step: int, each: Each = map) -> float:
@@ -105,32 +105,32 @@ class Optimisers:
         each: as of `Muon.step`.
         """
         share = schedule(step, self.total_steps, self.hold)
-        for optimiser, peak in zip(self._optimisers, self._peaks, strict=True):
-            optimiser.param_groups[0]["lr"] = peak * share
-            if isinstance(optimiser, Muon):
-                optimiser.step(each)
+        for optimizer, peak in zip(self._optimizers, self._peaks, strict=True):
+            optimizer.param_groups[0]["lr"] = peak * share
+            if isinstance(optimizer, Muon):
+                optimizer.step(each)
             else:
-                optimiser.step()
+                optimizer.step()
         return share
 
     def tensors(self) -> dict[str, Tensor]:
         """The state as named tensors, for a checkpoint."""
         named = {}
-        for i, optimiser in enumerate(self._optimisers):
-            for j, state in optimiser.state_dict()["state"].items():
+        for i, optimizer in enumerate(self._optimizers):
+            for j, state in optimizer.state_dict()["state"].items():
                 named |= {f"{i}.{j}.{key}": value for key, value in state.items()}
         return named
 
     def load_tensors(self, named: dict[str, Tensor]) -> None:
         """Take back what `tensors` gave."""
-        for i, optimiser in enumerate(self._optimisers):
+        for i, optimizer in enumerate(self._optimizers):
             states: dict[int, dict[str, Tensor]] = {}
             for name, value in named.items():
                 which, param, key = name.split(".")
                 if int(which) == i:
                     states.setdefault(int(param), {})[key] = value
-            optimiser.load_state_dict(
-                {"state": states, "param_groups": optimiser.state_dict()["param_groups"]}
+            optimizer.load_state_dict(
+                {"state": states, "param_groups": optimizer.state_dict()["param_groups"]}
             )
 
 

@@ -14,7 +14,7 @@ from baleen.model import Transformer
 from baleen.model.moe import MoE
 from baleen.train.checkpoint import Checkpoints
 from baleen.train.losses import Batch, LossWeights, supervised_loss
-from baleen.train.optim import Optimisers
+from baleen.train.optim import Optimizers
 from baleen.train.workers import Workers, clip_gradients
 
 
@@ -23,7 +23,7 @@ class Interrupted(Exception):
 
 
 @dataclass
-class Surroundings:
+class StageContext:
     """What a stage needs from outside: where to report, where to save, when to stop."""
 
     workers: Workers
@@ -50,36 +50,36 @@ def trainable_names(model: Transformer, stage: SupervisedStage) -> set[str]:
 
 
 def train(
-    model: Transformer, stage: SupervisedStage, batches: Callable[[int], Packed], around: Surroundings
+    model: Transformer, stage: SupervisedStage, batches: Callable[[int], Packed], context: StageContext
 ) -> None:
     """Run a stage to its end, or from its newest checkpoint.
 
     `batches(step)` is a pure function of the step, so a resumed run sees the data of an uninterrupted one.
-    Raises Interrupted after a checkpoint when `around.should_stop()` turns true.
+    Raises Interrupted after a checkpoint when `context.should_stop()` turns true.
     """
     if stage.mtp_loss_weight and not model.config.num_nextn_predict_layers:
         stage = stage.model_copy(update={"mtp_loss_weight": 0.0})
     names = trainable_names(model, stage)
-    optimisers = Optimisers(model, names, stage.muon_lr, stage.adam_lr, stage.steps, stage.stable_fraction)
-    start = restore(model, optimisers, around.checkpoints)
-    around.resumed(start)
+    optimizers = Optimizers(model, names, stage.muon_lr, stage.adam_lr, stage.steps, stage.stable_fraction)
+    start = restore(model, optimizers, context.checkpoints)
+    context.resumed(start)
     model.train()
     weights = LossWeights(
         stage.lm_loss_weight, stage.mtp_loss_weight, stage.index_loss_weight, stage.balance_loss_weight
     )
-    rows = around.workers.ahead(batches, range(start, stage.steps))
+    rows = context.workers.ahead(batches, range(start, stage.steps))
     for step, packed in zip(range(start, stage.steps), rows, strict=True):
         began = time.perf_counter()
         batch = to_batch(packed)
-        parts, load = _gradients(model, batch, weights, optimisers.params, around.workers)
-        parts["grad_norm"] = clip_gradients(optimisers.params, stage.clip_norm)
-        parts["lr"] = optimisers.step(step, around.workers.map)
+        parts, load = _gradients(model, batch, weights, optimizers.params, context.workers)
+        parts["grad_norm"] = clip_gradients(optimizers.params, stage.clip_norm)
+        parts["lr"] = optimizers.step(step, context.workers.map)
         if stage.lm_loss_weight:
             update_routing_bias(model, load, stage.bias_update_speed)
             parts["load_max_over_mean"] = float(load.max() * load.shape[-1])
         parts["tokens_per_s"] = batch.token_ids.numel() / (time.perf_counter() - began)
-        around.log(step, parts)
-        save_if_due(step + 1, stage.steps, stage.checkpoint_every, model, optimisers, around)
+        context.log(step, parts)
+        save_if_due(step + 1, stage.steps, stage.checkpoint_every, model, optimizers, context)
 
 
 def to_batch(packed: Packed) -> Batch:
@@ -119,23 +119,23 @@ def update_routing_bias(model: Transformer, load: Tensor, speed: float) -> None:
             module.gate.e_score_correction_bias += speed * torch.sign(mine.mean() - mine)
 
 
-def restore(model: Transformer, optimisers: Optimisers, checkpoints: Checkpoints) -> int:
-    """Load the newest checkpoint into model and optimisers. Returns the number of finished steps."""
+def restore(model: Transformer, optimizers: Optimizers, checkpoints: Checkpoints) -> int:
+    """Load the newest checkpoint into model and optimizers. Returns the number of finished steps."""
     found = checkpoints.latest()
     if found is None:
         return 0
     step, groups, _ = found
     model.load_state_dict(groups["model"])
-    optimisers.load_tensors(groups["optimiser"])
+    optimizers.load_tensors(groups["optimizer"])
     return step
 
 
 def save_if_due(
-    done: int, total: int, every: int, model: Transformer, optimisers: Optimisers, around: Surroundings
+    done: int, total: int, every: int, model: Transformer, optimizers: Optimizers, context: StageContext
 ) -> None:
     """Checkpoint every `every` steps, at the end, and before stopping on request."""
-    stopping = around.should_stop()
+    stopping = context.should_stop()
     if done % every == 0 or done == total or stopping:
-        around.checkpoints.save(done, {"model": model.state_dict(), "optimiser": optimisers.tensors()}, {})
+        context.checkpoints.save(done, {"model": model.state_dict(), "optimizer": optimizers.tensors()}, {})
     if stopping and done < total:
         raise Interrupted

@@ -107,7 +107,7 @@ def test_a_conversation_that_outgrows_the_server_is_out_of_tokens(tokenizer: Tok
 @pytest.mark.parametrize("mode", ["chat", "thinking"])
 def test_every_family_against_a_tiny_random_model(tokenizer: Tokenizer, mode: str) -> None:
     config = ModelConfig.preset("tiny").model_copy(update={"vocab_size": tokenizer.vocab_size})
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0)).eval()
     engine = Engine(model, EngineConfig(max_num_seqs=8, max_model_len=3000), tokenizer.eos_token_id)
     rng = random.Random(3)
     tasks = [sample_task(family, FAMILIES[family].difficulties[0], rng, "train") for family in FAMILIES]

@@ -95,7 +95,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> list[Writer]:
 
 def test_the_gguf_file_holds_every_tensor_in_its_place(recorder: list[Writer], tmp_path: Path) -> None:
     config = shape("tiny").replace(num_nextn_predict_layers=1)
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0))
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0))
     write_gguf(model, tmp_path / "model.gguf", "bfloat16")
     (writer,) = recorder
     assert writer.architecture == "deepseek32"
@@ -119,14 +119,14 @@ def test_the_gguf_file_holds_every_tensor_in_its_place(recorder: list[Writer], t
 
 
 def test_float32_stays_float32(recorder: list[Writer], tmp_path: Path) -> None:
-    model = Transformer(shape("tiny")).initialise(torch.Generator().manual_seed(0))
+    model = Transformer(shape("tiny")).initialize(torch.Generator().manual_seed(0))
     write_gguf(model, tmp_path / "model.gguf", "float32")
     assert set(recorder[0].kinds.values()) == {"f32"}
 
 
 def test_int8_is_q8_0_where_the_width_allows_its_blocks(recorder: list[Writer], tmp_path: Path) -> None:
     config = shape("tiny")
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0))
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0))
     write_gguf(model, tmp_path / "model.gguf", "int8")
     kinds = recorder[0].kinds
     assert config.qk_nope_head_dim % 32 and kinds["blk.1.attn_k_b.weight"] == "f32"

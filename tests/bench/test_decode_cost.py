@@ -12,7 +12,7 @@ from baleen.model import Transformer
 @pytest.fixture
 def model() -> Transformer:
     config = ModelConfig.preset("tiny", index_topk=8, vocab_size=64)
-    return Transformer(config).initialise(torch.Generator().manual_seed(0))
+    return Transformer(config).initialize(torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("kernels", [True, False])

@@ -25,7 +25,7 @@ def test_every_answer_of_a_solution_has_its_prompt(tokenizer: Tokenizer, family:
 
 def test_drafts_are_counted_and_both_ways_agree(tokenizer: Tokenizer, kernels: None) -> None:
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size)
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0))
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0))
     engines = {
         drafts: Engine(model, EngineConfig(speculative=drafts, max_num_seqs=1)) for drafts in (False, True)
     }

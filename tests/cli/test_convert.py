@@ -18,7 +18,7 @@ def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
     config = ModelConfig.preset("tiny", vocab_size=64)
     save_model(
-        Transformer(config).initialise(torch.Generator().manual_seed(0)), folder, max_shard_bytes=400_000
+        Transformer(config).initialize(torch.Generator().manual_seed(0)), folder, max_shard_bytes=400_000
     )
     (folder / "tokenizer.json").write_text("{}")
     (folder / "modeling.py").write_text("raise SystemExit")

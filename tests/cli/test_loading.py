@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         eos_token_id=tokenizer.eos_token_id,
         max_position_embeddings=512,
     )
-    save_model(Transformer(config).initialise(torch.Generator().manual_seed(0)), path)
+    save_model(Transformer(config).initialize(torch.Generator().manual_seed(0)), path)
     return path
 
 

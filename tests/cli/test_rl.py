@@ -46,7 +46,7 @@ def folder(tmp_path) -> Path:
     """A model of random weights, task files of two kinds, a recipe."""
     tokenizer = train_tokenizer(["Add 7+5. name result"] * 2, 300, tmp_path / "model")
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, num_nextn_predict_layers=0)
-    save_model(Transformer(config).initialise(torch.Generator().manual_seed(0)), tmp_path / "model")
+    save_model(Transformer(config).initialize(torch.Generator().manual_seed(0)), tmp_path / "model")
     for family, levels in (("sum", (3, 4)), ("general", (1, 2))):
         rng = random.Random(0)
         tasks = [sample_task(family, rng.choice(levels), rng, split) for split in ("train", "heldout") * 3]

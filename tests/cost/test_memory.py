@@ -15,7 +15,7 @@ from baleen.cost.parameters import active_parameters, count_parameters
 from baleen.model import LatentCache, Transformer, save_model
 from baleen.model.safetensors_folder import read_weight_map
 from baleen.model.weights import compare_index, released_shapes
-from baleen.train.optim import Optimisers, takes_muon
+from baleen.train.optim import Optimizers, takes_muon
 
 V32 = ModelConfig.preset("v3.2")
 TINY = ModelConfig.preset("tiny")
@@ -176,19 +176,19 @@ def test_the_cache_is_divided_by_data_and_not_by_tensor(tiny: dict[str, tuple[in
 
 
 def test_training_memory_is_what_the_trainer_holds(tiny: dict[str, tuple[int, ...]]) -> None:
-    model = Transformer(TINY).initialise(torch.Generator().manual_seed(0))
+    model = Transformer(TINY).initialize(torch.Generator().manual_seed(0))
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimisers = Optimisers(model, {name for name, _ in model.named_parameters()}, 0.01, 0.01, 10)
-    optimisers.step(0)
-    states = [tensor for name, tensor in optimisers.tensors().items() if not name.endswith(".step")]
+    optimizers = Optimizers(model, {name for name, _ in model.named_parameters()}, 0.01, 0.01, 10)
+    optimizers.step(0)
+    states = [tensor for name, tensor in optimizers.tensors().items() if not name.endswith(".step")]
 
     def training(mesh: Mesh) -> dict[str, int]:
         return memory.training_memory(tiny, TINY, mesh, lambda n, d: 1 if takes_muon(n, d) else 2)
 
     alone = training(Mesh())
     assert alone["weights"] == alone["gradients"] == sum(p.nbytes for p in model.parameters())
-    assert alone["optimiser"] == sum(tensor.nbytes for tensor in states)
+    assert alone["optimizer"] == sum(tensor.nbytes for tensor in states)
     assert alone["gathered"] == 0
     for mesh in (Mesh(data=8), Mesh(data=8, expert=8), Mesh(data=8, expert=2)):
         assert training(mesh)["weights"] == pytest.approx(alone["weights"] / 8, abs=8)

@@ -12,7 +12,7 @@ from baleen.model import AttentionMetadata, LatentCache, Paged, Record, Transfor
 
 def counted(config: ModelConfig, tokens: torch.Tensor, meta: AttentionMetadata | None, kl: bool) -> int:
     """FLOPs of one forward pass, logits included, as dispatched to PyTorch."""
-    model = Transformer(config).initialise(torch.Generator().manual_seed(1)).eval()
+    model = Transformer(config).initialize(torch.Generator().manual_seed(1)).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         # asking for the KL takes the attention that is made of plain products; the fused one is not counted on a CPU
         model.logits(model.hidden_states(tokens, meta, Record(index_kl=kl)))

@@ -16,7 +16,7 @@ GREEDY = SamplingParams(max_tokens=12, temperature=0, ignore_eos=True)
 
 @pytest.fixture(scope="module")
 def model() -> Transformer:
-    return Transformer(CONFIG).initialise(torch.Generator().manual_seed(0)).eval()
+    return Transformer(CONFIG).initialize(torch.Generator().manual_seed(0)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,6 @@ def test_drafts_and_recorded_selections_work_by_default(model):
 @pytest.mark.usefixtures("kernels")
 def test_new_weights_are_packed_as_the_first_were(model):
     engine = Engine(model, EngineConfig())
-    engine.update_weights(Transformer(CONFIG).initialise(torch.Generator().manual_seed(1)).eval())
-    other = Engine(Transformer(CONFIG).initialise(torch.Generator().manual_seed(1)).eval(), EngineConfig())
+    engine.update_weights(Transformer(CONFIG).initialize(torch.Generator().manual_seed(1)).eval())
+    other = Engine(Transformer(CONFIG).initialize(torch.Generator().manual_seed(1)).eval(), EngineConfig())
     assert greedy(engine) == greedy(other)

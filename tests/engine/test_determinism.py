@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("kernels")
 def model() -> Transformer:
     # few tokens: the MTP layer of random weights is right now and then
     config = ModelConfig.preset("tiny", vocab_size=VOCAB, index_topk=24)
-    return Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    return Transformer(config).initialize(torch.Generator().manual_seed(0)).eval()
 
 
 def requests() -> list[tuple[list[int], SamplingParams]]:

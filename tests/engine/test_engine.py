@@ -19,7 +19,7 @@ GREEDY = SamplingParams(max_tokens=24, temperature=0, ignore_eos=True)
 @pytest.fixture(scope="module")
 def model() -> Transformer:
     config = ModelConfig.preset("tiny", index_topk=TOPK, vocab_size=64)
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0)).eval()
     with torch.no_grad():
         model.lm_head.weight.mul_(10)  # confident enough that samples differ from noise
     return model

@@ -49,7 +49,7 @@ def test_kept_sets_are_the_fewest_heaviest(rows):
         assert np.flatnonzero(row).tolist() == slow_kept(*options)
 
 
-def test_a_row_does_not_depend_on_its_neighbours():
+def test_a_row_does_not_depend_on_its_neighbors():
     rng = np.random.default_rng(0)
     logits = (rng.standard_normal((40, 300)) * rng.uniform(0.1, 9, (40, 1))).astype(np.float32)
     kinds = [
@@ -108,7 +108,7 @@ def test_samples_follow_the_recorded_distribution(options):
     assert np.allclose(sampled.logprobs, np.log(expected[sampled.token_ids]))
 
 
-def test_draws_of_one_seed_and_of_neighbouring_seeds_are_independent():
+def test_draws_of_one_seed_and_of_neighboring_seeds_are_independent():
     seeds, counters = np.meshgrid(np.arange(300, dtype=np.uint64), np.arange(300, dtype=np.uint64))
     draws = uniform(seeds.ravel(), counters.ravel()).reshape(300, 300)
     assert draws.min() >= 0 and draws.max() < 1

@@ -60,7 +60,7 @@ def random_config(seed: int) -> ModelConfig:
 def build(config: ModelConfig, seed: int) -> Transformer:
     """Random weights; norms and routing bias too, which at their usual start of 1 and 0 would hide mistakes."""
     generator = torch.Generator().manual_seed(seed)
-    model = Transformer(config).initialise(generator).eval()
+    model = Transformer(config).initialize(generator).eval()
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if "norm" in name or name.endswith("correction_bias"):

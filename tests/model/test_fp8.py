@@ -10,7 +10,7 @@ from baleen.config import ModelConfig, UserError
 from baleen.model import Transformer, load_model, save_model
 from baleen.model.conversion import Plan, convert
 from baleen.model.fp8 import FP8Linear, FP8Stack
-from baleen.ops import FP8, dequantise, quantise, scale_shape
+from baleen.ops import FP8, dequantize, quantize, scale_shape
 
 SHAPES = [(128, 128), (1, 1), (129, 127), (576, 200), (64, 300)]
 
@@ -27,41 +27,41 @@ def test_each_number_is_multiplied_by_the_scale_of_its_block(shape, scale_dtype)
     scales = (2.0**exponents).to(scale_dtype)
     rows, columns = torch.arange(shape[0]) // 128, torch.arange(shape[1]) // 128
     expected = values.float() * 2.0 ** exponents[rows[:, None], columns[None]]
-    assert torch.equal(dequantise(values, scales), expected)
+    assert torch.equal(dequantize(values, scales), expected)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_error_of_quantisation_is_bounded(shape):
+def test_the_error_of_quantization_is_bounded(shape):
     original = weight(shape)
-    values, scales = quantise(original)
+    values, scales = quantize(original)
     assert values.shape == shape and scales.shape == scale_shape(shape) and scales.dtype == torch.float32
-    restored = dequantise(values, scales)
-    tiny = dequantise(torch.full(shape, 2.0**-9).to(FP8), scales) / 2
+    restored = dequantize(values, scales)
+    tiny = dequantize(torch.full(shape, 2.0**-9).to(FP8), scales) / 2
     # half a unit in the last of three bits, half a step of the denormals; a little for the float32 division
     assert ((restored - original).abs() <= torch.maximum(original.abs() * 2**-4, tiny) * 1.0001).all()
     assert values.float().abs().max() == 448
 
 
-def test_a_block_of_zeros_stays_zero_and_does_not_disturb_its_neighbours():
+def test_a_block_of_zeros_stays_zero_and_does_not_disturb_its_neighbors():
     original = weight((256, 256))
     original[:128, 128:] = 0
-    restored = dequantise(*quantise(original))
+    restored = dequantize(*quantize(original))
     assert not restored[:128, 128:].any() and restored.isfinite().all()
-    assert torch.equal(restored[128:], dequantise(*quantise(original[128:])))
+    assert torch.equal(restored[128:], dequantize(*quantize(original[128:])))
 
 
-def test_dequantisation_equals_that_of_transformers():
+def test_dequantization_equals_that_of_transformers():
     outside = pytest.importorskip("transformers.integrations.finegrained_fp8")
-    values, scales = quantise(weight((576, 200)))
+    values, scales = quantize(weight((576, 200)))
     expected = outside._dequantize_fp8_weight(values, scales, [128, 128], torch.float32)
-    assert torch.equal(dequantise(values, scales), expected)
+    assert torch.equal(dequantize(values, scales), expected)
 
 
 @pytest.fixture(scope="module", params=["float32", "ue8m0"])
 def folders(request, tmp_path_factory):
-    """(FP8 checkpoint, the model of its dequantised copy), widths no multiples of 128 and more than one block."""
+    """(FP8 checkpoint, the model of its dequantized copy), widths no multiples of 128 and more than one block."""
     config = ModelConfig.preset("tiny", vocab_size=64, hidden_size=160, intermediate_size=200, index_topk=16)
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0)).eval()
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("fp8")
     save_model(model, source)
     convert(source, target, Plan("fp8"))
@@ -84,8 +84,8 @@ def folders(request, tmp_path_factory):
     return target, load_model(copy)
 
 
-@pytest.mark.parametrize("fp8", ["keep", "dequantise"])
-def test_logits_equal_those_of_the_dequantised_copy(folders, fp8):
+@pytest.mark.parametrize("fp8", ["keep", "dequantize"])
+def test_logits_equal_those_of_the_dequantized_copy(folders, fp8):
     folder, copy = folders
     model = load_model(folder, fp8=fp8)
     ids = torch.randint(0, 64, (2, 60), generator=torch.Generator().manual_seed(1))

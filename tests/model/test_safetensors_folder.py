@@ -14,7 +14,7 @@ from baleen.model.safetensors_folder import INDEX, plan_shards, read_header
 
 @pytest.fixture
 def folder(tmp_path):
-    model = Transformer(ModelConfig.preset("tiny", vocab_size=64)).initialise(
+    model = Transformer(ModelConfig.preset("tiny", vocab_size=64)).initialize(
         torch.Generator().manual_seed(0)
     )
     save_model(model, tmp_path, max_shard_bytes=400_000)
@@ -178,7 +178,7 @@ def test_shards_respect_the_size_and_the_index_is_whole(folder):
 def test_a_save_killed_anywhere_leaves_the_old_model_the_new_one_or_none(folder, monkeypatch, calls):
     """Every write, rename and removal is a place to die; another seed's model is saved over the first."""
     old = load_model(folder)
-    new = Transformer(old.config).initialise(torch.Generator().manual_seed(1))
+    new = Transformer(old.config).initialize(torch.Generator().manual_seed(1))
     left = iter(range(calls))
 
     def dies_after(function):
@@ -211,7 +211,7 @@ def save_file_like(path, tensors) -> None:
 
 def test_a_tied_head_is_stored_once_and_loads(tmp_path):
     config = ModelConfig.preset("tiny", vocab_size=64, tie_word_embeddings=True)
-    model = Transformer(config).initialise(torch.Generator().manual_seed(3)).eval()
+    model = Transformer(config).initialize(torch.Generator().manual_seed(3)).eval()
     save_model(model, tmp_path)
     assert "lm_head.weight" not in read_header(tmp_path / "model.safetensors")
     loaded = load_model(tmp_path)

@@ -15,7 +15,7 @@ def build(seed: int, **changes) -> Transformer:
     config = ModelConfig.preset(
         "tiny", vocab_size=200, index_n_heads=16, num_nextn_predict_layers=0, **changes
     )
-    return Transformer(config).initialise(torch.Generator().manual_seed(seed)).eval()
+    return Transformer(config).initialize(torch.Generator().manual_seed(seed)).eval()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_indexers_rope_layout_shows_only_beyond_index_topk(monkeypatch):
 
 
 def test_a_saved_model_loads_equal(tmp_path):
-    model = Transformer(ModelConfig.preset("tiny")).initialise(torch.Generator().manual_seed(2)).eval()
+    model = Transformer(ModelConfig.preset("tiny")).initialize(torch.Generator().manual_seed(2)).eval()
     save_model(model, tmp_path)
     loaded = load_model(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))

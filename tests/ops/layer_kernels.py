@@ -72,19 +72,19 @@ def packed_route(
     topk_group: int,
     *,
     given: Tensor | None,
-    normalise: bool,
+    normalize: bool,
     factor: float,
 ) -> tuple[Tensor, Tensor]:
     """The twin of `route` from `logits` [M, E], which it overwrites; `given` [M, k] experts are taken as they are.
 
-    Returns experts [M, k] int64 and gates [M, k]: their sigmoids, over their sum if `normalise`, times `factor`.
+    Returns experts [M, k] int64 and gates [M, k]: their sigmoids, over their sum if `normalize`, times `factor`.
     """
     count = logits.shape[0]
     experts = torch.empty(count, k, dtype=torch.int64) if given is None else given.contiguous()
     gates = logits.new_empty(count, k)
     kernel("route")(
         *(tensor.data_ptr() for tensor in (logits, bias, experts, gates)),
-        *(*logits.shape, k, n_group, topk_group, int(given is not None), int(normalise), factor),
+        *(*logits.shape, k, n_group, topk_group, int(given is not None), int(normalize), factor),
     )
     return experts, gates
 

@@ -13,7 +13,7 @@ from baleen.ops import (
     pack_index_keys,
     pack_index_pages,
     pack_latents,
-    quantise_tokens,
+    quantize_tokens,
     unpack_index_keys,
     unpack_index_pages,
     unpack_latents,
@@ -41,7 +41,7 @@ def bfloat16_bytes(numbers):
 
 
 def test_a_token_of_mla_has_656_bytes_in_this_order():
-    values, scales = quantise_tokens(tokens(2, 3, 512), power_of_two=False)
+    values, scales = quantize_tokens(tokens(2, 3, 512), power_of_two=False)
     k_rope = tokens(2, 3, 64, seed=1).bfloat16()
     packed = pack_latents(values, scales, k_rope)
     assert packed.shape == (2, 3, 656) and packed.dtype == torch.uint8
@@ -54,7 +54,7 @@ def test_a_token_of_mla_has_656_bytes_in_this_order():
 
 
 def test_an_index_key_has_132_bytes_and_a_page_holds_all_values_before_all_scales():
-    values, scales = quantise_tokens(tokens(2, 64, 128), power_of_two=True)
+    values, scales = quantize_tokens(tokens(2, 64, 128), power_of_two=True)
     keys, pages = pack_index_keys(values, scales), pack_index_pages(values, scales)
     assert keys.shape == (2, 64, 132) and pages.shape == (2, 64 * 132)
     for page in range(2):
@@ -78,7 +78,7 @@ def test_any_bytes_come_back_as_they_were(latent, rope, index):
 
 
 def test_numbers_come_back_as_they_were():
-    values, scales = quantise_tokens(tokens(4, 64, 128), power_of_two=True)
+    values, scales = quantize_tokens(tokens(4, 64, 128), power_of_two=True)
     for restored, shape in (
         (unpack_index_keys(pack_index_keys(values, scales), 128), (4, 64)),
         (unpack_index_pages(pack_index_pages(values, scales), 64, 128), (4, 64)),

@@ -8,12 +8,12 @@ from baleen.ops import (
     gathered_attention,
     hadamard_matrix,
     index_scores,
-    quantised_index_scores,
+    int8_index_vectors,
+    quantized_index_scores,
     rotate_half_split,
     rotate_interleaved,
     route,
     topk_positions,
-    whole_index_vectors,
 )
 from baleen.ops.cpu import (
     PrepackedWeight,
@@ -178,8 +178,8 @@ def test_the_choice_equals_the_plain_one_and_depends_on_its_query_alone(
     if key_scales is None:
         scores = index_scores(rounded(q, "bfloat16" if dtype == torch.bfloat16 else "float32"), keys, weights)
     else:
-        scores = quantised_index_scores(
-            *whole_index_vectors(q, 63), keys - 128, key_scales[context].unsqueeze(-1), weights
+        scores = quantized_index_scores(
+            *int8_index_vectors(q, 63), keys - 128, key_scales[context].unsqueeze(-1), weights
         )
     keep = torch.arange(context.shape[1]) <= positions.unsqueeze(-1)
     expected, valid = topk_positions(scores, keep, k)
@@ -230,7 +230,7 @@ def test_route(random, groups, kept, ties):
     if ties:
         logits, bias = logits.round(), bias * 0
     scores = logits.sigmoid()
-    options = {"normalise": True, "factor": 2.5}
+    options = {"normalize": True, "factor": 2.5}
     experts, gates = packed_route(logits.clone(), bias, 3, groups, kept, given=None, **options)
     chosen = scores.gather(1, experts)
     torch.testing.assert_close(gates, chosen / chosen.sum(-1, keepdim=True) * 2.5, atol=1e-6, rtol=1e-5)

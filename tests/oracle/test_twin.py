@@ -28,7 +28,7 @@ def test_yarn_frequencies(width, factor, original):
 
 
 @pytest.mark.parametrize(
-    ("ours", "pairs"), [(rotate_interleaved, twin.neighbours), (rotate_half_split, twin.halves)]
+    ("ours", "pairs"), [(rotate_interleaved, twin.neighbors), (rotate_half_split, twin.halves)]
 )
 def test_rotations(ours, pairs):
     x = torch.randn(12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

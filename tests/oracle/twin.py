@@ -39,7 +39,7 @@ def rotate(x, position, frequencies, pairs):
     return x
 
 
-def neighbours(width):
+def neighbors(width):
     """MLA's pairs."""
     return [(2 * i, 2 * i + 1) for i in range(width // 2)]
 
@@ -100,7 +100,7 @@ def attention(x, weights, config):
     for t, h in enumerate(x):
         c_q = rms_norm(w["q_a_proj.weight"] @ h, w["q_a_layernorm.weight"], eps)
         latent = w["kv_a_proj_with_mqa.weight"] @ h
-        k_rope = magnitude * rotate(latent[rank:], t, frequencies, neighbours(rope))
+        k_rope = magnitude * rotate(latent[rank:], t, frequencies, neighbors(rope))
         c_kv = rms_norm(latent[:rank], w["kv_a_layernorm.weight"], eps)
         up = (w["kv_b_proj.weight"] @ c_kv).reshape(heads, -1)
         keys.append([np.concatenate([head[:nope], k_rope]) for head in up])
@@ -120,7 +120,7 @@ def attention(x, weights, config):
 
         read = []
         for head, q in enumerate((w["q_b_proj.weight"] @ c_q).reshape(heads, -1)):
-            q = np.concatenate([q[:nope], magnitude * rotate(q[nope:], t, frequencies, neighbours(rope))])
+            q = np.concatenate([q[:nope], magnitude * rotate(q[nope:], t, frequencies, neighbors(rope))])
             logits = np.array([scale * float(q @ keys[s][head]) for s in chosen[-1]])
             p = np.exp(logits - logits.max())
             read.append(sum(a * values[s][head] for a, s in zip(p / p.sum(), chosen[-1], strict=True)))

@@ -396,7 +396,7 @@ CHECKS: dict[str, list[tuple[str, float, float, float, str, str]]] = {
     ],
     "mixed": [("sum over domains, after minus before", 0.04, 0.03, 0.0, ">=", "Lower the length penalty.")],
     "speciale": [
-        ("thinking tokens against penalised", 1.62, 0.0, 1.0, ">=", "Is the length penalty really off?"),
+        ("thinking tokens against penalized", 1.62, 0.0, 1.0, ">=", "Is the length penalty really off?"),
         (
             "accuracy on hard items, rise",
             0.17,

@@ -27,7 +27,7 @@ def played(tokenizer):
     config = ModelConfig.preset(
         "tiny", vocab_size=tokenizer.vocab_size, index_topk=8, index_n_heads=16, num_nextn_predict_layers=0
     )
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0)).eval()
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(6)]
     params = [SamplingParams(max_tokens=20 + 5 * i, top_p=0.8, seed=i) for i in range(6)]
     engine = Engine(model, EngineConfig(num_blocks=256, record_selection=True), tokenizer.eos_token_id)
@@ -111,7 +111,7 @@ def test_kept_selection_is_the_engines_whatever_the_indexer_says_now(played):
 def test_kept_selection_gives_the_engines_ratios_at_every_context(tokenizer, topk):
     """Contexts shorter and longer than index_topk, rows on both sides of where masks stop paying."""
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, index_topk=topk)
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0)).eval()
     tasks = [sample_task("sum", 3, random.Random(i), "train") for i in range(6)]
     stage = STAGE.model_copy(update={"keep_selection": True, "group_size": 2, "max_tokens": 40})
     rollouts = samples_of(model, tokenizer, stage, tasks)

@@ -16,7 +16,7 @@ from baleen.environments import sample_task
 from baleen.model import Transformer
 from baleen.rl import EngineSampler, Groups, sample_groups, sampler, score_groups, train_rl, trainer
 from baleen.rl.learner import Learner
-from baleen.train import Checkpoints, Interrupted, Surroundings, Workers
+from baleen.train import Checkpoints, Interrupted, StageContext, Workers
 
 STAGE = RLStage(
     tasks={"sum": TaskShare(difficulties=(3,))},
@@ -35,7 +35,7 @@ def model(tokenizer):
     config = ModelConfig.preset(
         "tiny", vocab_size=tokenizer.vocab_size, index_topk=8, num_nextn_predict_layers=0
     )
-    return Transformer(config).initialise(torch.Generator().manual_seed(0))
+    return Transformer(config).initialize(torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def run(
 ) -> list[dict[str, float]]:
     """Train on one thread; the scalars of every step that was run."""
     lines: list[dict[str, float]] = []
-    around = Surroundings(
+    context = StageContext(
         Workers(1),
         Checkpoints(folder),
         log=lambda step, scalars: lines.append(scalars | {"step": step}),
@@ -71,7 +71,7 @@ def run(
         ]
 
     stage = STAGE.model_copy(update=changes)
-    train_rl(model, sampler or EngineSampler(tokenizer, stage), stage, tasks, around, seed=0)
+    train_rl(model, sampler or EngineSampler(tokenizer, stage), stage, tasks, context, seed=0)
     return lines
 
 
@@ -219,7 +219,7 @@ def test_a_stage_that_learns_nothing_says_so_and_ends(model, tokenizer, monkeypa
 
 def test_the_mtp_layer_follows_the_policy_which_does_not_feel_it(tokenizer, even_is_good, tmp_path):
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, index_topk=8)
-    alone = Transformer(config).initialise(torch.Generator().manual_seed(0))
+    alone = Transformer(config).initialize(torch.Generator().manual_seed(0))
     along, before = copy.deepcopy(alone), copy.deepcopy(alone)
     run(alone, tokenizer, tmp_path / "alone", steps=3)
     lines = run(along, tokenizer, tmp_path / "along", steps=3, mtp_loss_weight=1.0)

@@ -24,7 +24,7 @@ def engine(tokenizer):
     config = ModelConfig.preset(
         "tiny", vocab_size=tokenizer.vocab_size + 5
     )  # padded, as the released model's is
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0)).eval()
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0)).eval()
     return Engine(model, EngineConfig(), tokenizer.eos_token_id)
 
 

@@ -27,7 +27,7 @@ def dense(tmp_path: Path) -> Path:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     tokenizer = train_tokenizer(["some text to learn a few tokens from, twice"] * 2, 300, ours)
     config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, **SIZES)
-    save_model(Transformer(config).initialise(torch.Generator().manual_seed(0)), ours)
+    save_model(Transformer(config).initialize(torch.Generator().manual_seed(0)), ours)
     AutoModelForCausalLM.from_pretrained(ours).save_pretrained(theirs)
     for file in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(ours / file, theirs / file)

@@ -27,7 +27,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 @pytest.fixture(scope="module")
 def model(tokenizer: Tokenizer) -> Transformer:
     config = ModelConfig.preset("tiny", index_topk=TOPK, vocab_size=tokenizer.vocab_size)
-    return Transformer(config).initialise(torch.Generator().manual_seed(0))
+    return Transformer(config).initialize(torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")

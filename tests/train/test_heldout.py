@@ -13,7 +13,7 @@ from baleen.train.heldout import heldout_loss, heldout_losses
 @pytest.mark.parametrize("sparse", [False, True])
 def test_the_rows_add_up_to_the_mean_over_all_tokens(sparse):
     config = ModelConfig.preset("tiny", vocab_size=300, num_nextn_predict_layers=0)
-    model = Transformer(config).initialise(torch.Generator().manual_seed(0))
+    model = Transformer(config).initialize(torch.Generator().manual_seed(0))
     ids = np.random.default_rng(0).integers(0, 300, (3, 90))
     mask = np.ones((3, 90), bool)
     mask[1, 10:] = False  # a row with few targets counts less

@@ -19,7 +19,7 @@ ONE = Totals(targets=1, tokens=1, mtp_tokens=1, rows=1)
 @pytest.fixture
 def model() -> Transformer:
     config = ModelConfig.preset("tiny", vocab_size=300, sparse_attention=True, index_topk=8)
-    return Transformer(config).initialise(torch.Generator().manual_seed(0))
+    return Transformer(config).initialize(torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_no_target_crosses_a_document_or_padding(batch):
         assert not targets[0, 20 - ahead : 20].any()
 
 
-def test_neighbours_in_a_row_do_not_change_a_document(model, batch):
+def test_neighbors_in_a_row_do_not_change_a_document(model, batch):
     together, _, _ = supervised_loss(model, batch.rows(slice(0, 1)), LossWeights(lm=1.0), ONE)
     halves = [
         Batch(batch.token_ids[:1, part], batch.segments[:1, part], batch.loss_mask[:1, part])

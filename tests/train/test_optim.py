@@ -1,4 +1,4 @@
-"""Muon's orthogonalisation, the schedule, and the state that travels through a checkpoint."""
+"""Muon's orthogonalization, the schedule, and the state that travels through a checkpoint."""
 
 import pytest
 import torch
@@ -6,17 +6,17 @@ import torch
 from baleen.config import ModelConfig
 from baleen.config.stages import IndexWarmupStage, SupervisedStage
 from baleen.model import Transformer
-from baleen.train.optim import Optimisers, orthogonalise, schedule
+from baleen.train.optim import Optimizers, orthogonalize, schedule
 from baleen.train.supervised import trainable_names, update_routing_bias
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 32), (32, 8), (3, 16, 24)])
-def test_orthogonalised_matrices_have_singular_values_near_one(shape):
+def test_orthogonalized_matrices_have_singular_values_near_one(shape):
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonalise(matrices))
+    values = torch.linalg.svdvals(orthogonalize(matrices))
     assert values.min() > 0.5 and values.max() < 1.3
     u, _, v = torch.linalg.svd(matrices, full_matrices=False)
-    overlap = (orthogonalise(matrices) * (u @ v)).sum() / (u @ v).square().sum()
+    overlap = (orthogonalize(matrices) * (u @ v)).sum() / (u @ v).square().sum()
     assert 0.7 < overlap < 1.2  # the singular vectors are kept
 
 
@@ -35,7 +35,7 @@ def test_the_schedule_holds_as_long_as_it_is_told():
 
 
 def tiny() -> Transformer:
-    return Transformer(ModelConfig.preset("tiny", vocab_size=300)).initialise(
+    return Transformer(ModelConfig.preset("tiny", vocab_size=300)).initialize(
         torch.Generator().manual_seed(0)
     )
 
@@ -55,19 +55,19 @@ def test_the_warm_up_trains_the_indexers_and_nothing_else():
 
 @pytest.mark.parametrize("muon_lr", [0.01, 0.0])
 def test_state_taken_back_continues_as_if_never_stopped(muon_lr):
-    def steps(model, optimisers, first, last):
+    def steps(model, optimizers, first, last):
         for step in range(first, last):
             generator = torch.Generator().manual_seed(step)
-            for param in optimisers.params:
+            for param in optimizers.params:
                 param.grad = torch.randn(param.shape, generator=generator)
-            optimisers.step(step)
+            optimizers.step(step)
 
     def fresh():
         model = tiny()
-        return model, Optimisers(model, {name for name, _ in model.named_parameters()}, muon_lr, 0.001, 6)
+        return model, Optimizers(model, {name for name, _ in model.named_parameters()}, muon_lr, 0.001, 6)
 
-    whole, optimisers = fresh()
-    steps(whole, optimisers, 0, 6)
+    whole, optimizers = fresh()
+    steps(whole, optimizers, 0, 6)
     first, before = fresh()
     steps(first, before, 0, 3)
     second, after = fresh()

@@ -51,7 +51,7 @@ int collect(const uint32_t* keys, int n, Wanted wanted, Put put) {
 // the k-th key are found by counting, the rest among the few keys that share them. `keys` [n] is scratch.
 void top_k(const float* scores, int n, int k, uint32_t* keys, int32_t* out) {
   constexpr int SHIFT = 21;
-  // four tallies: neighbours are alike, and an increment waits for the one before of the same bucket
+  // four tallies: neighbors are alike, and an increment waits for the one before of the same bucket
   constexpr int BUCKETS = 1 << (32 - SHIFT);
   int* count = scratch<struct Tallies, int>(4 * BUCKETS);
   std::fill_n(count, 4 * BUCKETS, 0);
@@ -73,7 +73,7 @@ void top_k(const float* scores, int n, int k, uint32_t* keys, int32_t* out) {
 
 // Lane i becomes lane i + BY. The order is known to the compiler: else it takes the lanes one by one.
 template <int BY, int... I>
-inline vf turned(vf v, std::integer_sequence<int, I...>) {
+inline vf rotate_lanes(vf v, std::integer_sequence<int, I...>) {
 #ifdef __clang__
   return __builtin_shufflevector(v, v, ((I + BY) % L)...);
 #else
@@ -84,10 +84,10 @@ inline vf turned(vf v, std::integer_sequence<int, I...>) {
 // Sum of the first `width` lanes (a power of two) of each group of `width`, by halving; held by the group's first.
 inline vf sum_lanes(vf v, int width) {
   constexpr auto lanes = std::make_integer_sequence<int, L>();
-  if (width > 8) v += turned<8>(v, lanes);
-  if (width > 4) v += turned<4>(v, lanes);
-  if (width > 2) v += turned<2>(v, lanes);
-  if (width > 1) v += turned<1>(v, lanes);
+  if (width > 8) v += rotate_lanes<8>(v, lanes);
+  if (width > 4) v += rotate_lanes<4>(v, lanes);
+  if (width > 2) v += rotate_lanes<2>(v, lanes);
+  if (width > 1) v += rotate_lanes<1>(v, lanes);
   return v;
 }
 

@@ -17,7 +17,7 @@ API void select_slots(const float* q, const float* weights, const void* pool, co
 API void sparse_attention(const float* q, const void* pool, int type, const int32_t* chosen, const int32_t* counts,
                           float* out, int Q, int H, int C, int width, int k, int threads);
 API void route(float* logits, const float* bias, int64_t* experts, float* gates, int M, int E, int k, int groups,
-               int kept_groups, int given, int normalise, float factor);
+               int kept_groups, int given, int normalize, float factor);
 API void experts(const float* x, const int64_t* ids, const float* gates, const void* w_gate, const float* s_gate,
                  const void* w_up, const float* s_up, const void* w_down, const float* s_down, int type, float* out,
                  int tokens, int k, int n_experts, int D, int I, int threads);

@@ -47,7 +47,7 @@ struct Mixture {
   Matrix gate;
   Experts routed, shared;
   const float *norm, *bias;
-  int k, groups, kept_groups, normalise;
+  int k, groups, kept_groups, normalize;
   float eps, factor;
 };
 
@@ -116,7 +116,7 @@ API void mixture(const Mixture* mix, const float* x, int64_t* ids, int given, fl
     rms_norm(x + (int64_t)first * hidden, mix->norm, normed.get(), count, hidden, mix->eps);
     mix->gate.times(normed.get(), logits.get(), count, threads);
     route(logits.get(), mix->bias, chosen, gates.get(), count, E, mix->k, mix->groups, mix->kept_groups, given,
-          mix->normalise, mix->factor);
+          mix->normalize, mix->factor);
     mix->routed(normed.get(), chosen, gates.get(), to, count, mix->k, threads);
     mix->shared(normed.get(), alone.data(), whole.data(), added.get(), count, 1, threads);
     for (int64_t i = 0; i < (int64_t)count * hidden; ++i) to[i] += added[i];

@@ -34,7 +34,7 @@ void layer_row(const float* x, const float* weight, const float* bias, float* y,
   for (int i = 0; i < n; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
 }
 
-// MLA rotates neighbours (2i, 2i + 1), the indexer (i, i + dim / 2); `y` may be `x`.
+// MLA rotates neighbors (2i, 2i + 1), the indexer (i, i + dim / 2); `y` may be `x`.
 void rotate_pairs(const float* x, const float* cos, const float* sin, float scale, float* y, int dim) {
   for (int i = 0; i < dim / 2; ++i) {
     const float even = x[2 * i], odd = x[2 * i + 1];
@@ -110,10 +110,10 @@ API void rotate_queries(const float* up, const float* cos, const float* sin, flo
 }
 
 // Group-limited routing (V3 report, sec. 2.1.2) from `logits` [M][E]: experts [M][k] by sigmoid + bias, descending, the
-// lowest of equals first, unless they are `given`; gates [M][k]: their sigmoids, over their sum if `normalise`, times
+// lowest of equals first, unless they are `given`; gates [M][k]: their sigmoids, over their sum if `normalize`, times
 // `factor`. A group counts by its two best.
 API void route(float* logits, const float* bias, int64_t* experts, float* gates, int M, int E, int k, int groups,
-               int kept_groups, int given, int normalise, float factor) {
+               int kept_groups, int given, int normalize, float factor) {
   const int size = E / groups;
   std::vector<float> choice(E), best(groups);
   std::vector<int> order(std::max(E, groups));
@@ -150,6 +150,6 @@ API void route(float* logits, const float* bias, int64_t* experts, float* gates,
     }
     float sum = 0;
     for (int j = 0; j < k; ++j) sum += logits[experts[j]];
-    for (int j = 0; j < k; ++j) gates[j] = (normalise ? logits[experts[j]] / sum : logits[experts[j]]) * factor;
+    for (int j = 0; j < k; ++j) gates[j] = (normalize ? logits[experts[j]] / sum : logits[experts[j]]) * factor;
   }
 }

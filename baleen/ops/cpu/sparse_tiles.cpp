@@ -134,7 +134,7 @@ void score_keys(const IndexQueries<Key>& index, const Key* pool, const float* ke
     int before = -1;  // whose heads are summed while the products of the next are on their way
 #pragma omp for schedule(static)
     for (int t = 0; t < n; t += KEYS) {
-      for (int r = 0; r < KEYS && t + AHEAD + r < n; r += T)  // neighbours are guessed to lie together
+      for (int r = 0; r < KEYS && t + AHEAD + r < n; r += T)  // neighbors are guessed to lie together
         for (int c = 0; c < T * D; c += WIDTH<Key>) __builtin_prefetch(pool + slots[t + AHEAD + r] * D + c, 0, 2);
       index.multiply(rows_at(pool, slots, t, n, D, index.K, buffer.data()), dots + t / KEYS % 2 * size);
       for (int r = 0; r < KEYS; ++r)

@@ -12,23 +12,23 @@ namespace {
 struct Selected {
   int width, n;
   float* rows;  // [n][width]
-  float* turned;  // [width][n]
+  float* transposed;  // [width][n]
 
   Selected(const float* pool, const int64_t* slots, int width, int n)
       : width(width),
         n(n),
         rows(scratch<struct SelectedRows, float>((int64_t)n * width)),
-        turned(scratch<struct TurnedRows, float>((int64_t)n * width)) {
+        transposed(scratch<struct TransposedRows, float>((int64_t)n * width)) {
     for (int k = 0; k < n; ++k) memcpy(rows + (int64_t)k * width, pool + slots[k] * width, 4 * width);
     for (int k = 0; k < n; ++k)
-      for (int c = 0; c < width; ++c) turned[c * n + k] = rows[k * width + c];
+      for (int c = 0; c < width; ++c) transposed[c * n + k] = rows[k * width + c];
   }
 
   // out[k] = sum_c x[c] row_k[c] over the first `count` columns.
   void products(const float* x, int count, float* out) const {
     for (int k = 0; k < n; ++k) out[k] = 0.0f;
     for (int c = 0; c < count; ++c) {
-      const float factor = x[c], *column = turned + (int64_t)c * n;
+      const float factor = x[c], *column = transposed + (int64_t)c * n;
 #pragma omp simd
       for (int k = 0; k < n; ++k) out[k] += factor * column[k];
     }

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from baleen.ops import FP8, dequantise_tokens, quantise_tokens
+from baleen.ops import FP8, dequantize_tokens, quantize_tokens
 
 
 def e4m3(code):
@@ -40,7 +40,7 @@ def test_every_byte_equals_the_plain_twins(power_of_two):
     # six decades within a group: normal numbers, denormals, zeros of both signs
     x = tokens(4, 256) * 10 ** (tokens(4, 256, seed=1) * 2)
     x[0, :2] = torch.tensor([0.0, -0.0])
-    values, scales = quantise_tokens(x, power_of_two=power_of_two)
+    values, scales = quantize_tokens(x, power_of_two=power_of_two)
     assert values.dtype == FP8 and scales.dtype == torch.float32 and scales.shape == (4, 2)
     codes, denormals = values.view(torch.uint8), 0
     for row in range(4):
@@ -60,10 +60,10 @@ def test_every_byte_equals_the_plain_twins(power_of_two):
 @pytest.mark.parametrize("dim", [1, 32, 128, 200, 512])
 def test_the_error_is_bounded_for_every_size(power_of_two, dim):
     x = tokens(3, 5, dim) * 10 ** tokens(3, 5, 1, seed=1)
-    values, scales = quantise_tokens(x, power_of_two=power_of_two)
+    values, scales = quantize_tokens(x, power_of_two=power_of_two)
     assert scales.shape == (3, 5, -(-dim // 128))
-    tiny = dequantise_tokens(torch.full(x.shape, 2.0**-9).to(FP8), scales) / 2
-    error = (dequantise_tokens(values, scales) - x).abs()
+    tiny = dequantize_tokens(torch.full(x.shape, 2.0**-9).to(FP8), scales) / 2
+    error = (dequantize_tokens(values, scales) - x).abs()
     # half a unit in the last of three bits, half a step of the denormals; a little for the float32 division
     assert (error <= torch.maximum(x.abs() * 2**-4, tiny) * 1.0001).all()
     largest = torch.stack([part.float().abs().amax(-1) for part in values.split(128, -1)], -1)
@@ -75,7 +75,7 @@ def test_power_of_two_scales_fit_eight_bits_and_are_the_least_that_do_not_satura
     fits = 448 * 2.0**exponents
     x = torch.zeros(2, len(exponents), 128)
     x[0, :, 3], x[1, :, 3] = -fits, torch.nextafter(fits, torch.tensor(math.inf))
-    values, scales = quantise_tokens(x, power_of_two=True)
+    values, scales = quantize_tokens(x, power_of_two=True)
     assert torch.equal(scales.squeeze(-1), torch.stack((2.0**exponents, 2.0 ** (exponents + 1))))
     assert values[0, :, 3].float().eq(-448).all() and values[1, :, 3].float().eq(224).all()
     assert torch.equal(scales.to(torch.float8_e8m0fnu).float(), scales)
@@ -84,7 +84,7 @@ def test_power_of_two_scales_fit_eight_bits_and_are_the_least_that_do_not_satura
 @pytest.mark.parametrize("power_of_two", [False, True])
 def test_nothing_saturates_to_nan(power_of_two):
     x = tokens(2000, 128) * 10 ** (tokens(2000, 1, seed=1) * 5)
-    values, _ = quantise_tokens(x, power_of_two=power_of_two)
+    values, _ = quantize_tokens(x, power_of_two=power_of_two)
     assert values.float().isfinite().all()
 
 
@@ -93,24 +93,24 @@ def test_zeros_and_tiny_numbers_get_the_least_scale(power_of_two, scale):
     x = torch.zeros(3, 128)
     x[1] = 1e-42  # a denormal of float32
     x[2, 0] = 1e-5
-    values, scales = quantise_tokens(x, power_of_two=power_of_two)
+    values, scales = quantize_tokens(x, power_of_two=power_of_two)
     assert scales.flatten().tolist() == pytest.approx([scale] * 3, rel=1e-6)
     assert not values[:2].float().any()
-    assert dequantise_tokens(values, scales)[2, 0].item() == pytest.approx(1e-5, rel=2**-4)
+    assert dequantize_tokens(values, scales)[2, 0].item() == pytest.approx(1e-5, rel=2**-4)
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
 def test_what_is_not_finite_is_refused_with_its_place(bad):
     x = torch.ones(2, 3, 128)
     x[1, 2, 77] = bad
-    with pytest.raises(ValueError, match=rf"cannot quantise {bad} at \[1, 2, 77\]"):
-        quantise_tokens(x, power_of_two=True)
+    with pytest.raises(ValueError, match=rf"cannot quantize {bad} at \[1, 2, 77\]"):
+        quantize_tokens(x, power_of_two=True)
 
 
-def test_a_token_is_quantised_alike_alone_and_in_a_batch():
+def test_a_token_is_quantized_alike_alone_and_in_a_batch():
     x = tokens(6, 512)
-    values, scales = quantise_tokens(x, power_of_two=False)
+    values, scales = quantize_tokens(x, power_of_two=False)
     for row in range(6):
-        alone_values, alone_scales = quantise_tokens(x[row], power_of_two=False)
+        alone_values, alone_scales = quantize_tokens(x[row], power_of_two=False)
         assert torch.equal(alone_values.view(torch.uint8), values[row].view(torch.uint8))
         assert torch.equal(alone_scales, scales[row])

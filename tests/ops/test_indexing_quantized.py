@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from baleen.ops import (
-    dequantise_tokens,
+    dequantize_tokens,
     fp8_index_scores,
     hadamard_rotate,
     index_scores,
-    quantise_tokens,
-    quantised_index_scores,
-    whole_index_scores,
+    int8_index_scores,
+    quantize_tokens,
+    quantized_index_scores,
 )
 from benchmarks.index_fp8_overlap import inputs, keys_alone_rotated, overlaps
 
@@ -24,8 +24,8 @@ def sample(heads=3, dim=128, queries=2, length=40):
 @pytest.mark.parametrize("dim", [32, 128])
 def test_scores_by_hand(dim):
     q, k, weights = sample(dim=dim)
-    (q8, q_scales), (k8, k_scales) = (quantise_tokens(x, power_of_two=False) for x in (q, k))
-    scores = quantised_index_scores(q8, q_scales, k8, k_scales, weights)
+    (q8, q_scales), (k8, k_scales) = (quantize_tokens(x, power_of_two=False) for x in (q, k))
+    scores = quantized_index_scores(q8, q_scales, k8, k_scales, weights)
     for batch, query, token in ((0, 0, 0), (1, 1, 39), (0, 1, 17)):
         expected = 0.0
         for head in range(3):
@@ -37,17 +37,17 @@ def test_scores_by_hand(dim):
 
 def test_taking_out_powers_of_two_changes_no_bit():
     q, k, weights = sample(heads=8)
-    quantised = [quantise_tokens(x, power_of_two=True) for x in (q, k)]
-    scores = quantised_index_scores(*quantised[0], *quantised[1], weights)
-    dequantised = [dequantise_tokens(*pair) for pair in quantised]
-    assert torch.equal(scores, index_scores(*dequantised, weights))
+    quantized = [quantize_tokens(x, power_of_two=True) for x in (q, k)]
+    scores = quantized_index_scores(*quantized[0], *quantized[1], weights)
+    dequantized = [dequantize_tokens(*pair) for pair in quantized]
+    assert torch.equal(scores, index_scores(*dequantized, weights))
 
 
 def largest_error(q, k, weights):
     """Of a score computed from rotated numbers that are each off by half an e4m3 step at most."""
 
     def step(x):
-        _, scales = quantise_tokens(x, power_of_two=True)
+        _, scales = quantize_tokens(x, power_of_two=True)
         return torch.maximum(x.abs() * 2**-4, scales * 2**-10)
 
     q, k = hadamard_rotate(q), hadamard_rotate(k)
@@ -90,8 +90,8 @@ def test_the_selection_survives_and_the_rotation_mends_shared_outliers(length):
 def test_whole_numbers_are_near_what_they_stand_for(dim):
     q, k, weights = sample(dim=dim)
     exact = index_scores(q, k, weights)
-    assert (whole_index_scores(q, k, weights) - exact).abs().max() < 0.02 * exact.abs().max()
-    assert not whole_index_scores(q * 0, k, weights).any()
+    assert (int8_index_scores(q, k, weights) - exact).abs().max() < 0.02 * exact.abs().max()
+    assert not int8_index_scores(q * 0, k, weights).any()
 
 
 def test_more_than_one_scale_a_vector_is_refused():

@@ -6,7 +6,7 @@ The release rounds to FP8; the engine, where its weights are int8, to whole numb
 import torch
 from torch import Tensor
 
-from baleen.ops.fp8 import quantise_tokens
+from baleen.ops.fp8 import quantize_tokens
 from baleen.ops.hadamard import hadamard_matrix, hadamard_rotate
 from baleen.ops.indexing import index_scores
 
@@ -15,7 +15,7 @@ LARGEST_KEY, LARGEST_QUERY = 127, 63  # as whole numbers; two products of a byte
 # B batch, S queries, T cached positions, J indexer heads, D index_head_dim
 
 
-def quantised_index_scores(
+def quantized_index_scores(
     q: Tensor, q_scales: Tensor, k: Tensor, k_scales: Tensor, weights: Tensor
 ) -> Tensor:
     """I[t,s] = k_scale[s] · sum_j (w · q_scale)[t,j] · ReLU(q[t,j] · k[s]): scales are positive and pass the ReLU.
@@ -37,11 +37,11 @@ def fp8_index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
 
     `q` [B, S, J, D], `k` [B, T, D], `weights` [B, S, J] (scales already folded in). Returns [B, S, T] float32.
     """
-    rotated_q, rotated_k = (quantise_tokens(hadamard_rotate(x), power_of_two=True) for x in (q, k))
-    return quantised_index_scores(*rotated_q, *rotated_k, weights)
+    rotated_q, rotated_k = (quantize_tokens(hadamard_rotate(x), power_of_two=True) for x in (q, k))
+    return quantized_index_scores(*rotated_q, *rotated_k, weights)
 
 
-def whole_index_vectors(x: Tensor, largest: int) -> tuple[Tensor, Tensor]:
+def int8_index_vectors(x: Tensor, largest: int) -> tuple[Tensor, Tensor]:
     """Index vectors `x` [..., D] as whole numbers up to `largest`, and their scales [..., 1]; both float32.
 
     Where D is a power of two they are rotated first, by the Hadamard matrix without its 1 / sqrt(D): a product of two
@@ -53,11 +53,11 @@ def whole_index_vectors(x: Tensor, largest: int) -> tuple[Tensor, Tensor]:
     return (rotated * inverse).round(), most / largest
 
 
-def whole_index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
+def int8_index_scores(q: Tensor, k: Tensor, weights: Tensor) -> Tensor:
     """The twin of `fp8_index_scores` in whole numbers: what the engine's index keys of a byte a number give."""
-    q, q_scales = whole_index_vectors(q, LARGEST_QUERY)
-    values, k_scales = whole_index_vectors(k, LARGEST_KEY)
-    return quantised_index_scores(
+    q, q_scales = int8_index_vectors(q, LARGEST_QUERY)
+    values, k_scales = int8_index_vectors(k, LARGEST_KEY)
+    return quantized_index_scores(
         q, q_scales, values, k_scales / (k.shape[-1] if _rotates(k) else 1), weights
     )
 
