@@ -10,6 +10,7 @@ import tyro
 
 from baleen.config import ModelConfig, UsageError, UserError, presets
 from baleen.runs.files import write_atomic
+from baleen.runs.model_folder import model_folder
 
 # Positions of the tables as multiples of index_topk: with the released 2,048, those of the V3.2 report's cost figure.
 POSITIONS = (0, 1, 4, 8, 16, 32, 48, 64)
@@ -156,8 +157,6 @@ def _config(options: Options) -> tuple[ModelConfig, str]:
     assert options.model is not None, "one of the two is given"
     if options.model.is_file():
         return ModelConfig.from_pretrained(options.model), str(options.model)
-    from baleen.cli.loading import model_folder
-
     return ModelConfig.from_pretrained(model_folder(options.model)), str(options.model)
 
 
