@@ -8,7 +8,7 @@ import dataclasses
 import operator
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, Literal, Union, get_args
 
@@ -59,6 +59,14 @@ def require_at_least(least: int, options: object, *names: str) -> None:
         value = getattr(options, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}; it must be {least} or more")
+
+
+def require_known(option: str, names: Iterable[object], known: Iterable[object]) -> None:
+    """Raises UsageError if the option is given a name that is not among the known ones."""
+    choices = list(known)
+    for name in names:
+        if name not in choices:
+            raise UsageError(f"--{option} has {name!r}; it must be one of {', '.join(map(str, choices))}")
 
 
 def say(line: str) -> None:
