@@ -1,4 +1,4 @@
-"""`baleen agent page DIR`: the page of a run's trajectories, written again."""
+"""`baleen agent page RUN`: write the page of a run's trajectories again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ import tyro
 
 @dataclass(frozen=True)
 class PageOptions:
-    """Write the trajectories of a run as one HTML page that needs nothing else."""
+    """Write the trajectories of a run as one self-contained HTML page."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """Folder of a `baleen agent run`, finished or not."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command. Raises UserError, OSError."""
+    """Run `baleen agent page`. Raises UserError, OSError."""
     options = tyro.cli(PageOptions, args=list(argv), prog="baleen agent page")
     from baleen.report.trajectories import write_page
 

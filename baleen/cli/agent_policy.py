@@ -1,20 +1,27 @@
-"""Who plays the tasks of `baleen agent run` and `baleen eval`: the options that say so, and players made from them."""
+"""Who plays the tasks of `baleen agent run` and `baleen eval`: the options that say so, and the policy they name."""
 
-import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from baleen.agent import ChatPlayer, Limits, Player, TokenPlayer
+from baleen.agent import ChatPlayer, ContextManagement, Limits, Player, TokenPlayer
 from baleen.agent.cost import CostMeter
-from baleen.agent.runner import Attempt
+from baleen.agent.records import Episode
+from baleen.agent.run_tasks import assets_of, tasks_to_play
+from baleen.agent.runner import Attempt, play_many
 from baleen.agent.searcher import Searcher
 from baleen.cli.loading import ComputeOptions
 from baleen.cli.model_options import ModelOptions
-from baleen.cli.scripted import scripted_model
+from baleen.cli.options import require_positive
 from baleen.config import SamplingParams, UsageError
+from baleen.environments import Task, environment_for
+from baleen.evaluation.attempts import attempt_seed
+from baleen.runs.clean_stop import CleanStop
+from baleen.synthesis.scripted import scripted_model
 
 SCRIPTED, SEARCHER = "scripted", "searcher"
 
@@ -24,68 +31,71 @@ class PlayOptions(ModelOptions, ComputeOptions):
     """Which tasks are played, by whom, how often, and within which limits."""
 
     tasks: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TASKS")]
-    """Tasks, one a line, as `baleen synth` writes them."""
+    """File of tasks, one per line, as `baleen synth` writes it."""
 
     out: Path
     """Folder of the run."""
 
     policy: str | None = None
     """A model folder, the folder of a finished run, "scripted" for the tasks' own solutions, or "searcher" for a script
-    that plays hunts and knows only what its window shows. Else --base-url."""
+    that plays hunts and knows only what its window shows. For a model behind an address give --base-url instead."""
 
     assets: Path | None = None
-    """What the tasks need to be played; the folder `assets` beside TASKS if not given."""
+    """Folder of the tasks' assets; the folder `assets` beside TASKS if not given."""
 
     attempts: int = 1
-    """How often each task is played."""
+    """How many times to play each task."""
 
     first: Annotated[int | None, tyro.conf.arg(aliases=["--limit"])] = None
-    """Play only so many tasks, the first ones of each family in turn."""
+    """Play only this many tasks, the first ones of each family in turn."""
 
     concurrency: Annotated[int, tyro.conf.arg(aliases=["--batch-size"])] = 4
     """Episodes at a time."""
 
     max_turns: int = 50
-    """Answers in an episode."""
+    """Most answers in an episode."""
 
     max_length: int | None = None
-    """Longest prompt, in tokens; 128K, or what the model's context leaves."""
+    """Longest prompt, in tokens; 128K, or what the model's context leaves, if not given."""
 
     max_tokens: int | None = None
-    """Tokens of all answers of an episode together."""
+    """Most tokens in all answers of an episode together."""
 
     max_seconds: float | None = None
-    """Time of an episode."""
+    """Longest time of an episode."""
 
     max_dollars: float | None = None
-    """Cost of an episode; --max-cost caps the whole run."""
+    """Highest cost of an episode; --max-cost caps the whole run."""
 
     temperature: float | None = None
-    """Of sampling; 1.0 for a model folder, the server's own else."""
+    """Sampling temperature; 1.0 for a model folder and the server's own default otherwise, if not given."""
 
     seed: int = 0
-    """Of sampling; each attempt at each task derives its own."""
+    """Random seed of sampling; each attempt at each task derives its own from it."""
 
     thinking: bool = True
-    """Whether a model folder thinks before it answers; a server decides for itself."""
+    """Whether the model of a model folder thinks before it answers; a server decides for itself."""
 
     def check(self) -> None:
-        """Raises UsageError for options that cannot be."""
+        """Raises UsageError for options that do not go together or are out of range."""
         if (self.policy is None) == (self.base_url is None):
             raise UsageError("give either --policy (a model folder, or scripted) or --base-url with --model")
         names = ("attempts", "first", "concurrency", "max_turns", "max_length", "max_tokens", "max_seconds")
-        for name in names:
-            require_positive(name, getattr(self, name))
+        require_positive(self, *names)
 
+    def read_tasks(self) -> tuple[Sequence[Task], Path | None]:
+        """The tasks to play, and the folder of their assets if there is one. Raises UserError."""
+        return tasks_to_play(self.tasks, self.first), assets_of(self.tasks, self.assets)
 
-def require_positive(name: str, value: float | None) -> None:
-    """Raises UsageError."""
-    if value is not None and value <= 0:
-        raise UsageError(f"--{name.replace('_', '-')} is {value}; it must be above 0")
+    def settings(self) -> dict[str, Any]:
+        """What decides how an episode goes. How many, how fast and for how much money may change on resuming."""
+        names = ("policy", "max_turns", "max_length", "max_tokens", "max_seconds", "max_dollars")
+        names += ("temperature", "seed", "thinking")
+        return super().settings() | {name: getattr(self, name) for name in names}
 
 
 class Policy:
-    """Whoever plays: name for the records, a player for each attempt, the limits it allows, what it spends."""
+    """Who plays: a name for the records, a player for each attempt, the limits of an episode, what was spent."""
 
     def __init__(self, options: PlayOptions, assets: Path | None) -> None:
         self._options = options
@@ -111,11 +121,31 @@ class Policy:
             options.max_turns, longest, options.max_tokens, options.max_seconds, options.max_dollars
         )
 
-    def player_for(self, attempt: Attempt) -> Player:
+    async def play(
+        self,
+        attempts: Sequence[Attempt],
+        limits: Limits,
+        management: ContextManagement | None,
+        on_episode: Callable[[Episode], None],
+        stop: CleanStop,
+    ) -> None:
+        """Play the attempts until they, the budget or the user's patience end. Raises UserError."""
+        await play_many(
+            attempts,
+            self._player_for,
+            partial(environment_for, assets=self._assets),
+            limits,
+            self._options.concurrency,
+            on_episode,
+            management,
+            lambda: stop.heard or self.meter.refused,
+            self.name,
+        )
+
+    def _player_for(self, attempt: Attempt) -> Player:
         """Raises UserError for a task without a script."""
         options = self._options
-        # Not the place in the file: an attempt samples the same whichever others are played.
-        seed = zlib.crc32(f"{options.seed} {attempt.number} {attempt.task.id}".encode())
+        seed = attempt_seed(options.seed, attempt.task.id, attempt.number)
         if self._endpoint is not None:
             return ChatPlayer(self._endpoint, options.max_answer_tokens, options.temperature, seed)
         if options.policy == SEARCHER:

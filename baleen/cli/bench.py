@@ -10,6 +10,7 @@ from baleen.bench.options import Options, asked_peers, check_llama_cpp, fitted
 from baleen.cli.loading import usable_threads
 from baleen.config import ModelConfig, UsageError, UserError
 from baleen.runs.files import write_atomic, write_json
+from baleen.runs.model_folder import model_folder, model_name
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,8 +43,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _config(options: Options) -> tuple[ModelConfig, str, Path | None]:
     """What is measured: config, name, and folder if it has one. Raises UserError, UsageError unless one is given."""
-    from baleen.cli.loading import model_folder, model_name
-
     if (options.model is None) == (options.shape is None):
         raise UsageError("give either a model folder or --shape 400m, 140m or tiny")
     if options.model is not None:

@@ -1,11 +1,11 @@
-"""The tables of `baleen bench`: what `baleen.cli.bench.measure` found, for a terminal."""
+"""The tables of `baleen bench`, for a terminal."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from baleen.cli.tables import new_table
 from baleen.report.formats import figures as number
 from baleen.report.formats import percent, short
 
@@ -25,14 +25,11 @@ NOTES = (
 
 
 def show(figures: Mapping[str, Any]) -> None:
-    """Print every table; what each rests on stands before it."""
+    """Print every table; what each rests on stands before it. figures: of `baleen.bench.measure.measure`."""
     console = Console()
     _machine(console, figures)
-    table = Table(title=f"{figures['model']}, {figures['settings']['weights']}", title_justify="left")
-    for column in ("", "engine"):
-        table.add_column(column)
-    for column in ("median", "±", "roofline", "bound"):
-        table.add_column(column, justify="right")
+    title = f"{figures['model']}, {figures['settings']['weights']}"
+    table = new_table(title, texts=["", "engine"], numbers=["median", "±", "roofline", "bound"])
     named = ""
     for row in figures["measurements"]:
         name = _NAMES[row["measurement"]].format(row["at"])
@@ -43,11 +40,7 @@ def show(figures: Mapping[str, Any]) -> None:
         table.add_row(name if name != named else "", row["engine"], value, *shares, row["bound"])
         named = name
     console.print(table)
-    table = Table(title="Ratios", title_justify="left")
-    for column in ("", "at"):
-        table.add_column(column)
-    for column in ("median", "±"):
-        table.add_column(column, justify="right")
+    table = new_table("Ratios", texts=["", "at"], numbers=["median", "±"])
     for row in figures["comparisons"]:
         table.add_row(row["name"], f"{row['at']:,}", f"{row['median']:.3g}", _spread(row))
     console.print(table)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from baleen.cli.loading import ComputeOptions, model_folder
+from baleen.cli.loading import ComputeOptions
 from baleen.cli.options import with_model_positional
 from baleen.config import UsageError, UserError
+from baleen.runs.model_folder import model_folder
 
 if TYPE_CHECKING:
     from baleen.cli.chat_session import ChatSession, Screen, Spent

@@ -1,14 +1,14 @@
-"""How options are read and shown, the same for every command.
+"""How options are read, shown and checked, the same for every command.
 
-An option that may be left out is `PATH`, not `{None}|PATH`; choices keep the order in which the code names them; bf16
-is another word for bfloat16.
+The help shows an option that may be left out as `PATH`, not as `{None}|PATH`; choices keep the order in which the code
+lists them; bf16 is another word for bfloat16.
 """
 
 import dataclasses
 import operator
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Any, Literal, Union, get_args
 
@@ -19,12 +19,14 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
+from baleen.config import UsageError
+
 _SHORT_NAMES = {"bf16": "bfloat16"}
 Spec = PrimitiveConstructorSpec[Any]
 
 
 def rules() -> ConstructorRegistry:
-    """A context manager: `tyro.cli` inside it follows the rules above."""
+    """A context manager inside which `tyro.cli` follows the rules above."""
     registry = ConstructorRegistry()
     registry.primitive_rule(_optional)
     registry.primitive_rule(_number_format)
@@ -32,7 +34,7 @@ def rules() -> ConstructorRegistry:
 
 
 def with_model_positional(argv: Sequence[str]) -> list[str]:
-    """`argv` where `--model FOLDER`, as other servers spell it, has become the positional FOLDER."""
+    """Turn `--model FOLDER`, as other servers spell it, into the positional FOLDER."""
     words = []
     given = iter(argv)
     for word in given:
@@ -43,13 +45,37 @@ def with_model_positional(argv: Sequence[str]) -> list[str]:
     return words
 
 
+def require_positive(options: object, *names: str) -> None:
+    """Raises UsageError if one of these options is given and not above 0."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}; it must be above 0")
+
+
+def require_at_least(least: int, options: object, *names: str) -> None:
+    """Raises UsageError if one of these options is given and below `least`."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}; it must be {least} or more")
+
+
+def require_known(option: str, names: Iterable[object], known: Iterable[object]) -> None:
+    """Raises UsageError if the option is given a name that is not among the known ones."""
+    choices = list(known)
+    for name in names:
+        if name not in choices:
+            raise UsageError(f"--{option} has {name!r}; it must be one of {', '.join(map(str, choices))}")
+
+
 def say(line: str) -> None:
-    """A line for the user that is no part of the output."""
+    """Tell the user something that is not part of the output."""
     print(f"baleen: {line}", file=sys.stderr, flush=True)
 
 
 def _optional(info: PrimitiveTypeInfo) -> Spec | UnsupportedTypeAnnotationError | None:
-    """`X | None` reads and looks as X; None is what is not given."""
+    """`X | None` is read and shown as X, and is None if not given."""
     kinds = get_args(info.type)
     if info.type_origin not in (Union, types.UnionType) or type(None) not in kinds:
         return None
@@ -65,7 +91,7 @@ def _optional(info: PrimitiveTypeInfo) -> Spec | UnsupportedTypeAnnotationError 
 
 
 def _number_format(info: PrimitiveTypeInfo) -> Spec | None:
-    """Choices with bfloat16 among them also take its short name, which the help leaves out."""
+    """Choices that include bfloat16 also accept its short name, which the help does not show."""
     choices = get_args(info.type)
     if info.type_origin is not Literal or not set(choices) & set(_SHORT_NAMES.values()):
         return None

@@ -1,32 +1,33 @@
-"""The tables of `baleen plan`: what `baleen.cli.plan.gather` found, for a terminal."""
+"""The tables of `baleen plan`, for a terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from baleen.cli.tables import new_table
+from baleen.report.formats import binary_size, short
 from baleen.report.formats import figures as number
-from baleen.report.formats import short
 
 MOST_NAMES = 20  # of each kind that an index lacks or has too many; --json has them all
 
 
 def show(figures: Mapping[str, Any]) -> None:
-    """Print every table; the assumptions stand under the table that they belong to."""
+    """Print every table; the assumptions stand under the table that they belong to.
+
+    figures: of `baleen.cost.plan.plan`, with the name of the model.
+    """
     console = Console()
     notes = figures["assumptions"]
     _sizes(console, figures)
     for note in ("parameters", "weights", "cache"):
         _note(console, note, notes[note])
-    flops = figures["flops_per_token"]
+    positions, flops = figures["positions"], figures["flops_per_token"]
     unit, name = _flops_unit(max(map(max, (*flops["prefill"].values(), *flops["decode"].values()))))
-    _lines(console, f"{name} of one token", figures["positions"], flops, lambda v: number(v * unit, 4))
+    _lines(console, f"{name} of one token", positions, flops, lambda v: number(v * unit, 4))
     _note(console, "flops", notes["flops"])
-    _lines(
-        console, "Dollars per million tokens", figures["positions"], figures["dollars_per_million"], _dollars
-    )
+    _lines(console, "Dollars per million tokens", positions, figures["dollars_per_million"], _dollars)
     _note(console, "dollars", notes["dollars"])
     _memory(console, figures["memory_per_device"])
     for note in ("serving", "training"):
@@ -39,10 +40,8 @@ def show(figures: Mapping[str, Any]) -> None:
 
 def _sizes(console: Console, figures: Mapping[str, Any]) -> None:
     counts, cache, weights = (figures[key] for key in ("parameters", "cache_bytes_per_token", "weight_bytes"))
-    table = Table(title=f"{figures['model']}: sizes", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(justify="right")
+    table = new_table(f"{figures['model']}: sizes", texts=[""], numbers=["", ""])
+    table.show_header = False
     rows = [
         ("parameters, main model", counts["main"]),
         ("  without its indexers", counts["backbone"]),
@@ -55,7 +54,7 @@ def _sizes(console: Console, figures: Mapping[str, Any]) -> None:
     table.add_row("tensors of a checkpoint", f"{figures['num_tensors']:,}", "")
     table.add_section()
     for kind in ("bf16", "fp8"):
-        table.add_row(f"bytes of weights, {kind.upper()}", f"{weights[kind]:,}", size(weights[kind]))
+        table.add_row(f"bytes of weights, {kind.upper()}", f"{weights[kind]:,}", binary_size(weights[kind]))
     table.add_section()
     for name, key in (("MLA", "mla"), ("MLA and indexer", "dsa")):
         for kind in ("bf16", "fp8"):
@@ -70,9 +69,8 @@ def _lines(
     lines: Mapping[str, Any],
     write: Callable[[float], str],
 ) -> None:
-    table = Table(title=title, title_justify="left")
-    for column in ("position", "prefill, dense", "prefill, DSA", "decode, dense", "decode, DSA"):
-        table.add_column(column, justify="right")
+    headings = ("position", "prefill, dense", "prefill, DSA", "decode, dense", "decode, DSA")
+    table = new_table(title, numbers=headings)
     for i, position in enumerate(positions):
         values = [lines[phase][kind][i] for phase in ("prefill", "decode") for kind in ("dense", "dsa")]
         at = f"{position // 1024}K" if position and position % 1024 == 0 else str(position)
@@ -81,21 +79,15 @@ def _lines(
 
 
 def _memory(console: Console, memory: Mapping[str, Any]) -> None:
-    table = Table(title="Memory of a device", title_justify="left")
-    table.add_column("")
-    for column in ("serving, BF16", "serving, FP8", "training"):
-        table.add_column(column, justify="right")
+    table = new_table("Memory of a device", texts=[""], numbers=["serving, BF16", "serving, FP8", "training"])
     columns = (memory["serving"]["bf16"], memory["serving"]["fp8"], memory["training"])
     for part in ("weights", "cache", "gradients", "optimizer", "gathered", "total"):
-        cells = [size(column[part]) if part in column else "" for column in columns]
+        cells = [binary_size(column[part]) if part in column else "" for column in columns]
         table.add_row(part, *cells, style="bold" if part == "total" else "")
     console.print(table)
     mesh = ", ".join(f"{axis} {count}" for axis, count in memory["mesh"].items())
-    _note(
-        console,
-        "mesh",
-        f"{mesh}; {memory['sequences']} x {memory['context']:,} tokens in all caches together",
-    )
+    cached = f"{memory['sequences']} x {memory['context']:,} tokens in all caches together"
+    _note(console, "mesh", f"{mesh}; {cached}")
 
 
 def _index(console: Console, index: Mapping[str, Sequence[str]]) -> None:
@@ -119,13 +111,3 @@ def _flops_unit(most: float) -> tuple[float, str]:
 
 def _dollars(value: float) -> str:
     return f"{value:.4f}" if value >= 1e-3 else number(value)
-
-
-def size(count: int) -> str:
-    """Bytes as a person reads them: 642.1 GiB."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.2f} TiB"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from baleen.cli.train import RunOptions, run
+from baleen.runs.model_folder import model_folder
 
 STAGE = "rl"
 
@@ -34,8 +35,6 @@ class Options(RunOptions):
 def main(argv: Sequence[str]) -> int:
     """Entry of `baleen rl`. Returns 1 when a check failed: the model got worse. Raises UserError."""
     options = tyro.cli(Options, args=list(argv), prog="baleen rl")
-    from baleen.cli.loading import model_folder
-
     changes = {
         f"{STAGE}.from": str(model_folder(options.model).absolute()),
         f"{STAGE}.task_files": [str(path.absolute()) for path in options.tasks],

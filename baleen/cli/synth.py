@@ -1,9 +1,8 @@
-"""`baleen synth KIND`: make tasks of one kind; every candidate's fate is kept, and the same command resumes."""
+"""`baleen synth KIND`: make tasks of one kind. The fate of every candidate is kept, and the same command resumes."""
 
-import importlib
 from collections.abc import Sequence
 
-from baleen.config import UsageError
+from baleen.cli.subcommands import run_subcommand
 
 KINDS = {
     "code": "bugs and releases of real packages, judged by their test suites",
@@ -14,16 +13,5 @@ KINDS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `baleen synth KIND ...`. Raises UserError."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print(_help())
-        return 0 if argv else 2
-    if argv[0] not in KINDS:
-        raise UsageError(f"KIND is {argv[0]!r}; it must be one of {', '.join(KINDS)}")
-    return importlib.import_module(f"baleen.cli.synth_{argv[0]}").main(argv[1:])
-
-
-def _help() -> str:
-    width = max(map(len, KINDS))
-    rows = "\n".join(f"  {name:<{width}}  {what}" for name, what in KINDS.items())
-    return f"usage: baleen synth KIND [options]\n\n{rows}\n\n`baleen synth KIND --help` shows the options of one kind."
+    """Run `baleen synth KIND ...`. Raises UserError, OSError."""
+    return run_subcommand("synth", "kind", KINDS, argv)

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from baleen.agent.model import ChatModel, ModelFailure
-from baleen.cli.model_options import ModelOptions
+from baleen.cli.options import require_at_least
 from baleen.cli.synth_run import SynthOptions, run_synthesis
 from baleen.config import UsageError, UserError
 from baleen.environments import ToolFailure
@@ -29,36 +29,36 @@ from baleen.synthesis.code import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthCodeOptions(SynthOptions, ModelOptions):
+class SynthCodeOptions(SynthOptions):
     """Make code tasks: a repository with a fault, its issue, and the tests that judge what a solver does."""
 
     package: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME[==VERSION]")] = ()
-    """Packages of the Python package index, taken from their source distributions."""
+    """Packages of the Python Package Index, from their source distributions."""
 
     repo: tuple[Path, ...] = ()
     """Folders of your own repositories: Python (pytest), JavaScript (node --test), C and C++ (CTest)."""
 
     mutants: int = 40
-    """Mutants to try for each package or repository."""
+    """How many mutants to try for each package or repository."""
 
     release_pairs: int = 0
-    """Newest pairs of consecutive releases to try for each package."""
+    """How many pairs of consecutive releases to try for each package, the newest first."""
 
     releases: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME==OLD..NEW")] = ()
     """Spans of releases whose consecutive pairs are tried."""
 
     written: int = 0
-    """Bugs to ask a model for, for each package or repository; needs --base-url and --model."""
+    """How many bugs a model writes for each package or repository; needs --base-url and --model."""
 
     model_issues: bool = False
-    """Let the model write the issues of mutants; else they are made of the failing tests."""
+    """Let the model write the issues of mutants; otherwise they are made from the failing tests."""
 
     model_setup: bool = False
-    """Let the model find out how a suite is run; else a script does."""
+    """Let the model find out how a test suite is run; otherwise a script does."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command. Returns the exit code. Raises UserError, OSError."""
+    """Run `baleen synth code`. Returns the exit code. Raises UserError, OSError."""
     options = tyro.cli(SynthCodeOptions, args=list(argv), prog="baleen synth code")
     _check(options)
     try:
@@ -88,9 +88,7 @@ def _check(options: SynthCodeOptions) -> None:
         raise UsageError(
             "nothing to work on; give --package NAME, --repo FOLDER or --releases NAME==OLD..NEW"
         )
-    for name in ("mutants", "release_pairs", "written"):
-        if getattr(options, name) < 0:
-            raise UsageError(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be 0 or more")
+    require_at_least(0, options, "mutants", "release_pairs", "written")
     for name in ("written", "model_issues", "model_setup"):
         if getattr(options, name) and options.base_url is None:
             raise UsageError(f"--{name.replace('_', '-')} needs a model; give --base-url and --model")

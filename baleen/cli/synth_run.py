@@ -1,4 +1,4 @@
-"""What the kinds of `baleen synth` share: options, live progress, a clean stop, the end of a run."""
+"""What the kinds of `baleen synth` share: options, progress, a clean stop, and what is told at the end."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -8,8 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from baleen.cli.model_options import ModelOptions
 from baleen.cli.progress import Progress
 from baleen.report.card import write_card
+from baleen.report.synthesis_figures import progress_metrics
 from baleen.runs.clean_stop import CleanStop
 from baleen.synthesis import Candidate, Journal, Verdict, synthesise, yields
 
@@ -17,17 +19,17 @@ Work = TypeVar("Work")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthOptions:
-    """Options of every kind."""
+class SynthOptions(ModelOptions):
+    """Options of every kind, those of a model that takes part among them."""
 
     out: Path
     """Folder of the run. The same command resumes it."""
 
     seed: int = 0
-    """Where the candidates come from; the same seed gives the same ones."""
+    """Random seed of the candidates; the same seed gives the same ones."""
 
     tasks: Annotated[int | None, tyro.conf.arg(name="num-tasks", aliases=["--tasks"])] = None
-    """Stop when this many tasks are kept; all candidates if not given."""
+    """Stop when this many tasks are kept; go through all candidates if not given."""
 
     workers: int = os.cpu_count() or 1
     """Candidates at a time."""
@@ -41,28 +43,25 @@ def run_synthesis(
     judge: Callable[[Candidate[Work]], Verdict],
     total: int = 0,
 ) -> int:
-    """Judge all candidates with progress; write `tasks.jsonl` and `card.html`. Returns the exit code.
+    """Judge all candidates, show the progress, and write `tasks.jsonl` and `card.html`. Returns the exit code.
 
-    settings: what decides which candidates there are and what becomes of them: a resumed run must have the same.
+    settings: what decides which candidates there are and what becomes of them; a resumed run must have the same.
     total: how many candidates there are, 0 if unknown. Raises UserError, OSError.
     """
     stop = CleanStop()
     asked = {"kind": kind, "seed": options.seed, **settings}
-    with (
-        Journal(options.out, asked) as journal,
-        Progress([kind]) as progress,
-    ):
+    with Journal(options.out, asked) as journal, Progress([kind]) as progress:
         progress.start_stage(kind, total)
 
         def told(journal: Journal) -> None:
-            progress.update(len(journal.verdicts), **_numbers(journal))
+            progress.update(len(journal.verdicts), **progress_metrics(journal.verdicts))
 
         try:
             with stop:
                 synthesise(
                     candidates, judge, journal, options.workers, told, lambda: stop.heard, options.tasks
                 )
-        finally:  # a run that fails, or has spent its money, still has what it kept
+        finally:  # a run that fails, or has spent its budget, still has what it kept
             path = journal.write_tasks()
             card = write_card(options.out, asked, journal.verdicts)
         kept = sum(len(verdict.tasks) for verdict in journal.verdicts)
@@ -73,18 +72,6 @@ def run_synthesis(
                 f"  {row.group}: {row.kept} of {row.candidates} kept, {row.tasks} tasks, "
                 f"{row.seconds:.2f} s each" + (f"; rejected: {why}" if why else "")
             )
-        progress.message(
-            f"wrote {path} and {card.name}"
-            + ("; stopped early: the same command goes on" if stop.heard else "")
-        )
+        early = "; stopped early: the same command goes on" if stop.heard else ""
+        progress.message(f"wrote {path} and {card.name}{early}")
     return stop.exit_code if stop.heard else int(not kept)
-
-
-def _numbers(journal: Journal) -> dict[str, float]:
-    kept = sum(bool(verdict.tasks) for verdict in journal.verdicts)
-    numbers = {
-        "kept": float(kept),
-        "tasks": float(sum(len(verdict.tasks) for verdict in journal.verdicts)),
-    }
-    dollars = sum(verdict.usage.get("dollars", 0.0) for verdict in journal.verdicts)
-    return numbers | ({"dollars": dollars} if dollars else {})

@@ -3,25 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tyro
 
 from baleen.agent import ChatModel
-from baleen.cli.model_options import ModelOptions
+from baleen.cli.options import require_at_least
 from baleen.cli.synth_run import SynthOptions, run_synthesis
 from baleen.config import UsageError
 from baleen.environments.search.corpus import Corpus
 from baleen.environments.search.world import CORPUS_FILE
-from baleen.synthesis.search import Judge, Models, debian, documents, wordnet
+from baleen.synthesis.search import Judge, Models
 from baleen.synthesis.search.draw import DEEPEST
+from baleen.synthesis.search.sources import build_corpus
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions(SynthOptions):
     """Make search tasks over WordNet, the Debian package index or your own documents.
 
-    Without a model all is scripted. With --base-url and --model a model takes part in the --roles given.
+    Without a model everything is scripted. The model of --base-url and --model takes the --roles given.
     """
 
     corpus: str = "wordnet"
@@ -29,17 +30,17 @@ class SearchOptions(SynthOptions):
     data files, or a Packages file."""
 
     documents: Path | None = None
-    """Your own: a folder of text files, or a JSONL of title and text; instead of --corpus."""
+    """Your own documents instead of --corpus: a folder of text files, or a JSONL of title and text."""
 
     depths: tuple[int, ...] = (1, 2, 3, 4)
-    """Hops from the clue to the answer."""
+    """Numbers of hops from the clue to the answer."""
 
     breadths: tuple[int, ...] = (1, 2, 3)
-    """Conditions per hop beside the kind of thing."""
+    """Numbers of conditions per hop, besides the kind of thing."""
 
     roles: tuple[Literal["author", "answerer", "verifier"], ...] = ("answerer", "verifier")
-    """What --model does: reword the questions; try them, from memory and with one search; check the truth against
-    the documents, and the answers of answerers."""
+    """What --model does. The author rewords the questions; the answerer tries them, from memory and with one search;
+    the verifier checks the truth against the documents, and the answers of the answerers."""
 
     answerers: tuple[str, ...] = ()
     """Names of further models at --base-url that try the questions."""
@@ -47,18 +48,16 @@ class SearchOptions(SynthOptions):
     passes: int = 2
     """How often a verifier checks each truth; one doubt rejects."""
 
-    helper: Annotated[ModelOptions, tyro.conf.arg(name="")] = ModelOptions()
-
 
 def main(argv: Sequence[str]) -> int:
-    """Raises UserError, OSError."""
+    """Run `baleen synth search`. Returns the exit code. Raises UserError, OSError."""
     options = tyro.cli(SearchOptions, args=list(argv), prog="baleen synth search")
     _check(options)
     path = options.out / "assets" / CORPUS_FILE
     models = _models(options)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _build(options, path)
+        build_corpus(options.corpus, path, options.documents)
     judge = Judge(Corpus(path), models)
     entities, candidates = judge.candidates(options.depths, options.breadths, options.seed)
     return run_synthesis(
@@ -72,20 +71,20 @@ def _settings(options: SearchOptions) -> dict[str, Any]:
         "depths": options.depths,
         "breadths": options.breadths,
     }
-    if options.helper.base_url is not None:
-        settings |= options.helper.settings()
+    if options.base_url is not None:
+        settings |= options.settings()
         settings |= {"roles": options.roles, "answerers": options.answerers, "passes": options.passes}
     return settings
 
 
 def _models(options: SearchOptions) -> Models:
-    meter = options.helper.meter()
-    model = options.helper.open(meter)
+    meter = options.meter()
+    model = options.open(meter)
     if model is None:
         if options.answerers:
             raise UsageError("--answerers needs --base-url and --model, the address of the models")
         return Models()
-    others = [replace(options.helper, model=name).open(meter) for name in options.answerers]
+    others = [replace(options, model=name).open(meter) for name in options.answerers]
     answerers: list[ChatModel] = [other for other in others if other is not None]
     return Models(
         author=model if "author" in options.roles else None,
@@ -100,22 +99,4 @@ def _check(options: SearchOptions) -> None:
         wrong = [value for value in values if not 1 <= value <= limit]
         if wrong or not values:
             raise UsageError(f"--{name} has {wrong or 'nothing'}; give numbers from 1 to {limit}")
-    if options.passes < 1:
-        raise UsageError(f"--passes is {options.passes}; it must be 1 or more")
-
-
-def _build(options: SearchOptions, path: Path) -> None:
-    if options.documents is not None:
-        documents.build(options.documents, path)
-    elif options.corpus == "wordnet":
-        wordnet.build(wordnet.DEFAULT_FOLDER, path)
-    elif options.corpus == "debian":
-        debian.build(None, path)
-    elif Path(options.corpus).is_dir():
-        wordnet.build(Path(options.corpus), path)
-    elif Path(options.corpus).is_file():
-        debian.build(Path(options.corpus), path)
-    else:
-        raise UsageError(
-            f"--corpus is {options.corpus!r}; give wordnet, debian, a folder of WordNet's data files or a Packages file"
-        )
+    require_at_least(1, options, "passes")

@@ -80,11 +80,11 @@ def run(
         Progress(stages, weights={stage.name: _weight(stage) for stage in recipe.stages}) as progress,
         CleanStop(lambda: progress.message(STOPPING)) as stop,
     ):
-        from baleen.cli.loading import path_of
+        from baleen.engine.serving import default_compute_path
         from baleen.stages.pipeline import Pipeline
 
         pipeline = Pipeline(recipe, run_folder, progress, options.threads, inputs, stop)
-        for line in filter(None, (told, f"rollouts: {path_of(pipeline.config)}")):
+        for line in filter(None, (told, f"rollouts: {default_compute_path(pipeline.config)}")):
             run_folder.log(line)
             progress.message(line)
         pipeline.run(stages)

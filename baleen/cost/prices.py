@@ -31,6 +31,11 @@ def prices() -> tuple[Price, ...]:
     return tuple(Price(**row) for row in tomllib.loads(text)["price"])
 
 
+def is_listed(model: str) -> bool:
+    """Whether the price data has a price of `model`."""
+    return any(row.model == model for row in prices())
+
+
 def price(model: str = DEFAULT_MODEL, prompt_tokens: int = 0) -> Price:
     """The latest price of `model` that holds for a prompt of that length.
 

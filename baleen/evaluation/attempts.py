@@ -1,5 +1,6 @@
-"""What several independent attempts at one task tell."""
+"""Several independent attempts at one task: their seeds, and what they tell."""
 
+import zlib
 from math import comb
 
 
@@ -10,3 +11,8 @@ def pass_at_k(attempts: int, solved: int, k: int) -> float:
     """
     assert 0 <= solved <= attempts and 0 < k <= attempts, f"{solved} of {attempts} attempts, k = {k}"
     return 1.0 - comb(attempts - solved, k) / comb(attempts, k)
+
+
+def attempt_seed(seed: int, task_id: str, number: int) -> int:
+    """The seed of the `number`-th attempt at a task, whatever other tasks and attempts are played beside it."""
+    return zlib.crc32(f"{seed} {number} {task_id}".encode())

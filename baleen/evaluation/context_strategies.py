@@ -133,6 +133,12 @@ def row(strategy: str, description: str, outcomes: Sequence[Outcome]) -> dict[st
     }
 
 
+def truncated_share(result: Mapping[str, Any]) -> float:
+    """Share of a row's trajectories that the end of the window cut off."""
+    reasons = result["stop_reasons"]
+    return reasons.get(StopReason.MAX_TOKENS, 0) / max(1, sum(reasons.values()))
+
+
 def curve(outcomes: Sequence[Outcome]) -> list[tuple[float, float]]:
     """(steps, accuracy) as the budget grows.
 

@@ -17,7 +17,7 @@ _PANELS = (
 
 
 def speeds(figures: Mapping[str, Any]) -> Plot:
-    """`figures` of `baleen.cli.bench.measure`. Bars are the range of the rounds, the dotted line is the roofline."""
+    """Draw the figures of `baleen.bench.measure.measure`: bars for the range of the rounds, dots for the roofline."""
     shown = []
     for measurement, title, unit in _PANELS:
         rows = [row for row in figures["measurements"] if row["measurement"] == measurement]

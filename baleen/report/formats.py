@@ -27,6 +27,16 @@ def short(number: float) -> str:
     return f"{number:.3g}"
 
 
+def binary_size(count: int) -> str:
+    """Bytes as 512 B, 38.1 MiB or 642.1 GiB."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.2f} TiB"
+
+
 def percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.0f}\u00a0%"
 

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from baleen.chat import Tokenizer, train_tokenizer
-from baleen.cli import loading
-from baleen.cli.loading import ComputeOptions, load, path_of, usable_threads
+from baleen.cli.loading import ComputeOptions, load, usable_threads
 from baleen.cli.main import main
 from baleen.config import ModelConfig, UserError
+from baleen.engine.serving import default_compute_path
 from baleen.model import Transformer, save_model
 from baleen.ops import cpu
+from baleen.runs import machine
+from baleen.runs.model_folder import model_folder
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def test_the_kernels_are_the_default_and_a_line_says_so(
     assert loaded.engine.compute_path.weight_dtype == "float32"
     line = f"weights: float32 through the CPU kernels ({cpu.instruction_set()})"
     assert capsys.readouterr().err == f"baleen: {line}\n"
-    assert path_of(ModelConfig.from_pretrained(folder)) == line
+    assert str(default_compute_path(ModelConfig.from_pretrained(folder))) == line
 
 
 def test_without_a_compiler_the_line_has_the_reason(
@@ -70,6 +72,7 @@ def test_compiling_is_told(
 def test_more_threads_than_processors(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(machine, "_read", lambda _: "")  # no quota of a container
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert usable_threads(2) == 2
     assert capsys.readouterr().err == ""
@@ -93,4 +96,4 @@ def test_a_folder_without_tokenizer_says_so(folder: Path, tmp_path: Path) -> Non
         (tmp_path / file).symlink_to(folder / file)
     with pytest.raises(UserError, match=r"a model without tokenizer\.json; copy that file"):
         load(tmp_path, 1, None, ComputeOptions())
-    assert loading.model_folder(tmp_path) == tmp_path
+    assert model_folder(tmp_path) == tmp_path

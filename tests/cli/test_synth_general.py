@@ -100,7 +100,7 @@ def test_a_model_over_http_that_breaks_in_every_way(
     [
         (["--author", "model"], "--base-url"),
         (["--attempts", "4"], "--base-url"),
-        (["--domains", "hostel"], "must be of"),
+        (["--domains", "hostel"], "must be one of"),
         (["--levels", "0"], "--levels is 0"),
         (
             ["--author", "model", "--domains", "bank", "--base-url", "http://x/v1", "--model", "m"],

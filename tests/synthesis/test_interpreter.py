@@ -243,7 +243,7 @@ def test_the_command_makes_tasks_that_their_programs_solve(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--families", "chess"], "--families names 'chess'"),
+        (["--families", "chess"], "--families has 'chess'"),
         (["--difficulties", "9"], "--difficulties has 9"),
         (["--per-level", "0"], "--per-level is 0"),
         (["--max-cost", "1"], "--max-cost needs --base-url"),

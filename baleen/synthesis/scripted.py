@@ -1,4 +1,4 @@
-"""The scripted policy of `baleen agent run`: for each task a chat model that needs none."""
+"""A chat model that needs none: it solves a task by the task's own script."""
 
 from pathlib import Path
 
@@ -9,9 +9,15 @@ from baleen.environments import TaskError, scripted_solution
 
 
 def scripted_model(attempt: Attempt, assets: Path | None, seed: int) -> ChatModel:
-    """A model that solves the attempt's task in one conversation. seed: of what it leaves to chance.
+    """A model that solves the attempt's task in one conversation.
 
-    Raises UserError where there is none.
+    Args:
+        attempt: the task, and which attempt at it this is.
+        assets: the folder of the tasks' assets, if there is one.
+        seed: of what the script leaves to chance.
+
+    Raises:
+        UserError: the task has no script.
     """
     task = attempt.task
     if task.domain == "search":

@@ -1,4 +1,4 @@
-"""The tasks of a run of `baleen agent`: kept beside its trajectories, so that they can be played again."""
+"""The tasks of a run: which are played, and how they are kept beside its trajectories so that these can be replayed."""
 
 import json
 from collections.abc import Sequence
@@ -12,11 +12,29 @@ from baleen.runs.files import write_atomic, write_json
 _TASKS, _PLACES = "tasks.jsonl", "places.json"
 
 
-def first_of(tasks: Sequence[Task], count: int | None) -> Sequence[Task]:
-    """`count` tasks, one from each family in turn, so that a mixed file is not judged by its first family. None: all.
+def tasks_to_play(path: Path, count: int | None = None) -> Sequence[Task]:
+    """Read the tasks of a file, all of them or the first ones of each family in turn.
 
-    A larger count only adds to a smaller one.
+    Args:
+        path: a file of tasks, one a line, as `baleen synth` writes them.
+        count: how many tasks to take; None for all. Taking more adds to what fewer would give.
+
+    Raises:
+        UserError: the file holds no task, a line that is none, or two tasks with one id among those taken.
     """
+    tasks = first_of_each_family(read_tasks(path), count)
+    if not tasks:
+        raise UserError(f"{path} holds no task")
+    seen: set[str] = set()
+    for task in tasks:
+        if task.id in seen:
+            raise UserError(f"two tasks have the id {task.id!r}; give every task its own")
+        seen.add(task.id)
+    return tasks
+
+
+def first_of_each_family(tasks: Sequence[Task], count: int | None) -> Sequence[Task]:
+    """Take `count` tasks, one from each family in turn, so that no family represents a mixed file. None: all."""
     if count is None:
         return tasks
     families: dict[tuple[str, str], list[Task]] = {}
@@ -26,21 +44,17 @@ def first_of(tasks: Sequence[Task], count: int | None) -> Sequence[Task]:
     return list(islice(in_turn, count))
 
 
-def unique(tasks: Sequence[Task]) -> Sequence[Task]:
-    """`tasks` as they are. Raises UserError when two have one id: their episodes could not be told apart."""
-    seen: set[str] = set()
-    for task in tasks:
-        if task.id in seen:
-            raise UserError(f"two tasks have the id {task.id!r}; give every task its own")
-        seen.add(task.id)
-    return tasks
+def assets_of(tasks: Path, given: Path | None = None) -> Path | None:
+    """The folder of the tasks' assets: the one given, or `assets` beside the file of tasks if it exists.
 
-
-def assets_of(given: Path | None, tasks: Path) -> Path | None:
-    """The folder of the tasks' assets, if there is one. Raises UserError for a given one that does not exist."""
+    Raises:
+        UserError: the given folder does not exist.
+    """
     if given is not None:
         if not given.is_dir():
-            raise UserError(f"--assets is {given}, which is no folder")
+            raise UserError(
+                f"--assets is {given}, which is not a folder; give the folder of the tasks' assets"
+            )
         return given
     beside = tasks.parent / "assets"
     return beside if beside.is_dir() else None
@@ -49,7 +63,9 @@ def assets_of(given: Path | None, tasks: Path) -> Path | None:
 def keep_tasks(folder: Path, tasks: Sequence[Task], assets: Path | None) -> None:
     """Add to the run in `folder` the tasks that it lacks, and note where the assets are.
 
-    Raises UserError when the run has another task of the same id, OSError.
+    Raises:
+        UserError: the run was played with another task of the same id.
+        OSError: the folder cannot be written.
     """
     kept = {task.id: json.dumps(task.to_row()) for task in kept_tasks(folder)}
     for task in tasks:
@@ -63,13 +79,13 @@ def keep_tasks(folder: Path, tasks: Sequence[Task], assets: Path | None) -> None
 
 
 def kept_tasks(folder: Path) -> list[Task]:
-    """The tasks of the run in `folder`. Raises UserError."""
+    """The tasks of the run in `folder`. Raises UserError for a damaged line."""
     path = folder / _TASKS
     return read_tasks(path) if path.exists() else []
 
 
 def kept_assets(folder: Path) -> Path | None:
-    """Where the assets of the run's tasks were when it was last played."""
+    """Where the assets of the run's tasks were when it was last played; None if it had none."""
     path = folder / _PLACES
     noted = json.loads(path.read_text(encoding="utf-8"))["assets"] if path.exists() else None
     return Path(noted) if noted else None

@@ -1,4 +1,4 @@
-"""`baleen doctor`: every remark carries its remedy, and only what truly blocks makes it fail."""
+"""The diagnosis and `baleen doctor`: every remark carries its remedy, and only what truly blocks makes it fail."""
 
 import json
 import tomllib
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from baleen import diagnosis
 from baleen.cli import doctor
 from baleen.installation import install_command
 from baleen.ops.cpu import build
@@ -26,13 +27,13 @@ def test_it_runs_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_missing_package_fails() -> None:
-    there, missing = doctor.check_packages({"numpy": "2.0", "tyro": None})
+    there, missing = diagnosis.check_packages({"numpy": "2.0", "tyro": None})
     assert there.value == "numpy 2.0" and there.state == "ok"
     assert (missing.name, missing.state) == ("tyro", "fail") and install_command() in missing.remedy
 
 
 def test_the_packages_are_those_of_the_project() -> None:
-    text = Path(__file__).parents[2].joinpath("pyproject.toml").read_text(encoding="utf-8")
+    text = Path(__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)["project"]
     assert {name_of(line) for line in project["dependencies"]} == set(machine.PACKAGES)
     for extra, names in machine.EXTRAS.items():
@@ -44,7 +45,7 @@ def name_of(requirement: str) -> str:
 
 
 def test_an_extra_that_is_not_there_is_no_fault() -> None:
-    there, missing = doctor.check_extras(
+    there, missing = diagnosis.check_extras(
         {"agents": {"openai": "2.0", "ipykernel": "7"}, "bench": {"gguf": None, "transformers": "5.0"}}
     )
     assert (there.state, there.value) == ("ok", "openai 2.0, ipykernel 7")
@@ -54,7 +55,7 @@ def test_an_extra_that_is_not_there_is_no_fault() -> None:
 
 def test_kernels_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "load", lambda: (None, "they could not be compiled and loaded: no OpenMP"))
-    check = doctor.check_kernels()
+    check = diagnosis.check_kernels()
     assert check.state == "warn" and "could not be compiled" in check.value and "g++" in check.remedy
 
 
@@ -67,7 +68,7 @@ def test_where_nothing_can_be_written_it_is_not_ready(out: str, capsys: pytest.C
 
 
 def test_a_look_at_the_disk_leaves_nothing(tmp_path: Path) -> None:
-    assert doctor.check_disk(tmp_path / "not" / "yet").state == "ok"
+    assert diagnosis.check_disk(tmp_path / "not" / "yet").state == "ok"
     assert not list(tmp_path.iterdir())
 
 
@@ -90,26 +91,28 @@ def test_a_failure_is_exit_code_1(
     ],
 )
 def test_threads_on_a_busy_machine(environment: dict[str, str], load: float, remark: str | None) -> None:
-    remedies = [check.remedy for check in doctor.check_cores(2, environment, load) if check.state == "warn"]
+    remedies = [
+        check.remedy for check in diagnosis.check_cores(2, environment, load) if check.state == "warn"
+    ]
     assert len(remedies) == (remark is not None)
     if remark:
         assert remark in remedies[0]
 
 
 def test_memory_and_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.check_memory(8 * 2**30, 16 * 2**30).state == "ok"
-    assert doctor.check_memory(2**30, 16 * 2**30).state == "warn"
-    assert doctor.check_memory(20 * 2**30, 2 * 2**30).state == "warn"  # a container's limit counts
-    assert doctor.check_memory(None, None).value == "unknown"
-    assert doctor.check_disk(tmp_path / "not" / "yet").state == "ok"
+    assert diagnosis.check_memory(8 * 2**30, 16 * 2**30).state == "ok"
+    assert diagnosis.check_memory(2**30, 16 * 2**30).state == "warn"
+    assert diagnosis.check_memory(20 * 2**30, 2 * 2**30).state == "warn"  # a container's limit counts
+    assert diagnosis.check_memory(None, None).value == "unknown"
+    assert diagnosis.check_disk(tmp_path / "not" / "yet").state == "ok"
     monkeypatch.setattr(machine, "free_disk", lambda path: 2**20)
-    assert doctor.check_disk(tmp_path).state == "warn"
+    assert diagnosis.check_disk(tmp_path).state == "warn"
 
 
 def test_a_machine_without_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.check_sandbox().state == "ok"
+    assert diagnosis.check_sandbox().state == "ok"
     monkeypatch.setenv("PATH", "")
-    check = doctor.check_sandbox()
+    check = diagnosis.check_sandbox()
     assert check.state == "warn" and "bwrap" in check.value and "apt-get install bubblewrap" in check.remedy
 
 
