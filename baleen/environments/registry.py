@@ -97,8 +97,8 @@ def _general_task(difficulty: int, rng: random.Random, split: Split) -> Task:
     domains = general.TRAIN_DOMAINS if split == "train" else general.HELDOUT_DOMAINS
     task = general.sample_general_task(rng.choice(domains), difficulty, rng)
     if split == "train" and rng.random() < REWORDED:
-        task = general.reword(task, rng)
-    return general.briefly(task)
+        task = general.randomize_vocabulary(task, rng)
+    return general.inline_tools(task)
 
 
 def _task(kind: Family, difficulty: int, split: Split, data: dict[str, Any]) -> Task:

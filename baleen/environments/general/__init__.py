@@ -1,20 +1,24 @@
-"""General agent tasks: a database, tools on it, a question; many domains, and any that an author model invents."""
+"""General agent tasks: a database, tools on it, and a question, in many domains or in one that a model invents."""
 
 from baleen.environments.general.domains import DOMAINS, HELDOUT_DOMAINS, TRAIN_DOMAINS
-from baleen.environments.general.renaming import reword
+from baleen.environments.general.presentation import demonstrate, inline_tools
+from baleen.environments.general.randomize_vocabulary import randomize_vocabulary
 from baleen.environments.general.sampling import difficulties, sample_general_task
-from baleen.environments.general.showing import briefly, demonstrate
-from baleen.environments.general.world import GeneralWorld, open_tools
+from baleen.environments.general.task import EnvironmentSpec, GeneralTask
+from baleen.environments.general.tools import open_tools
+from baleen.environments.general.world import GeneralWorld
 
 __all__ = [
     "DOMAINS",
     "HELDOUT_DOMAINS",
     "TRAIN_DOMAINS",
+    "EnvironmentSpec",
+    "GeneralTask",
     "GeneralWorld",
-    "briefly",
     "demonstrate",
     "difficulties",
+    "inline_tools",
     "open_tools",
-    "reword",
+    "randomize_vocabulary",
     "sample_general_task",
 ]

@@ -1,4 +1,4 @@
-"""The database of an episode: built from a script, guarded while tools use it, compared when the episode is over."""
+"""The database of an episode: built from a script, guarded while tools use it, and compared at the end."""
 
 import sqlite3
 from collections import Counter
@@ -7,39 +7,46 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-# Statements end by work done, not by the clock: the same call has the same end on every machine.
+# Statements are limited by the work they do and not by time, so that a call ends the same way on every machine.
 _STEPS_AT_A_TIME = 1_000
-_MAX_STEPS = 2_000_000
-_MAX_VALUE = 1_000_000  # bytes of one value, and of one statement
-MAX_DATABASE = 8 << 20  # bytes
+_MAX_STEPS = 2_000_000  # of SQLite's virtual machine
+_MAX_VALUE_BYTES = 1_000_000  # also of a statement
+MAX_DATABASE_BYTES = 8 << 20
 
-# The same arguments must give the same result: no `random`, nothing that knows the time.
+# The same arguments must give the same result, so there is no `random` and no function that reads the clock.
 _FUNCTIONS_TEXT = (
     "abs avg char coalesce count format glob group_concat hex iif ifnull instr length like lower ltrim "
     "max min nullif printf quote replace round rtrim sign substr substring sum total trim typeof unicode "
     "upper"
 )
 _FUNCTIONS = frozenset(_FUNCTIONS_TEXT.split())
-_USE = frozenset(
+_READ_AND_WRITE = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE, sqlite3.SQLITE_TRANSACTION}
     | {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
 )
-_BUILD = _USE | {sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_REINDEX}
+_BUILD = _READ_AND_WRITE | {sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_REINDEX}
 
-# table -> {"removed": rows, "added": rows}; a changed row is removed as it was and added as it is
+# table -> {"removed": rows, "added": rows}; a changed row counts as its old version removed and its new one added
 Changes = dict[str, dict[str, list[list[Any]]]]
 
 
 class DatabaseError(ValueError):
-    """A script or a statement that SQLite or its guard refuses; the message is SQLite's."""
+    """A script or statement that SQLite or the guard refuses; the message is SQLite's."""
 
 
 @lru_cache(maxsize=256)
 def build(script: str) -> bytes:
-    """The serialised database that a script of CREATE TABLE and INSERT statements makes. Raises DatabaseError."""
+    """Run a script of CREATE TABLE and INSERT statements.
+
+    Returns:
+        The serialized database.
+
+    Raises:
+        DatabaseError: the script fails, does anything else, or makes too large a database.
+    """
     connection = sqlite3.connect(":memory:")
     try:
-        # Most tables of a task fit in a small page; a snapshot is as large as its pages.
+        # The tables are small, and every snapshot stores whole pages.
         connection.execute("PRAGMA page_size = 512")
         with guarded(connection, _BUILD):
             connection.executescript(script)
@@ -48,8 +55,8 @@ def build(script: str) -> bytes:
         data = connection.serialize()
     finally:
         connection.close()
-    if len(data) > MAX_DATABASE:
-        raise DatabaseError(f"the database has {len(data)} bytes, the limit is {MAX_DATABASE}")
+    if len(data) > MAX_DATABASE_BYTES:
+        raise DatabaseError(f"the database has {len(data)} bytes; the limit is {MAX_DATABASE_BYTES}")
     return data
 
 
@@ -58,14 +65,14 @@ def _check_tables(connection: sqlite3.Connection) -> None:
         raise DatabaseError("the script creates no table")
     for table in tables(connection):
         for row in connection.execute(f"PRAGMA table_info({quoted(table)})"):
-            # SQLite does not ask the guard about defaults.
+            # SQLite does not consult the authorizer about default values.
             if "(" in str(row[4]) or "current_" in str(row[4]).lower():
                 raise DatabaseError(f"the default of {table}.{row[1]} must be a constant")
 
 
 def connect(data: bytes) -> sqlite3.Connection:
-    """A private copy in memory; statements commit by themselves. Raises DatabaseError."""
-    # A world may be made in one thread and played in another, never in two at once.
+    """Open a private copy in memory, in autocommit mode. Raises DatabaseError."""
+    # A world may be made in one thread and played in another, but never used by two at once.
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     try:
         connection.deserialize(data)
@@ -77,8 +84,12 @@ def connect(data: bytes) -> sqlite3.Connection:
 
 
 @contextmanager
-def guarded(connection: sqlite3.Connection, allowed: Collection[int] = _USE) -> Iterator[None]:
-    """Within: reading and writing of rows alone, bounded work. Raises DatabaseError for what SQLite refuses."""
+def guarded(connection: sqlite3.Connection, allowed: Collection[int] = _READ_AND_WRITE) -> Iterator[None]:
+    """Allow only reading and writing of rows, and a bounded amount of work, inside the `with` block.
+
+    Raises:
+        DatabaseError: SQLite refused or interrupted a statement.
+    """
     steps = 0
 
     def count() -> bool:
@@ -86,7 +97,7 @@ def guarded(connection: sqlite3.Connection, allowed: Collection[int] = _USE) -> 
         steps += _STEPS_AT_A_TIME
         return steps > _MAX_STEPS
 
-    def authorise(action: int, first: str | None, second: str | None, *_: object) -> int:
+    def authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
         if action == sqlite3.SQLITE_FUNCTION:
             allow = second in _FUNCTIONS
         else:
@@ -94,9 +105,9 @@ def guarded(connection: sqlite3.Connection, allowed: Collection[int] = _USE) -> 
             allow = action in allowed and (builds or not str(first).startswith("sqlite_"))
         return sqlite3.SQLITE_OK if allow else sqlite3.SQLITE_DENY
 
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
     connection.set_progress_handler(count, _STEPS_AT_A_TIME)
-    connection.set_authorizer(authorise)
+    connection.set_authorizer(authorize)
     try:
         yield
     except sqlite3.Error as error:
@@ -107,7 +118,7 @@ def guarded(connection: sqlite3.Connection, allowed: Collection[int] = _USE) -> 
 
 
 def tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """table -> its columns."""
+    """The tables of a database and their columns, by name."""
     names = connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
     ).fetchall()
@@ -118,14 +129,20 @@ def tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
 
 
 def quoted(name: str) -> str:
-    """An identifier as SQL writes it."""
+    """An identifier in SQL's quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def changes(before: bytes, after: bytes, ignored: Collection[str] = ()) -> Changes:
-    """What differs between two serialised databases, whole rows in a fixed order.
+    """The rows in which two serialized databases differ, in a fixed order.
 
-    ignored: "table.column"s that do not count. Raises DatabaseError when one is not a database.
+    Args:
+        before: a serialized database.
+        after: another one.
+        ignored: columns, as "table.column", that are not compared.
+
+    Raises:
+        DatabaseError: one of them is not a database.
     """
     if before == after:
         return {}
@@ -144,7 +161,7 @@ def _contents(data: bytes, ignored: Collection[str]) -> Mapping[str, Counter[tup
         result = {}
         for table, columns in tables(connection).items():
             counted = [quoted(c) for c in columns if f"{table}.{c}" not in ignored]
-            # A tuple of values and their types: 1 is not '1', and 1 is not 1.0.
+            # Types are compared too: 1 is neither '1' nor 1.0.
             select = ", ".join([*counted, *(f"typeof({c})" for c in counted)]) or "1"
             result[table] = Counter(connection.execute(f"SELECT {select} FROM {quoted(table)}"))
         return result

@@ -1,7 +1,7 @@
-"""Runs solution functions where they can reach nothing but tools: in a process of their own, in the sandbox.
+"""Running a solution where it can reach nothing but its tools: in a sandboxed process of its own.
 
-The database is in this process (tools that are data) or in the tool server's, never in the solution's: it has a pipe
-that carries a tool's name and arguments one way and a result the other.
+The database is in this process (for tools that are data) or in the tool server's, never in the solution's. A pipe
+carries the names and arguments of calls one way and their results the other.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-from baleen.environments.general.gate import check_solution
+from baleen.environments.general.ast_check import check_solution
 from baleen.environments.general.process import ProcessEnded, Program
 from baleen.environments.general.tools import ToolSource, as_text
 from baleen.environments.toolbox import Tool, Toolbox, ToolError
@@ -19,7 +19,7 @@ SECONDS = 20.0
 
 
 class SolutionError(ValueError):
-    """A solution that the gate refuses, that fails, or that gives no answer; the message is for its author."""
+    """A solution is not allowed, fails, or returns no usable answer; the message is for its author."""
 
 
 def run_solution(
@@ -27,15 +27,26 @@ def run_solution(
     source: ToolSource,
     parameters: Mapping[str, Any] | None = None,
     offered: Collection[str] | None = None,
-    gate: bool = True,
+    check_ast: bool = True,
 ) -> str:
-    """The answer of `solution(tools, **parameters)` as text; what it did to the database is in `source`.
+    """Run `solution(tools, **parameters)`; what it does to the database is in `source` afterwards.
 
-    offered: the tools it may call, all if not given. gate: False only to test that the sandbox is the wall.
-    Raises SolutionError, SandboxUnavailable.
+    Args:
+        text: Python source of the function.
+        source: the tools and their database.
+        parameters: keyword arguments of the function.
+        offered: names of the tools that it may call; all of them by default.
+        check_ast: False only to test that the sandbox alone is enough.
+
+    Returns:
+        The answer as text.
+
+    Raises:
+        SolutionError: there is no answer; the message says why.
+        SandboxUnavailable: this machine cannot enforce the sandbox.
     """
     schemas = {s["name"]: s for s in source.schemas if offered is None or s["name"] in offered}
-    if gate:
+    if check_ast:
         try:
             check_solution(text, schemas)
         except ValueError as error:
@@ -55,7 +66,7 @@ def _serve(program: Program, source: ToolSource, check: Toolbox) -> str:
         line = program.receive(ends - time.monotonic())
         if "tool" not in line:
             break
-        with suppress(ProcessEnded):  # a program that has ended may have said why: it is still in the pipe
+        with suppress(ProcessEnded):  # a program that has ended may have left the reason in the pipe
             program.send(_reply(line, source, check))
     else:
         raise SolutionError(f"the solution makes more than {MAX_CALLS} calls")
@@ -66,7 +77,7 @@ def _serve(program: Program, source: ToolSource, check: Toolbox) -> str:
 
 def _reply(line: Mapping[str, Any], source: ToolSource, check: Toolbox) -> dict[str, Any]:
     name, arguments = line["tool"], line.get("arguments", {})
-    # Checked as a policy's calls are: a solution shows what a policy can do.
+    # The same checks as for a policy's calls: a solution must show what a policy can do.
     refusal = check.refusal(name, arguments)
     if refusal:
         return {"error": refusal}
@@ -77,10 +88,10 @@ def _reply(line: Mapping[str, Any], source: ToolSource, check: Toolbox) -> dict[
 
 
 def answer_text(answer: Any) -> str:
-    """An answer as a policy would give it. Raises SolutionError for none, and for what is no short value."""
+    """An answer as a policy would write it. Raises SolutionError unless it is a short value."""
     if answer is None or isinstance(answer, dict):
         raise SolutionError(
-            f"the answer is {type(answer).__name__}; return a number, a text or a list of them"
+            f"the answer is a {type(answer).__name__}; return a number, a string or a list of them"
         )
     if isinstance(answer, list):
         return ", ".join(answer_text(item) for item in answer)

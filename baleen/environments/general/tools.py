@@ -1,37 +1,40 @@
-"""Tools over an episode's database: where they come from, and those that are data - checks and statements of SQL.
+"""Tools on the database of an episode, and those that are data: checks and statements in SQL.
 
-Tools that are data need no process: a call takes microseconds, so that training can play thousands of episodes.
+A tool that is data needs no process and a call takes microseconds, so that training can play thousands of episodes.
 """
 
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from baleen.environments.general.database import DatabaseError, connect, guarded
+from baleen.environments.general.database import DatabaseError, build, connect, guarded
+from baleen.environments.general.served import ServedTools
+from baleen.environments.general.task import EnvironmentSpec
+from baleen.environments.record import Record
 from baleen.environments.toolbox import Tool, ToolError, parameters
 
 Shape = Literal["value", "column", "row", "rows"]
-SHAPES = ("value", "column", "row", "rows")
+ParameterType = Literal["integer", "string"]
 MAX_ROWS = 100
-MAX_TEXT = 20_000  # characters of a result
+MAX_CHARACTERS = 20_000  # of a result
 
 
 class ToolSource(Protocol):
-    """The tools of one episode and the database they work on."""
+    """The tools of one episode and the database that they work on."""
 
     @property
     def schemas(self) -> Sequence[Mapping[str, Any]]:
-        """name, description and parameters of each."""
+        """Name, description and parameters of each tool."""
         ...
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        """The result as a JSON value. Raises ToolError, ToolFailure."""
+        """Call a tool. Returns a JSON value. Raises ToolError, ToolFailure."""
         ...
 
     def database(self) -> bytes:
-        """The database as it is now, serialised."""
+        """The database as it is now, serialized."""
         ...
 
     def restore(self, data: bytes) -> None: ...
@@ -40,59 +43,48 @@ class ToolSource(Protocol):
 
 
 @dataclass(frozen=True)
-class SqlTool:
-    """A tool as data.
+class SqlTool(Record):
+    """A tool that is data. Queries refer to a parameter as `:name`, error messages as `{name}`.
 
-    types: parameter -> "integer" or "string". checks: (query, error) pairs in order; the call is refused with the
-    error when the query has no row. writes: statements, all or none. returns: the query of the result, in its
-    `shape`: the first "value" or "row", or all of a "column" or all "rows"; a "value" or "row" that is missing is
-    refused with `missing`. Queries name parameters `:name`, errors `{name}`.
+    Attributes:
+        name: its name.
+        description: what it returns or does.
+        types: type of each parameter.
+        returns: query of the result.
+        shape: the result is the first "value" or "row" of the query, or all of its first "column", or all "rows".
+        missing: error if a "value" or "row" does not exist.
+        checks: (query, error) pairs; the call is refused with the first error whose query finds no row.
+        writes: statements, of which all are executed or none.
     """
 
     name: str
     description: str
-    types: Mapping[str, str]
+    types: Mapping[str, ParameterType]
     returns: str
     shape: Shape = "value"
     missing: str = "nothing found"
     checks: tuple[tuple[str, str], ...] = ()
-    writes: tuple[str, ...] = field(default=())
+    writes: tuple[str, ...] = ()
 
-    def to_row(self) -> dict[str, Any]:
-        """As JSON."""
-        return vars(self) | {
-            "types": dict(self.types),
-            "checks": [list(check) for check in self.checks],
-            "writes": list(self.writes),
-        }
 
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "SqlTool":
-        """Raises ValueError, TypeError, KeyError for a row that is no tool."""
-        tool = cls(
-            name=row["name"],
-            description=row["description"],
-            types=dict(row["types"]),
-            returns=row["returns"],
-            shape=row.get("shape", "value"),
-            missing=row.get("missing", "nothing found"),
-            checks=tuple((str(sql), str(error)) for sql, error in row.get("checks", ())),
-            writes=tuple(map(str, row.get("writes", ()))),
-        )
-        if tool.shape not in SHAPES:
-            raise ValueError(
-                f"the shape of {tool.name} is {tool.shape!r}; it must be one of {', '.join(SHAPES)}"
-            )
-        if wrong := set(tool.types.values()) - {"integer", "string"}:
-            raise ValueError(f"a type of {tool.name} is {wrong.pop()!r}; it must be integer or string")
-        return tool
+def open_tools(environment: EnvironmentSpec) -> ToolSource:
+    """Open the tools of an environment on a fresh database.
+
+    Raises:
+        DatabaseError: the database script is wrong.
+        TaskError: a tool that should be data is damaged.
+    """
+    data = build(environment.database)
+    if environment.code:
+        return ServedTools(environment.tools, environment.code, data)
+    return SqlTools([SqlTool.from_data(row) for row in environment.tools], data)
 
 
 class SqlTools:
     """Tools that are data, on a database in this process."""
 
     def __init__(self, tools: Sequence[SqlTool], data: bytes) -> None:
-        """Raises DatabaseError."""
+        """Open a copy of the serialized database `data`. Raises DatabaseError."""
         self._tools = {tool.name: tool for tool in tools}
         self._connection = connect(data)
 
@@ -140,19 +132,19 @@ class SqlTools:
 
 
 def _typed(name: str, kind: str, value: Any) -> Any:
-    """The argument as its column has it: compact schemas call every parameter a string."""
+    """The argument in the type of its column: compact schemas declare every parameter a string."""
     if kind != "integer" or isinstance(value, int):
         return value
     try:
         return int(str(value))
     except ValueError:
-        raise ToolError(f"{name} is {str(value)[:40]!r}, it must be an integer") from None
+        raise ToolError(f"{name} is {str(value)[:40]!r}; it must be an integer") from None
 
 
 def _shaped(cursor: sqlite3.Cursor, tool: SqlTool, values: Mapping[str, Any]) -> Any:
     rows = cursor.fetchmany(MAX_ROWS + 1)
     if len(rows) > MAX_ROWS:
-        raise ToolError(f"more than {MAX_ROWS} rows")
+        raise ToolError(f"the result has more than {MAX_ROWS} rows; ask for less")
     if tool.shape == "column":
         return [row[0] for row in rows]
     names = [column[0] for column in cursor.description]
@@ -164,22 +156,22 @@ def _shaped(cursor: sqlite3.Cursor, tool: SqlTool, values: Mapping[str, Any]) ->
 
 
 def _filled(text: str, values: Mapping[str, Any]) -> str:
-    # Not str.format: an author's text must not reach into the values.
+    # Not str.format, which would let an author's text read attributes of the values.
     for name, value in values.items():
         text = text.replace("{" + name + "}", str(value))
     return text
 
 
 def as_text(result: Any) -> str:
-    """A result as a policy reads it: text as it is, everything else as JSON."""
+    """A result as a policy reads it: a string unchanged, anything else as JSON. Raises ToolError if it is too long."""
     text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)
-    if len(text) > MAX_TEXT:
-        raise ToolError(f"the result has {len(text)} characters, the limit is {MAX_TEXT}; ask for less")
+    if len(text) > MAX_CHARACTERS:
+        raise ToolError(f"the result has {len(text)} characters; the limit is {MAX_CHARACTERS}; ask for less")
     return text
 
 
 def toolbox_tools(source: ToolSource, schemas: Sequence[Mapping[str, Any]]) -> list[Tool]:
-    """The tools of `source` for a Toolbox, offered as `schemas` say."""
+    """The tools of `source` that `schemas` describe, for a Toolbox."""
 
     def runner(name: str) -> Any:
         return lambda **arguments: as_text(source.call(name, arguments))

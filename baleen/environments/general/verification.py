@@ -1,8 +1,8 @@
-"""Whether an outcome - the database as it was left, and the answer - is right.
+"""Whether an outcome, the database at the end of an episode and the answer, is right.
 
-Two checks, both on facts. The database must differ from the initial one exactly as the reference solution left it,
-but for columns that the environment declares free; and the answer must be the reference's, or, where an author wrote
-a verification function, that function must accept outcome and answer. The function runs in the sandbox.
+The database must differ from the initial one exactly as after the reference solution, except in columns that the
+environment ignores. The answer must equal the reference answer; if the author wrote a verification function, that
+function, run in the sandbox, must accept the databases and the answer instead.
 """
 
 import base64
@@ -18,18 +18,18 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """database: serialised, as an episode left it. answer: the final message's text."""
+    """How an episode ended: its serialized database and the text of its final message."""
 
     database: bytes
     answer: str
 
 
 class VerifierError(ValueError):
-    """A verification function that cannot be run; the message is for its author."""
+    """A verification function cannot be run; the message is for its author."""
 
 
 def same_changes(before: bytes, outcome: Outcome, expected: Changes, ignored: Sequence[str]) -> bool:
-    """Whether the outcome's database differs from `before` by `expected` and nothing else."""
+    """Whether the outcome's database differs from `before` by exactly the `expected` changes."""
     try:
         return changes(before, outcome.database, ignored) == expected
     except DatabaseError:
@@ -37,10 +37,19 @@ def same_changes(before: bytes, outcome: Outcome, expected: Changes, ignored: Se
 
 
 def accepts(text: str, before: bytes, outcomes: Sequence[Outcome]) -> list[bool]:
-    """What the function `verify(before, after, answer)` of `text` says of each; one process for all.
+    """Run the function `verify(before, after, answer)` on several outcomes, in one process.
 
-    A verdict other than True, an exception and a verdict that never comes are no acceptance. Raises VerifierError
-    when the text cannot be run at all, SandboxUnavailable.
+    Args:
+        text: Python source of the function.
+        before: the initial database, serialized.
+        outcomes: what it has to judge.
+
+    Returns:
+        For each outcome whether the function returned True in time. Any other result, and an exception, is False.
+
+    Raises:
+        VerifierError: the text cannot be run at all.
+        SandboxUnavailable: this machine cannot enforce the sandbox.
     """
     first = base64.b64encode(before).decode()
     rows = [

@@ -1,4 +1,4 @@
-"""Names and numbers that the domains draw from."""
+"""The words that domains draw their names from, and ways to draw words and numbers."""
 
 import random
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ CITIES = _listed(
     "Oslo Rome Lima Cairo Delhi Paris Tokyo Quito Sofia Turin Bern Kyiv Riga Malmo Porto Genoa Dakar Hanoi Perth "
     "Leeds"
 )
-COLOURS = _listed("red blue green black white grey amber pink brown violet")
+COLORS = _listed("red blue green black white gray amber pink brown violet")
 BOOKS = _listed(
     "Atlas Beacon Comet Delta Echoes Falcon Glacier Horizon Island Jungle "
     "Kraken Lantern Meadow Nebula Oasis Pilgrim "
     "Quarry Raven Saga Tundra"
 )
-CLASSES = _listed("yoga boxing rowing spin dance judo pilates karate swim climb stretch squash")
+CLASSES = _listed("yoga boxing rowing spin dance judo pilates karate swim climbing stretch squash")
 COMPONENTS = _listed("parser cache editor search login export mailer billing")
-DISHES = _listed("soup stew curry pasta salad risotto quiche ramen paella tart pie omelette gratin dumplings")
-FIELDS = _listed("heart skin bones eyes lungs nerves")
-FOODS = _listed(
-    "rice beans flour eggs milk butter onion tomato basil lemon honey pepper carrot leek oats cream"
+DISHES = _listed("soup stew curry pasta salad risotto quiche ramen paella tart pie omelet gratin goulash")
+SPECIALTIES = _listed("heart skin bone eye lung nerve")
+INGREDIENTS = _listed(
+    "rice barley flour sugar milk butter cocoa oil basil vinegar honey pepper mustard cheese yogurt cream"
 )
-HOTELS = _listed("Astra Bellevue Corona Drake Eden Fjord Garni Harbour Ibex Jade")
+HOTELS = _listed("Astra Bellevue Corona Drake Eden Fjord Garni Harbor Ibex Jade")
 PARTS = _listed("bolt hinge valve cable lamp fuse gear motor panel spring switch tube pump rope hook clamp")
 SHOWS = _listed(
     "Aida Boheme Carmen Duel Elektra Fidelio Galileo Hamlet Ivanov Jenufa Lulu Macbeth Norma Oberon"
 )
-SUBJECTS = _listed("maths music history physics art latin biology sports")
+SUBJECTS = _listed("math music history physics art latin biology sports")
 WORKS = _listed(
     "Dawn Harvest Nocturne Orchard Regatta Sonata Tempest Umbra Vigil Winter Zephyr Mirage Lagoon Ember"
 )
@@ -67,28 +67,29 @@ COMMON = _listed(
     "view visit voice vote wage walk wall war wash watch water wave way wealth weather week weight well wheel "
     "wife wind window wine wing wire wish wood word work world write yard year youth zone"
 )
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri")
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
+MONTHS = ("January", "February", "March")
 
 
 def ids(rng: random.Random, n: int, low: int = 10, high: int = 100) -> list[int]:
-    """n different numbers, ascending."""
+    """Draw n distinct numbers from low up to but not including high, in ascending order."""
     return sorted(rng.sample(range(low, high), n))
 
 
-def some(rng: random.Random, words: Sequence[str], n: int) -> list[str]:
-    """n different words."""
+def sample(rng: random.Random, words: Sequence[str], n: int) -> list[str]:
+    """Draw n distinct words."""
     return rng.sample(list(words), n)
 
 
 def spread(rng: random.Random, values: Sequence[int] | Sequence[str], n: int) -> list:
-    """n values, each of `values` about as often as the others, in random order."""
+    """Draw n values, each of `values` about as often as the others, in random order."""
     dealt = [values[i % len(values)] for i in range(n)]
     rng.shuffle(dealt)
     return dealt
 
 
-def different(rng: random.Random, n: int, low: int, high: int, gap: int = 1) -> list[int]:
-    """n different numbers in random order, at least `gap` apart."""
+def distinct(rng: random.Random, n: int, low: int, high: int, gap: int = 1) -> list[int]:
+    """Draw n numbers from low up to but not including high, at least `gap` apart, in random order."""
     while True:
         values = sorted(rng.sample(range(low, high), n))
         if all(b - a >= gap for a, b in pairwise(values)):

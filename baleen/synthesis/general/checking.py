@@ -8,10 +8,11 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from baleen.environments.general import open_tools
+from baleen.environments.general import GeneralTask, open_tools
 from baleen.environments.general.database import DatabaseError, build, changes
 from baleen.environments.general.sampling import general_task
 from baleen.environments.general.solution import SolutionError, run_solution
+from baleen.environments.general.task import ToolCall
 from baleen.environments.general.tools import ToolSource, as_text
 from baleen.environments.general.verification import Outcome, VerifierError, accepts, same_changes
 from baleen.synthesis.general.mutations import mutants
@@ -24,8 +25,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 def check(proposal: Proposal) -> Checked:
     """The proposal as a task. Raises Rejection; SandboxUnavailable."""
     schemas = _offered_schemas(proposal)
-    before = build(proposal.environment["database"])
-    ignored = proposal.environment["ignored"]
+    before = build(proposal.environment.database)
+    ignored = proposal.environment.ignored
     right, calls = _solved(proposal)
     again, _ = _solved(proposal)
     if not calls:
@@ -38,15 +39,15 @@ def check(proposal: Proposal) -> Checked:
             "question holds the answer", f"the question contains {right.answer!r} and nothing changes"
         )
     tried = _refused(proposal, before, right)
-    data = {
-        "environment": dict(proposal.environment),
-        "solution": proposal.solution,
-        "parameters": dict(proposal.parameters),
-        "calls": calls,
-        "changes": expected,
-        "verification": proposal.verification,
-    }
-    name = proposal.environment["name"]
+    data = GeneralTask(
+        environment=proposal.environment,
+        solution=proposal.solution,
+        parameters=proposal.parameters,
+        calls=tuple(calls),
+        changes=expected,
+        verification=proposal.verification,
+    )
+    name = proposal.environment.name
     task = general_task(name, proposal.level, proposal.split, schemas, proposal.question, right.answer, data)
     return Checked(proposal, task, tried)
 
@@ -55,7 +56,7 @@ def _offered_schemas(proposal: Proposal) -> list[Mapping[str, Any]]:
     """Schemas of the tools of the task, in their order there. Raises Rejection for any part that is none."""
     environment = proposal.environment
     try:
-        build(environment["database"])
+        build(environment.database)
     except DatabaseError as error:
         raise Rejection("database is broken", str(error)) from None
     try:
@@ -83,7 +84,7 @@ class _Kept:
 
     def __init__(self, source: ToolSource) -> None:
         self._source = source
-        self.calls: list[tuple[str, dict[str, Any], str]] = []
+        self.calls: list[ToolCall] = []
 
     @property
     def schemas(self) -> Sequence[Mapping[str, Any]]:
@@ -91,7 +92,7 @@ class _Kept:
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         result = self._source.call(name, arguments)
-        self.calls.append((name, dict(arguments), as_text(result)))
+        self.calls.append(ToolCall(name, dict(arguments), as_text(result)))
         return result
 
     def database(self) -> bytes:
@@ -104,7 +105,7 @@ class _Kept:
         self._source.close()
 
 
-def _solved(proposal: Proposal) -> tuple[Outcome, list[tuple[str, dict[str, Any], str]]]:
+def _solved(proposal: Proposal) -> tuple[Outcome, list[ToolCall]]:
     kept = _Kept(open_tools(proposal.environment))
     try:
         answer = run_solution(proposal.solution, kept, proposal.parameters, proposal.offered)
@@ -117,7 +118,7 @@ def _solved(proposal: Proposal) -> tuple[Outcome, list[tuple[str, dict[str, Any]
 
 def _refused(proposal: Proposal, before: bytes, right: Outcome) -> int:
     """How many wrong outcomes the verification refused. Raises Rejection when it accepts one."""
-    ignored = proposal.environment["ignored"]
+    ignored = proposal.environment.ignored
     expected = changes(before, right.database, ignored)
     # Seeded by the task itself: the same proposal meets the same wrong outcomes.
     rng = random.Random(f"{proposal.question}\n{right.answer}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from baleen.agent import ChatModel, ModelFailure, Usage
 from baleen.chat import Message
+from baleen.environments.general import EnvironmentSpec
 from baleen.environments.task import split_of
 from baleen.synthesis.general.prompts import (
     THEMES,
@@ -86,7 +87,7 @@ class ModelAuthor:
 
     def _read(self, found: Mapping[str, Any]) -> Proposal:
         base = self._base
-        environment: dict[str, Any] = {} if base is None else dict(base.environment)
+        environment: dict[str, Any] = {} if base is None else base.environment.to_data()
         wanted = _TASK if base is not None else {**_NEW, **_TASK}
         for key, kind in wanted.items():
             if not isinstance(found.get(key), kind):
@@ -103,7 +104,7 @@ class ModelAuthor:
         if not all(isinstance(column, str) for column in environment["ignored"]):
             raise _Unreadable("field is missing", '"ignored" must be a list of strings')
         return Proposal(
-            environment=environment,
+            environment=EnvironmentSpec.from_data(environment),
             offered=tuple(tool["name"] for tool in environment["tools"]),
             question=found["question"].strip(),
             solution=found["solution"],
@@ -140,7 +141,7 @@ class _Unreadable(Exception):
 
 def _shown(proposal: Proposal) -> dict[str, Any]:
     return {
-        **proposal.environment,
+        **proposal.environment.to_data(),
         "question": proposal.question,
         "solution": proposal.solution,
         "verification": proposal.verification,

@@ -48,7 +48,7 @@ answers, answers with extra words, missing changes, extra changes, changes of th
 
 
 def system_prompt(kind: ToolKind) -> str:
-    from baleen.environments.general.gate import BUILTINS
+    from baleen.environments.general.ast_check import BUILTINS
 
     return _SYSTEM.replace("@TOOLS@", _TOOLS[kind]).replace("@BUILTINS@", ", ".join(sorted(BUILTINS)))
 

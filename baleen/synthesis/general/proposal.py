@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from baleen.agent import Usage
 from baleen.environments import Split, Task
+from baleen.environments.general import EnvironmentSpec
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Proposal:
     for the exact comparison alone.
     """
 
-    environment: Mapping[str, Any] = field(repr=False)
+    environment: EnvironmentSpec = field(repr=False)
     offered: tuple[str, ...]
     question: str
     solution: str

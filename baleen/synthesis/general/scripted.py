@@ -3,8 +3,9 @@
 import random
 
 from baleen.agent import Usage
+from baleen.environments.general.presentation import offered_schemas
 from baleen.environments.general.sampling import difficulties, domain_of, draw, write_task
-from baleen.environments.general.showing import offered_schemas
+from baleen.environments.general.task import GeneralTask
 from baleen.synthesis.general.proposal import AuthorFailure, Proposal, Rejection
 
 _SIZES = range(8, 15)
@@ -45,13 +46,14 @@ class ScriptedAuthor:
             if draft is not None:
                 task = write_task(draft, self._rng, compact=False)
                 offered = tuple(schema["name"] for schema in offered_schemas(task))
+                data = GeneralTask.of(task)
                 return Proposal(
-                    environment=task.data["environment"],
+                    environment=data.environment,
                     offered=offered,
                     question=task.question,
-                    solution=task.data["solution"],
+                    solution=data.solution,
                     level=level,
                     split=task.split,
-                    parameters=task.data["parameters"],
+                    parameters=data.parameters,
                 )
         raise AuthorFailure("no task of this level in the database")

@@ -1,4 +1,4 @@
-"""The process boundary is the wall: with the gate off, a solution still reaches nothing but its tools.
+"""The process boundary is what protects: without the syntax check a solution still reaches nothing but its tools.
 
 The database holds a secret that no tool tells. Each attack looks for it where a database could be reached and returns
 what it found.
@@ -29,9 +29,9 @@ def source() -> SqlTools:
     return SqlTools([READ, PEEK, ADD], build(SCRIPT))
 
 
-def run(body: str, gate: bool = False, tools: SqlTools | None = None) -> str:
+def run(body: str, check_ast: bool = False, tools: SqlTools | None = None) -> str:
     text = "def solution(tools):\n" + "".join(f"    {line}\n" for line in body.strip().splitlines())
-    return run_solution(text, tools or source(), offered=["read", "add"], gate=gate)
+    return run_solution(text, tools or source(), offered=["read", "add"], check_ast=check_ast)
 
 
 def test_a_solution_calls_tools_and_computes() -> None:
@@ -136,7 +136,7 @@ def test_the_database_is_out_of_reach(name: str) -> None:
 @pytest.mark.parametrize("name", ["frames", "garbage collector"])
 def test_the_attacks_find_what_is_in_their_process(name: str) -> None:
     text = "def solution(tools, hidden):\n" + "".join(f"    {line}\n" for line in ATTACKS[name].splitlines())
-    assert run_solution(text, source(), {"hidden": [SECRET]}, gate=False) != "found []"
+    assert run_solution(text, source(), {"hidden": [SECRET]}, check_ast=False) != "found []"
 
 
 def test_a_tool_that_is_not_offered_cannot_be_called() -> None:
@@ -192,9 +192,9 @@ def test_a_solution_that_fails_says_why(body: str, why: str) -> None:
         run(body)
 
 
-def test_the_gate_comes_first() -> None:
+def test_the_syntax_check_comes_first() -> None:
     with pytest.raises(SolutionError, match="Import is not allowed"):
-        run("import os\nreturn 1", gate=True)
+        run("import os\nreturn 1", check_ast=True)
 
 
 def test_what_a_solution_prints_is_not_a_call() -> None:

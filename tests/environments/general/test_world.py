@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from baleen.environments import Task, TaskError, environment_for
-from baleen.environments.general import GeneralWorld, demonstrate, sample_general_task, verification
+from baleen.environments.general import (
+    GeneralTask,
+    GeneralWorld,
+    demonstrate,
+    sample_general_task,
+    verification,
+)
 from baleen.environments.general.database import build
 from baleen.environments.general.sampling import general_task
 from baleen.environments.general.verification import Outcome, VerifierError, accepts
@@ -60,7 +66,8 @@ def python_task(verification: str = VERIFY) -> Task:
         "environment": environment, "solution": "", "parameters": {}, "calls": [],
         "changes": {"t": {"removed": [[2]], "added": [[7]]}}, "verification": verification,
     }  # fmt: skip
-    return general_task("sums", 1, "train", [schema], "Add 5. What is it then?", "7", data)
+    record = GeneralTask.from_data(data)
+    return general_task("sums", 1, "train", [schema], "Add 5. What is it then?", "7", record)
 
 
 @pytest.fixture
@@ -117,7 +124,7 @@ def test_a_refused_call_changes_nothing(task: Task) -> None:
     before = world.snapshot()
     account = str(task.data["parameters"]["account"])
     assert result(world, "transfer", source=account, target=account, amount="1").startswith("error: ")
-    assert "has too little" in result(
+    assert "is too low" in result(
         world, "transfer", source=account, target=other_account(task), amount="99999"
     )
     assert "must be an integer" in result(world, "transfer", source="x", target=account, amount="1")
@@ -130,12 +137,19 @@ def other_account(task: Task) -> str:
     return str(task.answer)
 
 
-def test_a_task_that_is_none_is_refused(task: Task) -> None:
-    with pytest.raises(TaskError, match="is no general task"):
-        GeneralWorld(replace(task, data={}))
-    broken = {**task.data, "environment": {**task.data["environment"], "tools": []}}
-    with pytest.raises(TaskError, match="offers tools that its environment lacks"):
-        GeneralWorld(replace(task, data=broken))
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        ({"tools": []}, "environment.tools lacks .*transfer"),
+        ({"database": "CREATE TABEL"}, "environment cannot be opened: .*syntax error"),
+        ({"tools": [{"name": "transfer"}]}, "environment cannot be opened: .*description is missing"),
+        ({"code": 5}, "environment.code is 5; it should be a valid string"),
+    ],
+)
+def test_a_damaged_environment_is_refused(task: Task, environment: dict[str, Any], why: str) -> None:
+    damaged = {**task.data, "environment": {**task.data["environment"], **environment}}
+    with pytest.raises(TaskError, match=f"task {task.id}, data: {why}"):
+        GeneralWorld(replace(task, data=damaged))
 
 
 def test_a_row_of_a_file_is_the_same_task(task: Task) -> None:

@@ -1,4 +1,4 @@
-"""The scripted author's domains: each its own tables, tools and shapes of tasks."""
+"""The domains of the scripted author, each with its own tables, tools and task templates."""
 
 from baleen.environments.general.domain import DomainSpec
 from baleen.environments.general.domains.bank import BANK

@@ -1,31 +1,32 @@
-"""A fleet: cars, drivers, garages, services due by distance."""
+"""A fleet: cars, drivers, garages, services due by mileage."""
 
 import random
 
-from baleen.environments.general.domain import DomainSpec, Rows, TaskShape, Tools, change, look
-from baleen.environments.general.words import COLOURS, PEOPLE, different, ids, some, spread
+from baleen.environments.general.domain import DomainSpec, Rows, Tools, query_tool, update_tool
+from baleen.environments.general.words import COLORS, PEOPLE, distinct, ids, sample, spread
 
 
-def _fill_fleet(rng: random.Random, size: int) -> Rows:
+def _fill(rng: random.Random, size: int) -> Rows:
     plates = [
         f"{a}{b}{n}"
         for a, b, n in zip(spread(rng, "KLMN", size), spread(rng, "RSTV", size), ids(rng, size), strict=True)
     ]
-    garages, drivers = [f"{c} yard" for c in some(rng, COLOURS, max(2, size // 4))], some(rng, PEOPLE, size)
+    garages = [f"{c} yard" for c in sample(rng, COLORS, max(2, size // 4))]
+    drivers = sample(rng, PEOPLE, size)
     return {
         "car": [
-            (p, d, km, km - rng.randrange(5, 60), g)
-            for p, d, km, g in zip(
-                plates, drivers, different(rng, size, 100, 900), spread(rng, garages, size), strict=True
+            (p, d, miles, miles - rng.randrange(5, 60), g)
+            for p, d, miles, g in zip(
+                plates, drivers, distinct(rng, size, 100, 900), spread(rng, garages, size), strict=True
             )
         ],
         "garage": [
             (g, m, s, c)
             for g, m, s, c in zip(
                 garages,
-                some(rng, PEOPLE, len(garages)),
+                sample(rng, PEOPLE, len(garages)),
                 spread(rng, [2, 3, 4], len(garages)),
-                different(rng, len(garages), 20, 90),
+                distinct(rng, len(garages), 20, 90),
                 strict=True,
             )
         ],
@@ -33,170 +34,158 @@ def _fill_fleet(rng: random.Random, size: int) -> Rows:
     }
 
 
-def _driver(tools: Tools, car: str) -> str:
-    return tools.car_driver(car=car)
-
-
-def _distance(tools: Tools, car: str) -> int:
-    return tools.car_distance(car=car)
-
-
-def _since(tools: Tools, car: str) -> int:
-    return tools.car_distance(car=car) - tools.last_service(car=car)
-
-
-def _chief(tools: Tools, driver: str) -> str:
-    return tools.garage_chief(garage=tools.car_garage(car=tools.driver_car(driver=driver)))
-
-
-def _repair(tools: Tools, driver: str) -> str:
-    car = tools.driver_car(driver=driver)
-    tools.service(car=car)
-    return car
-
-
-def _drive(tools: Tools, car: str, distance: int) -> int:
-    tools.drive(car=car, distance=distance)
-    return tools.car_distance(car=car)
-
-
-def _service_if_due(tools: Tools, car: str, limit: int) -> str:
-    if tools.car_distance(car=car) - tools.last_service(car=car) > limit:
-        tools.service(car=car)
-        return "yes"
-    return "no"
-
-
-def _service_all(tools: Tools, garage: str, limit: int) -> int:
-    count = 0
-    for car in tools.garage_cars(garage=garage):
-        if tools.car_distance(car=car) - tools.last_service(car=car) > limit:
-            tools.service(car=car)
-            count += 1
-    return count
-
-
 FLEET = DomainSpec(
     name="fleet",
     tables={
-        "car": "plate TEXT PRIMARY KEY, driver TEXT, distance INTEGER, serviced INTEGER, garage TEXT",
-        "garage": "name TEXT PRIMARY KEY, chief TEXT, lifts INTEGER, cost INTEGER",
-        "service": "car TEXT, garage TEXT, distance INTEGER",
+        "car": "plate TEXT PRIMARY KEY, driver TEXT, mileage INTEGER, serviced INTEGER, garage TEXT",
+        "garage": "name TEXT PRIMARY KEY, manager TEXT, lifts INTEGER, cost INTEGER",
+        "service": "car TEXT, garage TEXT, mileage INTEGER",
     },
-    fill=_fill_fleet,
+    fill=_fill,
     tools=(
-        look("car_driver", "car", "driver of a car", "SELECT driver FROM car WHERE plate = :car"),
-        look("driver_car", "driver", "car of a driver", "SELECT plate FROM car WHERE driver = :driver"),
-        look("car_distance", "car", "distance a car has gone", "SELECT distance FROM car WHERE plate = :car"),
-        look(
+        query_tool("car_driver", "car", "driver of a car", "SELECT driver FROM car WHERE plate = :car"),
+        query_tool("driver_car", "driver", "car of a driver", "SELECT plate FROM car WHERE driver = :driver"),
+        query_tool("car_mileage", "car", "mileage of a car", "SELECT mileage FROM car WHERE plate = :car"),
+        query_tool(
             "last_service",
             "car",
-            "distance at the last service",
+            "mileage of a car at its last service",
             "SELECT serviced FROM car WHERE plate = :car",
         ),
-        look("car_garage", "car", "garage of a car", "SELECT garage FROM car WHERE plate = :car"),
-        look("garage_chief", "garage", "chief of a garage", "SELECT chief FROM garage WHERE name = :garage"),
-        look(
+        query_tool("car_garage", "car", "garage of a car", "SELECT garage FROM car WHERE plate = :car"),
+        query_tool(
+            "garage_manager",
+            "garage",
+            "manager of a garage",
+            "SELECT manager FROM garage WHERE name = :garage",
+        ),
+        query_tool(
             "garage_cars",
             "garage",
             "cars of a garage",
             "SELECT plate FROM car WHERE garage = :garage ORDER BY 1",
             "column",
         ),
-        change(
+        update_tool(
             "service",
             "car",
-            "enter a service of a car",
+            "record a service for a car",
             [
-                ("SELECT 1 FROM car WHERE plate = :car", "no car {car}"),
+                ("SELECT 1 FROM car WHERE plate = :car", "there is no car {car}"),
                 (
-                    "SELECT 1 FROM car WHERE plate = :car AND serviced < distance",
+                    "SELECT 1 FROM car WHERE plate = :car AND serviced < mileage",
                     "{car} has just been serviced",
                 ),
             ],
             [
-                "UPDATE car SET serviced = distance WHERE plate = :car",
-                "INSERT INTO service SELECT plate, garage, distance FROM car WHERE plate = :car",
+                "UPDATE car SET serviced = mileage WHERE plate = :car",
+                "INSERT INTO service SELECT plate, garage, mileage FROM car WHERE plate = :car",
             ],
         ),
-        change(
-            "drive",
-            "car distance:int",
-            "add distance to a car",
+        update_tool(
+            "add_miles",
+            "car miles:int",
+            "add miles to the mileage of a car",
             [
-                ("SELECT 1 FROM car WHERE plate = :car", "no car {car}"),
-                ("SELECT 1 WHERE :distance > 0", "the distance must be above 0"),
+                ("SELECT 1 FROM car WHERE plate = :car", "there is no car {car}"),
+                ("SELECT 1 WHERE :miles > 0", "miles must be greater than 0"),
             ],
-            ["UPDATE car SET distance = distance + :distance WHERE plate = :car"],
-        ),
-    ),
-    shapes=(
-        TaskShape(
-            1,
-            "SELECT plate AS car FROM car",
-            ("Driver of car {car}?", "Which driver has car {car}?"),
-            _driver,
-        ),
-        TaskShape(
-            1,
-            "SELECT plate AS car FROM car",
-            ("Distance of car {car}?", "What distance has car {car} gone?"),
-            _distance,
-        ),
-        TaskShape(
-            2,
-            "SELECT plate AS car FROM car",
-            (
-                "Distance of car {car} since its last service?",
-                "How far has car {car} gone since the service?",
-            ),
-            _since,
-        ),
-        TaskShape(
-            2,
-            "SELECT driver FROM car",
-            (
-                "Chief of the garage of the car of {driver}?",
-                "Driver {driver}: who is chief of the garage of the car?",
-            ),
-            _chief,
-        ),
-        TaskShape(
-            3,
-            "SELECT driver FROM car",
-            (
-                "Enter a service of the car of {driver}. Which car?",
-                "The car of driver {driver} had its service: enter it. Its plate?",
-            ),
-            _repair,
-        ),
-        TaskShape(
-            3,
-            "SELECT plate AS car, 4 + distance % 50 AS distance FROM car",
-            (
-                "Add {distance} to the distance of car {car}. What is it then?",
-                "Car {car} has gone {distance} more: add it. Its distance now?",
-            ),
-            _drive,
-        ),
-        TaskShape(
-            4,
-            "SELECT plate AS car, 25 + distance % 10 AS 'limit' FROM car",
-            (
-                "Enter a service of car {car} if it has gone over {limit} since the last. Was one due, yes or no?",
-                "If car {car} has more than {limit} since its service, enter a service. Answer yes or no: was it due?",
-            ),
-            _service_if_due,
-        ),
-        TaskShape(
-            5,
-            "SELECT garage, 20 + count(*) AS 'limit' FROM car GROUP BY 1",
-            (
-                "Enter a service of each car of garage {garage} with more than {limit} since its last. How many?",
-                "Garage {garage} services all its cars that went over {limit} since "
-                "the last service. Enter them; how many?",
-            ),
-            _service_all,
+            ["UPDATE car SET mileage = mileage + :miles WHERE plate = :car"],
         ),
     ),
 )
+
+
+@FLEET.task(
+    1,
+    "SELECT plate AS car FROM car",
+    "Who is the driver of car {car}?",
+    "Who drives car {car}?",
+)
+def driver(tools: Tools, car: str) -> str:
+    return tools.car_driver(car=car)
+
+
+@FLEET.task(
+    1,
+    "SELECT plate AS car FROM car",
+    "What is the mileage of car {car}?",
+    "How many miles does car {car} have on it?",
+)
+def mileage(tools: Tools, car: str) -> int:
+    return tools.car_mileage(car=car)
+
+
+@FLEET.task(
+    2,
+    "SELECT plate AS car FROM car",
+    "By how much has the mileage of car {car} grown since its last service?",
+    "How many miles has car {car} gone since its last service?",
+)
+def since_service(tools: Tools, car: str) -> int:
+    return tools.car_mileage(car=car) - tools.last_service(car=car)
+
+
+@FLEET.task(
+    2,
+    "SELECT driver FROM car",
+    "Who is the manager of the garage of {driver}'s car?",
+    "Who manages the garage where {driver}'s car is kept?",
+)
+def driver_manager(tools: Tools, driver: str) -> str:
+    return tools.garage_manager(garage=tools.car_garage(car=tools.driver_car(driver=driver)))
+
+
+@FLEET.task(
+    3,
+    "SELECT driver FROM car",
+    "Record a service for {driver}'s car. Which car is it?",
+    "{driver}'s car has been serviced. Record it and tell me which car it is.",
+)
+def record_service(tools: Tools, driver: str) -> str:
+    car = tools.driver_car(driver=driver)
+    tools.service(car=car)
+    return car
+
+
+@FLEET.task(
+    3,
+    "SELECT plate AS car, 4 + mileage % 50 AS miles FROM car",
+    "Add {miles} miles to the mileage of car {car}. What is its mileage now?",
+    "Car {car} has gone another {miles} miles. Add them and tell me its mileage.",
+)
+def add_miles(tools: Tools, car: str, miles: int) -> int:
+    tools.add_miles(car=car, miles=miles)
+    return tools.car_mileage(car=car)
+
+
+@FLEET.task(
+    4,
+    "SELECT plate AS car, 25 + mileage % 10 AS 'limit' FROM car",
+    "Record a service for car {car} if it has gone more than {limit} miles since its last one. Was one due, "
+    "yes or no?",
+    "If car {car} has gone more than {limit} miles since its last service, record a new one. Answer yes or no: "
+    "was a service due?",
+)
+def service_if_due(tools: Tools, car: str, limit: int) -> str:
+    if tools.car_mileage(car=car) - tools.last_service(car=car) > limit:
+        tools.service(car=car)
+        return "yes"
+    return "no"
+
+
+@FLEET.task(
+    5,
+    "SELECT garage, 20 + count(*) AS 'limit' FROM car GROUP BY 1",
+    "Record a service for every car of the {garage} that has gone more than {limit} miles since its last one. "
+    "How many cars is that?",
+    "Today the {garage} serviced all of its cars that had gone more than {limit} miles since their last service. "
+    "Record these services. How many are there?",
+)
+def service_all(tools: Tools, garage: str, limit: int) -> int:
+    count = 0
+    for car in tools.garage_cars(garage=garage):
+        if tools.car_mileage(car=car) - tools.last_service(car=car) > limit:
+            tools.service(car=car)
+            count += 1
+    return count

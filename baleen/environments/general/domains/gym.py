@@ -1,26 +1,26 @@
-"""A gym: plans that allow so many classes, coaches, places left."""
+"""A gym: plans that allow a number of classes, coaches, spots left."""
 
 import random
 
-from baleen.environments.general.domain import DomainSpec, Rows, TaskShape, Tools, change, look
-from baleen.environments.general.words import CLASSES, PEOPLE, different, ids, some, spread
+from baleen.environments.general.domain import DomainSpec, Rows, Tools, query_tool, update_tool
+from baleen.environments.general.words import CLASSES, PEOPLE, distinct, ids, sample, spread
 
 
-def _fill_gym(rng: random.Random, size: int) -> Rows:
-    members, coaches = some(rng, PEOPLE, size + 3)[:size], [f"Coach{n}" for n in ids(rng, 3)]
-    classes, plans = some(rng, CLASSES, max(4, size // 2)), ["basic", "plus", "gold"]
+def _fill(rng: random.Random, size: int) -> Rows:
+    members, coaches = sample(rng, PEOPLE, size + 3)[:size], [f"Coach{n}" for n in ids(rng, 3)]
+    classes, plans = sample(rng, CLASSES, max(4, size // 2)), ["basic", "plus", "gold"]
     return {
         "plan": [
             (p, price, n)
-            for p, price, n in zip(plans, sorted(different(rng, 3, 20, 90)), (1, 2, 4), strict=True)
+            for p, price, n in zip(plans, sorted(distinct(rng, 3, 20, 90)), (1, 2, 4), strict=True)
         ],
         "member": [(m, p) for m, p in zip(members, spread(rng, plans, size), strict=True)],
         "class": [
-            (c, k, hour, places)
-            for c, k, hour, places in zip(
+            (c, k, hour, spots)
+            for c, k, hour, spots in zip(
                 classes,
                 spread(rng, coaches, len(classes)),
-                different(rng, len(classes), 6, 22),
+                distinct(rng, len(classes), 6, 22),
                 spread(rng, [0, 1, 2, 3, 5], len(classes)),
                 strict=True,
             )
@@ -29,43 +29,6 @@ def _fill_gym(rng: random.Random, size: int) -> Rows:
             (m, c) for m, c in zip(members[: size // 2], spread(rng, classes, size // 2), strict=True)
         ],
     }
-
-
-def _hour(tools: Tools, sport: str) -> int:
-    return tools.class_hour(sport=sport)
-
-
-def _coach(tools: Tools, sport: str) -> str:
-    return tools.class_coach(sport=sport)
-
-
-def _fee(tools: Tools, member: str) -> int:
-    return tools.plan_fee(plan=tools.member_plan(member=member))
-
-
-def _member_hour(tools: Tools, member: str) -> int:
-    return tools.class_hour(sport=tools.member_class(member=member))
-
-
-def _join(tools: Tools, member: str, sport: str) -> int:
-    tools.join(member=member, sport=sport)
-    return tools.class_hour(sport=sport)
-
-
-def _upgrade(tools: Tools, member: str, plan: str) -> int:
-    before = tools.plan_fee(plan=tools.member_plan(member=member))
-    tools.set_plan(member=member, plan=plan)
-    return tools.plan_fee(plan=plan) - before
-
-
-def _first_free(tools: Tools, member: str, coach: str) -> str:
-    free = [
-        [tools.class_hour(sport=s), s]
-        for s in tools.coach_classes(coach=coach)
-        if tools.class_places(sport=s) > 0
-    ]
-    tools.join(member=member, sport=min(free)[1])
-    return min(free)[1]
 
 
 _CAN_JOIN = (
@@ -78,110 +41,143 @@ GYM = DomainSpec(
     tables={
         "plan": "name TEXT PRIMARY KEY, fee INTEGER, classes INTEGER",
         "member": "name TEXT PRIMARY KEY, plan TEXT",
-        "class": "sport TEXT PRIMARY KEY, coach TEXT, hour INTEGER, places INTEGER",
+        "class": "sport TEXT PRIMARY KEY, coach TEXT, hour INTEGER, spots INTEGER",
         "joined": "member TEXT, sport TEXT",
     },
-    fill=_fill_gym,
+    fill=_fill,
     tools=(
-        look("class_hour", "sport", "hour of a class", "SELECT hour FROM class WHERE sport = :sport"),
-        look("class_coach", "sport", "coach of a class", "SELECT coach FROM class WHERE sport = :sport"),
-        look(
-            "class_places", "sport", "places left in a class", "SELECT places FROM class WHERE sport = :sport"
+        query_tool("class_hour", "sport", "hour of a class", "SELECT hour FROM class WHERE sport = :sport"),
+        query_tool(
+            "class_coach", "sport", "coach of a class", "SELECT coach FROM class WHERE sport = :sport"
         ),
-        look(
+        query_tool(
+            "class_spots", "sport", "spots left in a class", "SELECT spots FROM class WHERE sport = :sport"
+        ),
+        query_tool(
             "coach_classes",
             "coach",
             "classes of a coach",
             "SELECT sport FROM class WHERE coach = :coach ORDER BY 1",
             "column",
         ),
-        look("member_plan", "member", "plan of a member", "SELECT plan FROM member WHERE name = :member"),
-        look(
+        query_tool(
+            "member_plan", "member", "plan of a member", "SELECT plan FROM member WHERE name = :member"
+        ),
+        query_tool(
             "member_class", "member", "class of a member", "SELECT sport FROM joined WHERE member = :member"
         ),
-        look("plan_fee", "plan", "monthly fee of a plan", "SELECT fee FROM plan WHERE name = :plan"),
-        change(
+        query_tool("plan_fee", "plan", "monthly fee of a plan", "SELECT fee FROM plan WHERE name = :plan"),
+        update_tool(
             "join",
             "member sport",
-            "put a member in a class",
+            "sign a member up for a class",
             [
-                ("SELECT 1 FROM member WHERE name = :member", "no member {member}"),
-                ("SELECT 1 FROM class WHERE sport = :sport AND places > 0", "no place left in {sport}"),
+                ("SELECT 1 FROM member WHERE name = :member", "there is no member {member}"),
+                (
+                    "SELECT 1 FROM class WHERE sport = :sport AND spots > 0",
+                    "there are no spots left in {sport}",
+                ),
                 (
                     "SELECT 1 FROM member m WHERE name = :member AND " + _CAN_JOIN,
-                    "the plan of {member} allows no more",
+                    "{member}'s plan allows no more classes",
                 ),
             ],
             [
                 "INSERT INTO joined VALUES (:member, :sport)",
-                "UPDATE class SET places = places - 1 WHERE sport = :sport",
+                "UPDATE class SET spots = spots - 1 WHERE sport = :sport",
             ],
         ),
-        change(
+        update_tool(
             "set_plan",
             "member plan",
             "change the plan of a member",
             [
-                ("SELECT 1 FROM member WHERE name = :member", "no member {member}"),
-                ("SELECT 1 FROM plan WHERE name = :plan", "no plan {plan}"),
+                ("SELECT 1 FROM member WHERE name = :member", "there is no member {member}"),
+                ("SELECT 1 FROM plan WHERE name = :plan", "there is no plan {plan}"),
             ],
             ["UPDATE member SET plan = :plan WHERE name = :member"],
         ),
     ),
-    shapes=(
-        TaskShape(
-            1,
-            "SELECT sport FROM class",
-            ("Hour of the {sport} class?", "At what hour is class {sport}?"),
-            _hour,
-        ),
-        TaskShape(
-            1,
-            "SELECT sport FROM class",
-            ("Coach of the {sport} class?", "Which coach gives {sport}?"),
-            _coach,
-        ),
-        TaskShape(
-            2,
-            "SELECT name AS member FROM member",
-            ("Fee of the plan of {member}?", "What fee does member {member} pay a month for the plan?"),
-            _fee,
-        ),
-        TaskShape(
-            2,
-            "SELECT member FROM joined",
-            ("Hour of the class of {member}?", "At what hour does member {member} have class?"),
-            _member_hour,
-        ),
-        TaskShape(
-            3,
-            "SELECT m.name AS member, sport FROM member m, class WHERE places > 0 AND NOT EXISTS "
-            f"(SELECT 1 FROM joined j WHERE j.member = m.name AND j.sport = class.sport) AND {_CAN_JOIN}",
-            (
-                "Put {member} in the {sport} class. Its hour?",
-                "{member} joins {sport}. Do it; at what hour is it?",
-            ),
-            _join,
-        ),
-        TaskShape(
-            4,
-            "SELECT m.name AS member, p.name AS plan FROM member m, plan p, plan old "
-            "WHERE old.name = m.plan AND p.fee > old.fee",
-            (
-                "Change the plan of {member} to {plan}. How much more is the fee?",
-                "{member} moves up to plan {plan}: change it. By how much does the fee grow?",
-            ),
-            _upgrade,
-        ),
-        TaskShape(
-            4,
-            "SELECT m.name AS member, coach FROM member m, class WHERE places > 0 "
-            f"AND m.name NOT IN (SELECT member FROM joined) AND {_CAN_JOIN} GROUP BY 1, 2 HAVING count(*) > 1",
-            (
-                "Put {member} in the earliest class of {coach} with a place left. Which?",
-                "{member} wants the first class of {coach} in the day that is not full. Do it and name it.",
-            ),
-            _first_free,
-        ),
-    ),
 )
+
+
+@GYM.task(
+    1,
+    "SELECT sport FROM class",
+    "At what hour is the {sport} class?",
+    "When does the {sport} class start?",
+)
+def hour(tools: Tools, sport: str) -> int:
+    return tools.class_hour(sport=sport)
+
+
+@GYM.task(
+    1,
+    "SELECT sport FROM class",
+    "Who is the coach of the {sport} class?",
+    "Which coach teaches the {sport} class?",
+)
+def coach(tools: Tools, sport: str) -> str:
+    return tools.class_coach(sport=sport)
+
+
+@GYM.task(
+    2,
+    "SELECT name AS member FROM member",
+    "What is the monthly fee of {member}'s plan?",
+    "What monthly fee does {member} pay?",
+)
+def fee(tools: Tools, member: str) -> int:
+    return tools.plan_fee(plan=tools.member_plan(member=member))
+
+
+@GYM.task(
+    2,
+    "SELECT member FROM joined",
+    "At what hour is {member}'s class?",
+    "When does {member} have class?",
+)
+def member_hour(tools: Tools, member: str) -> int:
+    return tools.class_hour(sport=tools.member_class(member=member))
+
+
+@GYM.task(
+    3,
+    "SELECT m.name AS member, sport FROM member m, class WHERE spots > 0 AND NOT EXISTS "
+    f"(SELECT 1 FROM joined j WHERE j.member = m.name AND j.sport = class.sport) AND {_CAN_JOIN}",
+    "Sign {member} up for the {sport} class. At what hour is it?",
+    "{member} wants to join the {sport} class. Do it and tell me the hour of the class.",
+)
+def join(tools: Tools, member: str, sport: str) -> int:
+    tools.join(member=member, sport=sport)
+    return tools.class_hour(sport=sport)
+
+
+@GYM.task(
+    4,
+    "SELECT m.name AS member, p.name AS plan FROM member m, plan p, plan old "
+    "WHERE old.name = m.plan AND p.fee > old.fee",
+    "Change {member}'s plan to {plan}. By how much does the monthly fee go up?",
+    "{member} is upgrading to the {plan} plan. Make the change. How much higher is the monthly fee?",
+)
+def upgrade(tools: Tools, member: str, plan: str) -> int:
+    before = tools.plan_fee(plan=tools.member_plan(member=member))
+    tools.set_plan(member=member, plan=plan)
+    return tools.plan_fee(plan=plan) - before
+
+
+@GYM.task(
+    4,
+    "SELECT m.name AS member, coach FROM member m, class WHERE spots > 0 "
+    f"AND m.name NOT IN (SELECT member FROM joined) AND {_CAN_JOIN} GROUP BY 1, 2 HAVING count(*) > 1",
+    "Sign {member} up for the earliest of {coach}'s classes that has a spot left. Which class is it?",
+    "{member} wants the first class of the day with {coach} that is not full. Sign them up. Which class is it?",
+)
+def first_free(tools: Tools, member: str, coach: str) -> str:
+    free = [
+        [tools.class_hour(sport=s), s]
+        for s in tools.coach_classes(coach=coach)
+        if tools.class_spots(sport=s) > 0
+    ]
+    tools.join(member=member, sport=min(free)[1])
+    return min(free)[1]

@@ -1,161 +1,169 @@
-"""Recipes, a pantry and a shopping list."""
+"""A kitchen: recipes, a pantry and a shopping list."""
 
 import random
 
-from baleen.environments.general.domain import DomainSpec, Rows, TaskShape, Tools, change, look
-from baleen.environments.general.words import DISHES, FOODS, PEOPLE, different, some, spread
+from baleen.environments.general.domain import DomainSpec, Rows, Tools, query_tool, update_tool
+from baleen.environments.general.words import DISHES, INGREDIENTS, PEOPLE, distinct, sample, spread
 
 
-def _fill_recipes(rng: random.Random, size: int) -> Rows:
-    dishes, foods = some(rng, DISHES, size), some(rng, FOODS, min(len(FOODS), size + 3))
-    pairs = [(dish, food) for dish in dishes for food in some(rng, foods, 3)]
+def _fill(rng: random.Random, size: int) -> Rows:
+    dishes = sample(rng, DISHES, size)
+    ingredients = sample(rng, INGREDIENTS, min(len(INGREDIENTS), size + 3))
+    pairs = [(dish, ingredient) for dish in dishes for ingredient in sample(rng, ingredients, 3)]
     return {
         "recipe": [
             (d, c, m)
             for d, c, m in zip(
-                dishes, spread(rng, PEOPLE[:4], size), different(rng, size, 10, 95), strict=True
+                dishes, spread(rng, PEOPLE[:4], size), distinct(rng, size, 10, 95), strict=True
             )
         ],
-        "needs": [(d, f, rng.randint(2, 9)) for d, f in pairs],
+        "needs": [(d, i, rng.randint(2, 9)) for d, i in pairs],
         "pantry": [
-            (f, rng.randint(0, 12), p) for f, p in zip(foods, different(rng, len(foods), 2, 30), strict=True)
+            (i, rng.randint(0, 12), p)
+            for i, p in zip(ingredients, distinct(rng, len(ingredients), 2, 30), strict=True)
         ],
         "shopping": [("salt", 1)],
     }
-
-
-def _minutes(tools: Tools, dish: str) -> int:
-    return tools.dish_minutes(dish=dish)
-
-
-def _in_pantry(tools: Tools, food: str) -> int:
-    return tools.pantry(food=food)
-
-
-def _longer(tools: Tools, first: str, second: str) -> int:
-    return max(tools.dish_minutes(dish=first), tools.dish_minutes(dish=second))
-
-
-def _food_cost(tools: Tools, dish: str, food: str) -> int:
-    return tools.amount(dish=dish, food=food) * tools.food_price(food=food)
-
-
-def _buy_for(tools: Tools, dish: str, food: str) -> int:
-    amount = tools.amount(dish=dish, food=food)
-    tools.shop(food=food, amount=amount)
-    return amount
-
-
-def _buy_missing(tools: Tools, dish: str, food: str) -> int:
-    missing = tools.amount(dish=dish, food=food) - tools.pantry(food=food)
-    if missing <= 0:
-        return 0
-    tools.shop(food=food, amount=missing)
-    return missing
-
-
-def _shopping_list(tools: Tools, dish: str) -> int:
-    cost = 0
-    for food in tools.foods(dish=dish):
-        missing = tools.amount(dish=dish, food=food) - tools.pantry(food=food)
-        if missing > 0:
-            tools.shop(food=food, amount=missing)
-            cost += missing * tools.food_price(food=food)
-    return cost
 
 
 RECIPES = DomainSpec(
     name="recipes",
     tables={
         "recipe": "dish TEXT PRIMARY KEY, cook TEXT, minutes INTEGER",
-        "needs": "dish TEXT, food TEXT, amount INTEGER",
-        "pantry": "food TEXT PRIMARY KEY, amount INTEGER, price INTEGER",
-        "shopping": "food TEXT, amount INTEGER",
+        "needs": "dish TEXT, ingredient TEXT, amount INTEGER",
+        "pantry": "ingredient TEXT PRIMARY KEY, amount INTEGER, price INTEGER",
+        "shopping": "ingredient TEXT, amount INTEGER",
     },
-    fill=_fill_recipes,
+    fill=_fill,
     tools=(
-        look("dish_minutes", "dish", "minutes a dish takes", "SELECT minutes FROM recipe WHERE dish = :dish"),
-        look(
-            "foods",
+        query_tool(
+            "dish_minutes", "dish", "minutes a dish takes", "SELECT minutes FROM recipe WHERE dish = :dish"
+        ),
+        query_tool(
+            "ingredients",
             "dish",
-            "foods a dish needs",
-            "SELECT food FROM needs WHERE dish = :dish ORDER BY 1",
+            "ingredients of a dish",
+            "SELECT ingredient FROM needs WHERE dish = :dish ORDER BY 1",
             "column",
         ),
-        look(
+        query_tool(
             "amount",
-            "dish food",
-            "amount of a food in a dish",
-            "SELECT amount FROM needs WHERE dish = :dish AND food = :food",
+            "dish ingredient",
+            "amount of an ingredient in a dish",
+            "SELECT amount FROM needs WHERE dish = :dish AND ingredient = :ingredient",
         ),
-        look("pantry", "food", "amount in the pantry", "SELECT amount FROM pantry WHERE food = :food"),
-        look("food_price", "food", "price of a food", "SELECT price FROM pantry WHERE food = :food"),
-        change(
+        query_tool(
+            "pantry",
+            "ingredient",
+            "amount of an ingredient in the pantry",
+            "SELECT amount FROM pantry WHERE ingredient = :ingredient",
+        ),
+        query_tool(
+            "ingredient_price",
+            "ingredient",
+            "price of an ingredient",
+            "SELECT price FROM pantry WHERE ingredient = :ingredient",
+        ),
+        update_tool(
             "shop",
-            "food amount:int",
-            "put a food on the shopping list",
+            "ingredient amount:int",
+            "put an ingredient on the shopping list",
             [
-                ("SELECT 1 FROM pantry WHERE food = :food", "no food {food}"),
-                ("SELECT 1 WHERE :amount > 0", "the amount must be above 0"),
-                ("SELECT 1 WHERE :food NOT IN (SELECT food FROM shopping)", "{food} is on the list"),
+                (
+                    "SELECT 1 FROM pantry WHERE ingredient = :ingredient",
+                    "there is no ingredient {ingredient}",
+                ),
+                ("SELECT 1 WHERE :amount > 0", "the amount must be greater than 0"),
+                (
+                    "SELECT 1 WHERE :ingredient NOT IN (SELECT ingredient FROM shopping)",
+                    "{ingredient} is already on the list",
+                ),
             ],
-            ["INSERT INTO shopping VALUES (:food, :amount)"],
-        ),
-    ),
-    shapes=(
-        TaskShape(
-            1,
-            "SELECT dish FROM recipe",
-            ("Minutes for dish {dish}?", "How many minutes does the {dish} take?"),
-            _minutes,
-        ),
-        TaskShape(
-            1,
-            "SELECT food FROM pantry",
-            ("How much {food} is in the pantry?", "Pantry: amount of {food}?"),
-            _in_pantry,
-        ),
-        TaskShape(
-            2,
-            "SELECT a.dish AS first, b.dish AS second FROM recipe a, recipe b WHERE a.dish <> b.dish",
-            (
-                "Minutes of the longer of dishes {first} and {second}?",
-                "{first} or {second}: how many minutes has the slower dish?",
-            ),
-            _longer,
-        ),
-        TaskShape(
-            2,
-            "SELECT dish, food FROM needs",
-            ("What does the {food} for dish {dish} cost?", "Dish {dish}: amount of {food} times its price?"),
-            _food_cost,
-        ),
-        TaskShape(
-            3,
-            "SELECT dish, food FROM needs",
-            (
-                "Put the {food} for dish {dish} on the shopping list. Amount?",
-                "{dish} needs {food}: put the amount on the list and say it.",
-            ),
-            _buy_for,
-        ),
-        TaskShape(
-            4,
-            "SELECT dish, food FROM needs",
-            (
-                "Put on the list the {food} that the pantry lacks for {dish}, if any. How much?",
-                "How much {food} is missing in the pantry for dish {dish}? Put it on the list if it is above 0.",
-            ),
-            _buy_missing,
-        ),
-        TaskShape(
-            5,
-            "SELECT dish FROM recipe",
-            (
-                "Put on the list all that the pantry lacks for {dish}. What will it cost?",
-                "Shopping for {dish}: list each food the pantry has too little of, with what is missing. Cost in all?",
-            ),
-            _shopping_list,
+            ["INSERT INTO shopping VALUES (:ingredient, :amount)"],
         ),
     ),
 )
+
+
+@RECIPES.task(
+    1,
+    "SELECT dish FROM recipe",
+    "How many minutes does the {dish} take?",
+    "How long does it take to cook the {dish}, in minutes?",
+)
+def minutes(tools: Tools, dish: str) -> int:
+    return tools.dish_minutes(dish=dish)
+
+
+@RECIPES.task(
+    1,
+    "SELECT ingredient FROM pantry",
+    "How much {ingredient} is in the pantry?",
+    "What amount of {ingredient} is there in the pantry?",
+)
+def in_pantry(tools: Tools, ingredient: str) -> int:
+    return tools.pantry(ingredient=ingredient)
+
+
+@RECIPES.task(
+    2,
+    "SELECT a.dish AS first, b.dish AS second FROM recipe a, recipe b WHERE a.dish <> b.dish",
+    "How many minutes does the slower of the dishes {first} and {second} take?",
+    "Of the {first} and the {second}, how many minutes does the slower dish take?",
+)
+def longer(tools: Tools, first: str, second: str) -> int:
+    return max(tools.dish_minutes(dish=first), tools.dish_minutes(dish=second))
+
+
+@RECIPES.task(
+    2,
+    "SELECT dish, ingredient FROM needs",
+    "How much does the {ingredient} in the {dish} cost?",
+    "What is the amount of {ingredient} in the {dish} times its price?",
+)
+def ingredient_cost(tools: Tools, dish: str, ingredient: str) -> int:
+    return tools.amount(dish=dish, ingredient=ingredient) * tools.ingredient_price(ingredient=ingredient)
+
+
+@RECIPES.task(
+    3,
+    "SELECT dish, ingredient FROM needs",
+    "Put the {ingredient} for the {dish} on the shopping list. What is the amount?",
+    "The {dish} needs {ingredient}. Put it on the shopping list and tell me the amount.",
+)
+def buy_for(tools: Tools, dish: str, ingredient: str) -> int:
+    amount = tools.amount(dish=dish, ingredient=ingredient)
+    tools.shop(ingredient=ingredient, amount=amount)
+    return amount
+
+
+@RECIPES.task(
+    4,
+    "SELECT dish, ingredient FROM needs",
+    "If the pantry does not have enough {ingredient} for the {dish}, put the missing amount on the shopping list. "
+    "How much is missing?",
+    "How much {ingredient} is missing from the pantry for the {dish}? Put it on the shopping list unless it is 0.",
+)
+def buy_missing(tools: Tools, dish: str, ingredient: str) -> int:
+    missing = tools.amount(dish=dish, ingredient=ingredient) - tools.pantry(ingredient=ingredient)
+    if missing <= 0:
+        return 0
+    tools.shop(ingredient=ingredient, amount=missing)
+    return missing
+
+
+@RECIPES.task(
+    5,
+    "SELECT dish FROM recipe",
+    "Put everything that the pantry lacks for the {dish} on the shopping list. How much will it cost?",
+    "We are cooking the {dish}. For each ingredient that the pantry has too little of, put the missing amount on the "
+    "shopping list. How much does it cost in total?",
+)
+def shopping_list(tools: Tools, dish: str) -> int:
+    cost = 0
+    for ingredient in tools.ingredients(dish=dish):
+        missing = tools.amount(dish=dish, ingredient=ingredient) - tools.pantry(ingredient=ingredient)
+        if missing > 0:
+            tools.shop(ingredient=ingredient, amount=missing)
+            cost += missing * tools.ingredient_price(ingredient=ingredient)
+    return cost

@@ -1,1 +1,1 @@
-"""Programs that run inside the sandbox with the system's Python; they import nothing of Baleen."""
+"""Programs that run inside the sandbox; they import nothing of Baleen."""

@@ -1,4 +1,4 @@
-"""Runs a solution function in the sandbox. Its only way out is a pipe: a tool's name and arguments, a result back."""
+"""Runs a solution in the sandbox. Its only way out is a pipe: names and arguments of calls out, results back."""
 
 import importlib
 import json
@@ -7,12 +7,12 @@ import sys
 
 
 def main() -> None:
-    # The solution may print: that goes to the error stream, the pipe keeps to whole lines of JSON.
+    # What the solution prints goes to the error stream, so that the pipe carries only lines of JSON.
     replies, calls = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
     class ToolError(Exception):
-        """A call that the tool refused."""
+        """A tool refused a call."""
 
     class Tools:
         def __getattr__(self, name: str) -> object:
@@ -32,7 +32,7 @@ def main() -> None:
         answer = importlib.import_module("solution_text").solution(Tools(), **parameters)
         last = {"answer": answer}
         json.dumps(last)
-    except BaseException as error:  # noqa: BLE001 (whatever a solution does is reported)
+    except BaseException as error:  # noqa: BLE001 (whatever the solution does is reported)
         last = {"failed": f"{type(error).__name__}: {error}"[:500]}
     calls.write(json.dumps(last) + "\n")
     calls.flush()

@@ -1,7 +1,7 @@
-"""Serves tools written in Python, inside the sandbox: it holds the database in memory and answers calls, line by line.
+"""Serves tools written in Python, inside the sandbox: holds the database in memory and answers one call per line.
 
-A tool is a function whose first parameter is the database (sqlite3.Connection) and whose others are its arguments.
-ValueError from a tool is a refusal; whatever goes wrong, the database is as before the call.
+A tool is a function of the database (a sqlite3.Connection) and the arguments of the call. A ValueError from a tool is
+a refusal. Whatever goes wrong, the database is left as it was before the call.
 """
 
 import base64
@@ -23,19 +23,19 @@ def main() -> None:
 
     try:
         tools = importlib.import_module("tools_text")
-    except BaseException as error:  # noqa: BLE001 (any fault of the text is reported)
+    except BaseException as error:  # noqa: BLE001 (any error in the text is reported)
         return reply(failed=f"the tools cannot be loaded: {type(error).__name__}: {error}"[:500])
     reply(ready=True)
     database = sqlite3.connect(":memory:")
     for line in calls:
         call = json.loads(line)
-        if "database" in call:  # the state to go on from, where it is not the one here
+        if "database" in call:  # sent only if it differs from the one in this process
             database.close()
             database = connect(call["database"])
         before = database.serialize()
         try:
             result = getattr(tools, call["tool"])(database, **call["arguments"])
-            json.dumps(result)  # what is not JSON is the tool's fault
+            json.dumps(result)  # a result that is not JSON is an error of the tool
             database.commit()
             answer = {"result": result}
         except ValueError as error:

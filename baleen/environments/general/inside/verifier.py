@@ -1,4 +1,4 @@
-"""Runs a verification function inside the sandbox: the databases before and after, and the answer; True or not."""
+"""Runs a verification function inside the sandbox, on the databases before and after and on the answer."""
 
 import base64
 import importlib
@@ -18,10 +18,10 @@ def main() -> None:
         try:
             before, after = connect(outcome["before"]), connect(outcome["after"])
             line = {"accepted": verify(before, after, outcome["answer"]) is True}
-        except BaseException as error:  # noqa: BLE001 (a verifier that stumbles does not accept)
+        except BaseException as error:  # noqa: BLE001 (a verifier that raises does not accept)
             line = {"accepted": False, "failed": f"{type(error).__name__}: {error}"[:500]}
         verdict.write(json.dumps(line) + "\n")
-        verdict.flush()  # what comes next may end the process
+        verdict.flush()  # the next outcome may end the process
 
 
 def connect(data: str) -> sqlite3.Connection:

@@ -1,7 +1,7 @@
-"""The gate before a solution's sandbox: a solution may call tools and compute, and this is what that looks like.
+"""What a solution may contain: calls of tools and computation, checked on its syntax tree before it is run.
 
-The gate gives an author an early, clear answer. It is not the wall: the wall is that the solution runs in a
-process without the database (`solution`).
+The check tells an author early and clearly what is wrong. It is not what makes a solution safe: the solution runs in
+a process that has no access to the database (`solution`).
 """
 
 import ast
@@ -12,13 +12,13 @@ _BUILTINS_TEXT = (
     "str sum tuple zip"
 )
 BUILTINS = frozenset(_BUILTINS_TEXT.split())
-# Of lists, dictionaries, sets and strings. Not `format`: its text can name attributes.
+# Methods of lists, dictionaries, sets and strings. Not `format`: its text can name attributes.
 _METHODS_TEXT = (
     "add append copy count endswith extend find get index insert isdigit items join keys lower pop remove "
     "replace reverse rstrip setdefault sort split startswith strip title update upper values"
 )
 METHODS = frozenset(_METHODS_TEXT.split())
-MAX_TEXT = 20_000
+MAX_CHARACTERS = 20_000
 _NODES_TEXT = (
     "Assign AugAssign AnnAssign For While If Return Expr Break Continue Pass Raise "
     "BoolOp BinOp UnaryOp IfExp Dict Set ListComp SetComp DictComp GeneratorExp Compare Call FormattedValue JoinedStr "
@@ -27,31 +27,39 @@ _NODES_TEXT = (
 _NODES = frozenset(_NODES_TEXT.split())
 
 
-class GateError(ValueError):
-    """What a solution contains and may not; the message names the line."""
+class AstCheckError(ValueError):
+    """A solution contains something that it may not; the message names the line."""
 
 
 def check_solution(text: str, tools: Collection[str]) -> None:
-    """Whether `text` is one function `solution(tools, ...)` that only calls tools and computes. Raises GateError."""
-    if len(text) > MAX_TEXT:
-        raise GateError(f"the solution has {len(text)} characters, the limit is {MAX_TEXT}")
+    """Check that `text` is one function `solution(tools, ...)` that only calls tools and computes.
+
+    Args:
+        text: Python source.
+        tools: names of the tools that the solution may call.
+
+    Raises:
+        AstCheckError: it contains anything else.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise AstCheckError(f"the solution has {len(text)} characters; the limit is {MAX_CHARACTERS}")
     try:
         module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise GateError(f"the solution is not Python: {error}") from None
+        raise AstCheckError(f"the solution is not Python: {error}") from None
     if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
-        raise GateError("the solution must be one function and nothing else")
+        raise AstCheckError("the solution must be one function and nothing else")
     function = module.body[0]
     given = function.args
     names = [argument.arg for argument in given.args]
     if function.name != "solution" or names[:1] != ["tools"]:
-        raise GateError("the function must be solution(tools)")
+        raise AstCheckError("the function must be solution(tools)")
     if given.posonlyargs or given.kwonlyargs or given.vararg or given.kwarg:
-        raise GateError("the function may only have plain parameters")
+        raise AstCheckError("the function may have only plain parameters")
     if function.decorator_list or given.defaults or function.returns or any(a.annotation for a in given.args):
-        raise GateError("the function may have no decorators, defaults or annotations")
+        raise AstCheckError("the function may not have decorators, defaults or annotations")
     for problem in _problems(function, frozenset(tools)):
-        raise GateError(problem)
+        raise AstCheckError(problem)
 
 
 def _problems(function: ast.FunctionDef, tools: frozenset[str]) -> Iterator[str]:
@@ -75,7 +83,7 @@ def _problems(function: ast.FunctionDef, tools: frozenset[str]) -> Iterator[str]
 
 
 def _walk(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """All nodes, a call before its function."""
+    """Yield all nodes, each call before the function that it calls."""
     pending: list[ast.AST] = list(body)
     while pending:
         node = pending.pop(0)
@@ -99,6 +107,6 @@ def _call_problems(node: ast.Call, tools: frozenset[str]) -> Iterator[str]:
         if called.attr not in tools:
             yield f"{where}: there is no tool {called.attr}"
         if node.args or any(keyword.arg is None for keyword in node.keywords):
-            yield f"{where}: give the arguments of a tool by name"
+            yield f"{where}: pass the arguments of a tool by name"
     elif called.attr not in METHODS:
         yield f"{where}: the method {called.attr} may not be called"

@@ -1,9 +1,9 @@
-"""The gate names what a solution may not hold."""
+"""The check names what a solution may not contain."""
 
 import pytest
 
 from baleen.environments.general import DOMAINS
-from baleen.environments.general.gate import GateError, check_solution
+from baleen.environments.general.ast_check import AstCheckError, check_solution
 from baleen.environments.general.sampling import solution_source, tools_of
 
 GOOD = """
@@ -28,8 +28,8 @@ def test_computing_and_calling_tools_pass() -> None:
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_the_scripted_solutions_pass(name: str) -> None:
-    for shape in DOMAINS[name].shapes:
-        check_solution(solution_source(shape.solve), tools_of(shape.solve))
+    for template in DOMAINS[name].templates:
+        check_solution(solution_source(template.solve), tools_of(template.solve))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_scripted_solutions_pass(name: str) -> None:
     ],
 )
 def test_everything_else_is_refused(body: str) -> None:
-    with pytest.raises(GateError):
+    with pytest.raises(AstCheckError):
         check_solution(f"def solution(tools):\n    {body}\n", TOOLS)
 
 
@@ -88,5 +88,5 @@ def test_everything_else_is_refused(body: str) -> None:
     ],
 )
 def test_the_frame_is_one_plain_function(text: str) -> None:
-    with pytest.raises(GateError):
+    with pytest.raises(AstCheckError):
         check_solution(text, TOOLS)
