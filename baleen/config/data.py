@@ -11,11 +11,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+Styles = dict[Literal["full", "short", "direct"], float]
+"""Weights of the demonstration styles."""
+
+
 class TaskShare(Strict):
-    """How often a task family is drawn, and at which difficulties."""
+    """How often a task family is drawn, at which difficulties, and how it is demonstrated."""
 
     difficulties: tuple[int, ...]  # drawn uniformly
     weight: float = Field(default=1.0, gt=0)
+    styles: Styles | None = None  # those of the mixture by default
 
 
 class DataMix(Strict):
@@ -31,8 +36,7 @@ class DataMix(Strict):
     whole_conversations: float = Field(default=0.0, ge=0, le=1)
     copies: float = Field(default=0.0, ge=0, lt=1)  # share of the documents that copy random tokens
     tasks: dict[str, TaskShare] = {}
-    # weights of the demonstration styles
-    styles: dict[Literal["full", "short", "direct"], float] = {"full": 1.0}
+    styles: Styles = {"full": 1.0}
 
 
 class Evaluation(Strict):

@@ -66,7 +66,8 @@ def tokenizer_of(folder: Path, recipe: Recipe, texts: Sequence[str]) -> Tokenize
 
     def tasks() -> Iterator[str]:
         for _ in range(3000 if base.tasks and chat.tasks else 0):
-            yield plain_text(_task(base.tasks, rng, "train", base.follow_ups), _style(base, rng))
+            task = _task(base.tasks, rng, "train", base.follow_ups)
+            yield plain_text(task, _style(base, task, rng))
             task = _task(chat.tasks, rng, "train", chat.follow_ups)
             yield encode_messages([*task.messages, *demonstrate(task, "full")], "thinking")
 
@@ -92,7 +93,7 @@ def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -
             tasks = _conversation(mix.tasks, rng, split, rng.randint(2, _TURNS))
             tasks[1:] = [replace(task, messages=task.messages[-1:]) for task in tasks[1:]]
         solved = _in_chat if rng.random() < mix.conversations else _plain
-        parts = [solved(tokenizer, mix, task, _style(mix, rng)) for task in tasks]
+        parts = [solved(tokenizer, mix, task, _style(mix, task, rng)) for task in tasks]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     return draw
@@ -216,8 +217,9 @@ def held_out_tasks(
     return tasks
 
 
-def _style(mix: DataMix, rng: random.Random) -> Style:
-    return rng.choices(list(mix.styles), list(mix.styles.values()))[0]
+def _style(mix: DataMix, task: Task, rng: random.Random) -> Style:
+    styles = mix.tasks[task.family].styles or mix.styles
+    return rng.choices(list(styles), list(styles.values()))[0]
 
 
 def _task(
