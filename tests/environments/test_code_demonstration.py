@@ -132,7 +132,7 @@ def test_a_change_that_is_no_text_has_no_script(assets: Path) -> None:
     task = put_release(assets)
     raw = tree_of(RELEASE) | {"shapes/volume.py": ("100644", b"\xff")}
     (assets / "trees/new.tree").write_bytes(to_bytes(raw))
-    with pytest.raises(TaskError, match=r"volume\.py is no text"):
+    with pytest.raises(TaskError, match=r"volume\.py is not a text file"):
         demonstrate(task, assets)
 
 

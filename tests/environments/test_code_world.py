@@ -155,7 +155,7 @@ def test_a_name_that_is_not_utf_8_is_no_obstacle(world: CodeWorld) -> None:
 def test_a_workspace_cannot_grow_without_end(world: CodeWorld) -> None:
     before = world.tree
     assert "4000 files" in call(world, "bash", command="seq 5000 | xargs touch")
-    assert "grew over" in call(world, "bash", command="head -c 40000000 /dev/zero > big")
+    assert "grew beyond" in call(world, "bash", command="head -c 40000000 /dev/zero > big")
     assert world.tree == before
     shown = call(world, "bash", command="yes | head -c 100000000")
     assert len(shown) < 13_000 and shown.endswith("[exit code 0]")

@@ -13,7 +13,7 @@ from baleen.environments import Task, ToolFailure
 from baleen.environments.search.corpus import Corpus, Document, Entity, query_terms, write_corpus
 from baleen.environments.search.world import (
     CORPUS_FILE,
-    MOST_RESULTS,
+    MAX_RESULTS,
     PAGE_CHARACTERS,
     SYSTEM_MESSAGE,
     SearchWorld,
@@ -129,7 +129,7 @@ def test_any_text_is_a_query(world: SearchWorld, query: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"query": 3}, {"query": "a", "k": 0}, {"query": "a", "k": MOST_RESULTS + 1}, {}, {"query": "a", "x": 1}],
+    [{"query": 3}, {"query": "a", "k": 0}, {"query": "a", "k": MAX_RESULTS + 1}, {}, {"query": "a", "x": 1}],
 )
 def test_wrong_arguments_are_told(world: SearchWorld, arguments: Any) -> None:
     assert call(world, "search", arguments).startswith("error: ")
@@ -177,5 +177,5 @@ def test_without_a_corpus_nobody_is_to_blame(world: SearchWorld, tmp_path: Path)
         with pytest.raises(ToolFailure, match="corpus"):
             SearchWorld(world.task, assets)
     (tmp_path / CORPUS_FILE).write_text("not a database, but long enough to look at " * 30)
-    with pytest.raises(ToolFailure, match="is no search corpus"):
+    with pytest.raises(ToolFailure, match="is not a search corpus"):
         SearchWorld(world.task, tmp_path)

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
+from baleen.environments.code.edits import apply_edits
 from baleen.environments.code.runners import RUNNERS
-from baleen.environments.code.world import edited
 from baleen.synthesis.code.mutants import mutants, python_mutants
 from baleen.synthesis.code.tokens import token_mutants
 from tests.synthesis.code_repos import CMAKE, NODE, PYTHON, tree_of
@@ -62,7 +62,7 @@ def test_the_order_is_seeded_and_every_mutant_differs_in_one_line() -> None:
     assert len({mutant.name for mutant in found}) == len(found) > 10
     assert {mutant.path for mutant in found[:2]} == {"shapes/area.py", "shapes/more.py"}
     for mutant in found:
-        changed = edited(tree, [mutant.edit()])
+        changed = apply_edits(tree, [mutant.edit])
         before, after = files[mutant.path].split("\n"), changed[mutant.path][1].decode().split("\n")
         assert [n for n, (a, b) in enumerate(zip(before, after, strict=True), 1) if a != b] == [mutant.line]
         assert ast.dump(ast.parse("\n".join(before))) != ast.dump(ast.parse("\n".join(after)))

@@ -16,6 +16,7 @@ from baleen.cli.synth_code import main
 from baleen.config import UsageError
 from baleen.environments import Task, environment_for, read_tasks
 from baleen.environments.code import CodeWorld
+from baleen.environments.code.edits import Edit
 from baleen.synthesis import Candidate, Verdict, read_verdicts
 from baleen.synthesis.code import Judge, ScriptedAgent, judging, open_base, own_folder, setups
 from baleen.synthesis.code.issues import changelog_difference, checked_issue
@@ -185,7 +186,7 @@ def test_bugs_written_by_a_model(tmp_path: Path) -> None:
 
 
 def test_issues_by_a_model_do_not_give_the_fault_away() -> None:
-    edits = [{"path": "a/b.py", "line": 1, "old": ["    return total"], "new": ["    return None"]}]
+    edits = [Edit("a/b.py", 1, ("    return total",), ("    return None",))]
     assert (
         checked_issue("  The sum of a list comes out empty. ", edits) == "The sum of a list comes out empty."
     )

@@ -1,4 +1,4 @@
-"""The scripted solution of a code task: what an engineer does who happens to know the patch."""
+"""The scripted solution of a code task: what an engineer would do who already knows the patch."""
 
 import difflib
 import re
@@ -9,34 +9,43 @@ from typing import Any
 
 from baleen.chat import Message
 from baleen.environments.code.runners import RUNNERS, Runner
+from baleen.environments.code.task import CodeTask
 from baleen.environments.code.tree import Tree, text_of
 from baleen.environments.code.world import CodeWorld
 from baleen.environments.task import Task, TaskError, answer_message, calls_message
 
-_CALLS = 12  # of one message: a release may change many places, and an episode has a limit of answers
-_AROUND = 6  # lines shown before and after a place
+_MAX_CALLS = 12  # of one message; a release may change many places, and the number of messages is limited
+_AROUND = 6  # lines shown before and after a change
 _TEST_LINES = 20
-_TEST_FILES = 3  # that are run; the score runs all
+_TEST_FILES = 3  # that are run; the score runs all of them
 
 Call = tuple[str, Mapping[str, Any]]
 
 
 def demonstrate(task: Task, assets: Path | None = None) -> list[Message]:
-    """The assistant messages of an episode that ends with the solution, by `bash`, `view` and `edit`.
+    """The assistant messages of an episode that ends with the solution.
 
-    It runs the failing tests, looks at the first of them and at the places to change, changes them, and runs the tests
-    again. Tool messages are not among them, for only a sandbox knows what the tests print; it prints the same whenever
-    it is played. Raises TaskError, also for a change that is not one of texts.
+    The episode runs the failing tests, views the first of them and the places to change, edits those, and runs the
+    tests again. Tool messages are not included, because only a sandbox knows what the tests print. It prints the same
+    every time.
+
+    Args:
+        task: a code task.
+        assets: the folder that its synthesis wrote.
+
+    Raises:
+        TaskError: the task or its assets are damaged, or the change is not one of text files.
     """
     world = CodeWorld(task, assets)
-    runner = RUNNERS[task.data["suite"]["runner"]]
-    failing = task.data["fail_to_pass"]
+    data = CodeTask.of(task)
+    runner = RUNNERS[data.suite.runner]
+    failing = data.fail_to_pass
     changed = [
         path
         for path in sorted({*world.tree, *world.solution})
         if runner.is_source(path) and world.tree.get(path) != world.solution.get(path)
     ]
-    looks: list[Call] = []
+    views: list[Call] = []
     edits: list[Call] = []
     for path in changed:
         remove: Call = ("bash", {"command": f"rm {shlex.quote(path)}"})
@@ -46,51 +55,53 @@ def demonstrate(task: Task, assets: Path | None = None) -> list[Message]:
         new = text_of(world.solution, path)
         old = text_of(world.tree, path) if path in world.tree else ""
         if old is None or new is None:
-            raise TaskError(f"{task.id}: {path} is no text, so no script can edit it")
-        if not old:  # `edit` makes files, but fills none
+            raise TaskError(f"{task.id}: {path} is not a text file, so no script can edit it")
+        if not old:  # `edit` creates files but cannot fill an empty one
             edits += [remove] if path in world.tree else []
             edits.append(("edit", {"path": path, "old": "", "new": new}))
             continue
         first, last = _span(old, new)
-        looks.append(("view", {"path": path, "first": first, "last": last}))
+        views.append(("view", {"path": path, "first": first, "last": last}))
         edits += [("edit", {"path": path, "old": a, "new": b}) for a, b in replacements(old, new)]
     files = runner.files_of(world.tree, failing)[:_TEST_FILES]
-    tests: list[Call] = [("bash", {"command": runner.steady(files)})]
+    tests: list[Call] = [("bash", {"command": runner.stable_command(files)})]
     shown = _test_shown(world.tree, runner, failing)
-    steps = [tests, shown, *_batches(looks), *_batches(edits), tests]
-    answer = answer_message(f"Mended in {', '.join(changed)}.")
+    steps = [tests, shown, *_batches(views), *_batches(edits), tests]
+    answer = answer_message(f"Fixed in {', '.join(changed)}.")
     return [*(calls_message(step) for step in steps if step), answer]
 
 
 def replacements(old: str, new: str) -> Iterator[tuple[str, str]]:
-    """(text, what takes its place), in the order of their edits, each text once in the file by then.
+    """Replacements that turn `old`, which is not empty, into `new`.
 
-    Together they make `new` of `old`, which is not empty.
+    Yields:
+        (text, new text) pairs in the order in which they are to be made. When its turn comes, each text occurs exactly
+        once in the file.
     """
     before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
     opcodes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     hunks = [places for tag, *places in opcodes if tag != "equal"]
-    # From the end, so that what stands before a change is as it was; what stands behind it is as it will be.
+    # From the end, so that the text before a change is still the old one and the text after it already the new one.
     for start, end, new_start, new_end in reversed(hunks):
         now = "".join(before[:end]) + "".join(after[new_end:])
         above, below, found = start, new_end, "".join(before[start:end])
-        # Overlapping places count once, and then the first is taken: so it has to be the one that is meant.
+        # Overlapping occurrences are counted once, and then the first one is replaced: it has to be the right one.
         while not found or now.count(found) != 1 or now.index(found) != len("".join(before[:above])):
-            assert above > 0 or below < len(after), "a whole file stands in itself once"
+            assert above > 0 or below < len(after), "a whole file occurs in itself once"
             above, below = max(0, above - 1), min(len(after), below + 1)
             found = "".join(before[above:end] + after[new_end:below])
         yield found, "".join(before[above:start] + after[new_start:below])
 
 
 def _span(old: str, new: str) -> tuple[int, int]:
-    """The lines of `old` around the first change, first and last, from 1."""
+    """Numbers, from 1, of the first and the last line of `old` around the first change."""
     before, after = old.split("\n"), new.split("\n")
     same = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before) - 1)
     return max(1, same + 1 - _AROUND), same + 1 + _AROUND
 
 
 def _test_shown(tree: Tree, runner: Runner, failing: Sequence[str]) -> list[Call]:
-    """A look at a failing test, where the workspace has one: those of the next release are not in it."""
+    """A view of a failing test, if the workspace has one; it lacks the tests of the next release."""
     for name in failing:
         title = re.split(r"::| > ", name)[-1].partition("[")[0]
         word = re.compile(rf"(?<!\w){re.escape(title)}(?!\w)")
@@ -103,4 +114,4 @@ def _test_shown(tree: Tree, runner: Runner, failing: Sequence[str]) -> list[Call
 
 
 def _batches(calls: Sequence[Call]) -> list[Sequence[Call]]:
-    return [calls[i : i + _CALLS] for i in range(0, len(calls), _CALLS)]
+    return [calls[i : i + _MAX_CALLS] for i in range(0, len(calls), _MAX_CALLS)]

@@ -1,4 +1,4 @@
-"""One command over a tree in the sandbox: a value in, its output, report and the changed tree out."""
+"""Running one command on a tree in the sandbox: a tree in; output, report and the changed tree out."""
 
 import os
 import sys
@@ -17,11 +17,11 @@ from baleen.environments.task import ToolFailure
 ROOT = "/tmp/repo"
 _PYTHON = f"python3.{sys.version_info.minor}"
 _OUTPUT_BYTES = 1 << 16
-_GRACE = 30.0  # seconds around a command for putting the tree in place and reading it back
+_GRACE = 30.0  # seconds for writing the tree before a command and reading it back afterwards
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _LIMITS = SandboxLimits(
-    memory_bytes=16 << 30,  # address space, of which V8 reserves far more than it uses
-    cpu_seconds=600,  # of each process; the wall time below is what ends a command
+    memory_bytes=16 << 30,  # address space; V8 reserves far more than it uses
+    cpu_seconds=600,  # of each process; a command is ended by its wall time
     processes=128,
     tmp_bytes=512 << 20,
     output_bytes=2 * MAX_TREE_BYTES + MAX_BYTES,
@@ -30,9 +30,15 @@ _LIMITS = SandboxLimits(
 
 @dataclass(frozen=True)
 class Run:
-    """code: exit code, negative for a signal, None over the time limit. tree: afterwards, None if it grew too large.
+    """The result of a command.
 
-    died: the command ended the sandbox's own helper, so nothing is known but that.
+    Attributes:
+        code: exit code, negative for a signal, None if the time limit was exceeded.
+        output: stdout and stderr.
+        report: the test report, empty if there is none.
+        tree: the tree afterwards, None if it grew too large or was not asked for.
+        seconds: wall time.
+        died: the command killed the sandbox's own helper; the other fields say nothing then.
     """
 
     code: int | None
@@ -44,13 +50,19 @@ class Run:
 
 
 class Shell:
-    """Runs commands over trees.
-
-    runtime: a folder of Python packages, read-only in the place of the interpreter's own ones, so that no package of
-    this machine takes part. python_path: folders of the tree to import from.
-    """
+    """Runs commands on trees."""
 
     def __init__(self, runtime: Path | None = None, python_path: Sequence[str] = ()) -> None:
+        """Prepare the sandbox.
+
+        Args:
+            runtime: folder of Python packages. It takes the place of the interpreter's own packages, read-only, so that
+                no package of this machine is used.
+            python_path: folders of the tree to import from.
+
+        Raises:
+            SandboxUnavailable: this machine cannot enforce the sandbox.
+        """
         prefix = Path(sys.base_prefix).resolve()
         mounts = [] if prefix.is_relative_to("/usr") else [Mount(prefix, str(prefix))]
         if runtime is not None:
@@ -83,10 +95,17 @@ class Shell:
         keep: bool = False,
         report: Literal["none", "pipe", "file"] = "none",
     ) -> Run:
-        """Run `argv` at the root of `tree`. keep: hand the changed tree back.
+        """Run a command at the root of a tree.
 
-        report: how `{report}` in `argv` reaches the host: by a pipe, or by a file for programs that cannot write
-        to one. Raises ToolFailure for what went wrong before the command began.
+        Args:
+            tree: the files that the command sees.
+            argv: the command; `{report}` stands for the place of its test report.
+            seconds: time limit.
+            keep: whether to return the changed tree.
+            report: how the report is read: from a pipe, or from a file for programs that cannot write to a pipe.
+
+        Raises:
+            ToolFailure: something went wrong before the command began.
         """
         request = {
             "argv": list(argv),
@@ -122,7 +141,7 @@ class Shell:
 
 
 def _package_folders(prefix: Path) -> list[str]:
-    """Where an interpreter of this prefix looks for packages, Debian's places among them."""
+    """The folders where an interpreter with this prefix looks for packages, including those of Debian."""
     own = [f"{prefix}/lib/{_PYTHON}/site-packages"]
     if not prefix.is_relative_to("/usr"):
         return own

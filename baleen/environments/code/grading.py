@@ -1,51 +1,36 @@
-"""The paper's rule for code tasks (report, section 3.2.3): failing tests pass, and no passing test fails.
+"""The rule for code tasks (report, section 3.2.3): the failing tests pass, and no passing test fails.
 
-The tests run the solver's code in their own process, so their report alone proves little. What stands against forging:
+The tests run the solver's code in their own process, so their report alone proves little. Three measures make it hard
+to forge:
 
-- The tree that is tested is the task's own (`compose`): of the solver's workspace only source files come in, so
-  deleted or edited tests, conftest, configuration, plugins and modules that shadow others never take part.
-- The report leaves the sandbox by a pipe whose other end the tests cannot reach (`launcher`); it must be one whole
-  document, and the runner's exit code must agree with it.
-- A control: after all has passed, the same source meets the same tests broken on purpose. What still passes then
-  was not judged by its tests.
+- The tested tree is the task's own (`compose`). Only source files are taken from the solver's workspace, so deleted or
+  edited tests, conftest files, configuration, plugins, and modules that shadow others play no role.
+- The report leaves the sandbox through a pipe whose other end the tests cannot reach (`launcher`). It must be one
+  complete document, and the runner's exit code must agree with it.
+- After all tests have passed, a control run tests the same source with tests that are broken on purpose. A test that
+  still passes did not test anything.
 
-A solver that tells the control from the real run, or that writes code which answers tests instead of solving them,
-is beyond this: docs/code_tasks.md says what remains.
+This does not stop a solver whose code recognizes the control run, or answers the known tests instead of solving the
+problem; docs/code_tasks.md says what remains.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
 
 from baleen.environments.code.execution import Run, Shell
 from baleen.environments.code.junit import Case, ReportError, read_junit, worst
 from baleen.environments.code.runners import RUNNERS, Runner
+from baleen.environments.code.task import Suite
 from baleen.environments.code.tree import Tree
 
-_SHOWN = 2_000  # characters of a run's output that go into a reason
+_SHOWN = 2_000  # characters of the output that a reason quotes
 _MAX_SOURCE_BYTES = 4 << 20
 
 Cases = Mapping[str, Case]
 
 
-@dataclass(frozen=True)
-class Suite:
-    """How a repository's tests are run. seconds: time limit of one run; python_path: folders to import from."""
-
-    runner: str
-    python_path: tuple[str, ...] = (".",)
-    runtime: str = ""
-    seconds: float = 60.0
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The suite of a task's data. Raises KeyError, TypeError, ValueError."""
-        path = tuple(map(str, row["python_path"]))
-        return cls(str(row["runner"]), path, str(row["runtime"]), float(row["seconds"]))
-
-
 class NoReport(RuntimeError):
-    """A run of a suite that tells nothing. `reason`: a few words; the text adds the end of the output."""
+    """A run of the tests gave no usable report. `reason` is a few words; the message adds the end of the output."""
 
     def __init__(self, reason: str, output: str = "") -> None:
         super().__init__(f"{reason}: {output[-_SHOWN:].strip()}" if output.strip() else reason)
@@ -53,7 +38,7 @@ class NoReport(RuntimeError):
 
 
 def run_suite(shell: Shell, suite: Suite, tree: Tree, files: Sequence[str] = ()) -> Cases:
-    """Results by test name. Raises NoReport, ToolFailure."""
+    """Run all tests, or those in some files. Returns the results by test name. Raises NoReport, ToolFailure."""
     runner = RUNNERS[suite.runner]
     return _results(
         runner,
@@ -62,7 +47,7 @@ def run_suite(shell: Shell, suite: Suite, tree: Tree, files: Sequence[str] = ())
 
 
 def run_control(shell: Shell, suite: Suite, tree: Tree, names: Collection[str]) -> Cases:
-    """Results of a run in which the tests of these names must fail. Raises NoReport, ToolFailure."""
+    """Run the tests of these names, broken so that they must fail. Raises NoReport, ToolFailure."""
     runner = RUNNERS[suite.runner]
     broken, files = runner.control(tree, names)
     command = runner.control_command(shell.python, files)
@@ -84,7 +69,7 @@ def _results(runner: Runner, run: Run) -> Cases:
     for case in cases:
         name = runner.name_of(case)
         results[name] = worst(results, name, case)
-    # The second signal: a report of successes from a process that says otherwise, or the reverse, is none.
+    # A report that contradicts the exit code is not to be trusted.
     failed = any(case.status == "failed" for case in results.values())
     if run.code not in (runner.failing_codes if failed else (0,)):
         raise NoReport("exit code and report disagree", f"exit code {run.code}\n{run.output}")
@@ -97,17 +82,17 @@ def passed(cases: Cases) -> set[str]:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to the tests between a broken and a mended tree."""
+    """How the results of the tests change from a broken to a fixed tree."""
 
     fail_to_pass: frozenset[str]
     pass_to_pass: frozenset[str]
     pass_to_fail: frozenset[str]
 
 
-def compare(broken: Cases, mended: Cases) -> Change:
-    """A test that is missing (its module could not be imported) has failed; a skipped one tells nothing."""
-    before, after = passed(broken), passed(mended)
-    skipped = {n for cases in (broken, mended) for n, case in cases.items() if case.status == "skipped"}
+def compare(broken: Cases, fixed: Cases) -> Change:
+    """Compare two runs. A missing test (its module cannot be imported) counts as failed; skipped tests do not count."""
+    before, after = passed(broken), passed(fixed)
+    skipped = {n for cases in (broken, fixed) for n, case in cases.items() if case.status == "skipped"}
     return Change(
         fail_to_pass=frozenset(after - before - skipped),
         pass_to_pass=frozenset(before & after),
@@ -116,10 +101,10 @@ def compare(broken: Cases, mended: Cases) -> Change:
 
 
 def compose(frame: Tree, workspace: Tree, runner: Runner) -> Tree:
-    """The tree to grade: all of `frame` but its source files, and the source files of `workspace`.
+    """The tree to grade: the source files of `workspace`, and everything but the source files of `frame`.
 
-    New source files count only beside or below the frame's packages: a new module at the top could take the place of
-    another one on the import path.
+    New source files are taken only next to or below the packages of the frame, because a new module at the top could
+    shadow another one on the import path.
     """
     source = {path for path in frame if runner.is_source(path)}
     tree = {path: entry for path, entry in frame.items() if path not in source}
@@ -137,7 +122,7 @@ def compose(frame: Tree, workspace: Tree, runner: Runner) -> Tree:
 
 
 def _package(path: str) -> str:
-    """The outermost folder of a source file that is a package, with a slash: `src/` and the like are not."""
+    """The outermost package of a source file, with a slash at the end; `src/` and the like are not packages."""
     parts = path.split("/")[:-1]
     layers = 2 if parts[:1] in (["src"], ["lib"], ["source"]) else 1
     return "/".join(parts[:layers]) + "/" if len(parts) >= layers else ""
@@ -145,7 +130,7 @@ def _package(path: str) -> str:
 
 @dataclass(frozen=True)
 class Grade:
-    """score: 1.0 or 0.0; reason: why not 1.0, for a reader."""
+    """A score of 1.0 or 0.0, and for a reader the reason why it is not 1.0."""
 
     score: float
     reason: str = ""
@@ -160,7 +145,20 @@ def grade(
     pass_to_pass: Collection[str],
     controlled: Collection[str],
 ) -> Grade:
-    """Grade a solver's workspace. controlled: the tests that the control is known to break. Raises ToolFailure."""
+    """Grade a solver's workspace.
+
+    Args:
+        shell: runs the tests.
+        suite: how they are run.
+        frame: the tree that the tests are taken from.
+        workspace: the tree that the source files are taken from.
+        fail_to_pass: names of the tests that must pass now.
+        pass_to_pass: names of the tests that must still pass.
+        controlled: names of the tests that the control run is known to break.
+
+    Raises:
+        ToolFailure: the sandbox could not run.
+    """
     tree = compose(frame, workspace, RUNNERS[suite.runner])
     try:
         good = passed(run_suite(shell, suite, tree))
@@ -171,9 +169,10 @@ def grade(
         if missing:
             return Grade(0.0, f"{len(missing)} of {len(wanted)} tests {what}: {', '.join(missing[:5])}")
     try:
-        lying = passed(run_control(shell, suite, tree, controlled)) & set(controlled)
+        unbroken = passed(run_control(shell, suite, tree, controlled)) & set(controlled)
     except NoReport as error:
         return Grade(0.0, f"control: {error}")
-    if lying:
-        return Grade(0.0, f"control: {len(lying)} tests pass that must fail: {', '.join(sorted(lying)[:5])}")
+    if unbroken:
+        shown = ", ".join(sorted(unbroken)[:5])
+        return Grade(0.0, f"control: {len(unbroken)} tests pass that must fail: {shown}")
     return Grade(1.0)

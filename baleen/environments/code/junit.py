@@ -1,7 +1,7 @@
 """JUnit XML from untrusted test runs.
 
-The bytes come from a process that ran model-written code, so they are read by a parser without document types,
-entities, or unbounded size. Whatever is wrong with a report makes it no report at all: ReportError, never "all failed".
+The bytes come from a process that ran model-written code, so document types, entities and reports of unlimited size are
+refused. A report with any error raises ReportError; it never counts as "all tests failed".
 """
 
 from collections.abc import Mapping
@@ -14,18 +14,26 @@ Status = Literal["passed", "failed", "skipped"]
 MAX_BYTES = 32 << 20
 MAX_CASES = 50_000
 _MAX_DEPTH = 64
-_MESSAGE = 600  # characters of a failure that are kept
+_MESSAGE_CHARACTERS = 600  # of a failure that are kept
 _FAILURES = ("failure", "error")
 _RANK: dict[Status, int] = {"skipped": 0, "passed": 1, "failed": 2}
 
 
 class ReportError(ValueError):
-    """These bytes are not one whole JUnit report."""
+    """The bytes are not one complete JUnit report."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One test. suites: names of the enclosing suites, outermost first; message: what a failed one said first."""
+    """One test.
+
+    Attributes:
+        suites: names of the enclosing suites, the outermost first.
+        classname: as in the report.
+        name: as in the report.
+        status: its result.
+        message: the first message of a failed test.
+    """
 
     suites: tuple[str, ...]
     classname: str
@@ -35,9 +43,9 @@ class Case:
 
 
 def read_junit(data: bytes) -> list[Case]:
-    """The test cases of one report, in its order. Raises ReportError."""
+    """The test cases of a report, in its order. Raises ReportError."""
     if len(data) > MAX_BYTES:
-        raise ReportError(f"the report has {len(data)} bytes, the limit is {MAX_BYTES}")
+        raise ReportError(f"the report has {len(data)} bytes; the limit is {MAX_BYTES}")
     reader = _Reader()
     try:
         reader.parser.Parse(data, True)
@@ -49,14 +57,14 @@ def read_junit(data: bytes) -> list[Case]:
 
 
 def worst(cases: Mapping[str, Case], name: str, case: Case) -> Case:
-    """Of two cases of one name the one that counts: a failure hides a pass, a pass hides a skip."""
+    """Which of two cases of the same name counts: a failure overrides a pass, a pass overrides a skip."""
     other = cases.get(name)
     return case if other is None or _RANK[case.status] > _RANK[other.status] else other
 
 
 @dataclass
 class _Open:
-    """A test case whose end was not read yet."""
+    """A test case whose end has not been read yet."""
 
     classname: str
     name: str
@@ -87,15 +95,15 @@ class _Reader:
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise ReportError(f"the report nests deeper than {_MAX_DEPTH}")
+            raise ReportError(f"the report is nested deeper than {_MAX_DEPTH} levels")
         if self._depth == 1:
             self.is_report = tag in ("testsuites", "testsuite")
         if tag == "testsuite":
             self._suites.append(attributes.get("name", ""))
         elif tag == "testcase":
             if self._case is not None:
-                raise ReportError("a test case inside a test case")
-            status = attributes.get("status", "")  # CTest says "fail" or "run" or "notrun" here
+                raise ReportError("the report has a test case inside a test case")
+            status = attributes.get("status", "")  # CTest writes "fail", "run" or "notrun" here
             self._case = _Open(attributes.get("classname", ""), attributes.get("name", ""))
             if status in ("fail", "disabled", "notrun"):
                 self._case.status = "failed" if status == "fail" else "skipped"
@@ -120,6 +128,6 @@ class _Reader:
             case, self._case = self._case, None
             if len(self.cases) >= MAX_CASES:
                 raise ReportError(f"the report has more than {MAX_CASES} test cases")
-            message = (case.message or "".join(case.text).strip())[:_MESSAGE]
+            message = (case.message or "".join(case.text).strip())[:_MESSAGE_CHARACTERS]
             shown = message if case.status == "failed" else ""
             self.cases.append(Case(tuple(self._suites), case.classname, case.name, case.status, shown))

@@ -1,9 +1,9 @@
-"""What runs inside the sandbox: puts a tree of files in place, runs one command over it, says what came of it.
+"""Runs inside the sandbox: writes a tree of files, runs one command on it, and returns the result.
 
-The sandbox's interpreter gets this file's text with `-c`, so it needs nothing but the standard library. A request
-comes on stdin and a result leaves on stdout in one format: a line of JSON, then the contents of the files it lists.
-The command gets neither: its output goes into a pipe, and so does its test report, where bytes once written can be
-neither replaced nor taken back.
+The sandbox's interpreter gets the text of this file with `-c`, so it uses only the standard library. The request comes
+on stdin and the result leaves on stdout, both as a frame: a line of JSON, then the contents of the files that it lists.
+The command gets neither of the two. Its output and its test report go into pipes, where bytes once written can be
+neither changed nor removed.
 """
 
 import ctypes
@@ -19,21 +19,22 @@ import time
 from contextlib import suppress
 from typing import Any
 
-# path relative to the root -> (mode as git writes it, content); a link's content is its target
+# path relative to the root -> (mode in git's notation, content); the content of a link is its target
 Files = dict[str, tuple[str, bytes]]
 
 MODES = ("100644", "100755", "120000")
-READY = "ready"  # on stderr: from here on what fails may be the command's doing
-REPORT = "{report}"  # stands in a command for the place of its report
-_PASSED_OVER = frozenset({"__pycache__", ".pytest_cache", ".hypothesis"})
+READY = "ready"  # written to stderr; failures after it may be the command's fault
+REPORT = "{report}"  # placeholder in a command for the place of its report
+_SKIPPED_FOLDERS = frozenset({"__pycache__", ".pytest_cache", ".hypothesis"})
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 
 
 class FrameError(ValueError):
-    """Bytes that are no frame, or one whose paths leave the root."""
+    """The bytes are not a frame, or one of its paths leaves the root."""
 
 
 def pack(header: dict[str, Any], files: Files) -> bytes:
+    """The frame of a header, a JSON object, and of files."""
     listing = [[path, files[path][0], len(files[path][1])] for path in sorted(files)]
     first = json.dumps({**header, "files": listing}, sort_keys=True).encode() + b"\n"
     return first + b"".join(files[path][1] for path in sorted(files))
@@ -46,26 +47,26 @@ def unpack(data: bytes) -> tuple[dict[str, Any], Files]:
         header = json.loads(first)
         listing = [(str(path), str(mode), int(size)) for path, mode, size in header.pop("files")]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise FrameError(f"no frame: {error}") from None
+        raise FrameError(f"not a frame: {error}") from None
     files: Files = {}
     start = 0
     for path, mode, size in listing:
         if not is_inside(path) or mode not in MODES or size < 0:
-            raise FrameError(f"a frame with the file {path!r}, mode {mode!r}, size {size}")
+            raise FrameError(f"the frame has a file {path!r} of mode {mode!r} and size {size}")
         files[path] = (mode, body[start : start + size])
         start += size
     if not separator or start != len(body):
-        raise FrameError(f"a frame of {start} bytes came with {len(body)}")
+        raise FrameError(f"the files of the frame should have {start} bytes, not {len(body)}")
     return header, files
 
 
 def is_inside(path: str) -> bool:
-    """Whether a relative path stays below its root by its text alone."""
+    """Whether a relative path stays below its root, judging by its text alone."""
     return "\0" not in path and all(part not in ("", ".", "..") for part in path.split("/"))
 
 
 def write_files(root: str, files: Files) -> None:
-    """Links come last, so that no file is written through one."""
+    """Write files below `root`. Links come last, so that no file is written through one."""
     os.makedirs(root, exist_ok=True)
     for path in sorted(files, key=lambda path: (files[path][0] == "120000", path)):
         mode, content = files[path]
@@ -80,13 +81,13 @@ def write_files(root: str, files: Files) -> None:
 
 
 def read_files(root: str, max_bytes: int, max_files: int) -> Files | None:
-    """All files below `root` without following links; None when there is more than the limits allow."""
+    """All files below `root`, without following links; None if they exceed a limit."""
     files: Files = {}
     total = 0
     for folder, folders, names in os.walk(root):
-        # A link to a folder is among the folders; it is a file here.
+        # os.walk lists a link to a folder among the folders; here it is a file.
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = sorted(set(folders) - set(links) - _PASSED_OVER)
+        folders[:] = sorted(set(folders) - set(links) - _SKIPPED_FOLDERS)
         for name in sorted(names + links):
             place = os.path.join(folder, name)
             found = os.lstat(place)
@@ -113,7 +114,7 @@ def _read(place: str) -> bytes:
 
 
 class _Drain(threading.Thread):
-    """Reads a pipe to its end, so that nobody waits on it, and keeps its first and last bytes."""
+    """Reads a pipe to its end, so that no writer blocks, and keeps the first and the last bytes."""
 
     def __init__(self, source: int, keep: int) -> None:
         super().__init__(daemon=True)
@@ -134,7 +135,7 @@ class _Drain(threading.Thread):
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """Run the command of a request to its end or its time limit; afterwards none of its processes is left."""
+    """Run the command of a request until it ends or its time is up. None of its processes is left afterwards."""
     report_read, report_write = os.pipe()
     output_read, output_write = os.pipe()
     place = f"/proc/self/fd/{report_write}"
@@ -182,7 +183,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def end_descendants() -> None:
-    """End all processes below this one. Daemons too: this process adopts them (PR_SET_CHILD_SUBREAPER)."""
+    """Kill all descendants, including daemons, which this process adopts (PR_SET_CHILD_SUBREAPER)."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         below = _descendants()
@@ -214,7 +215,7 @@ def _descendants() -> set[int]:
 
 def main() -> None:
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    # Not dumpable: the command has the same user, but cannot open this process's memory or stdout through /proc.
+    # Not dumpable, so that the command, which has the same user, cannot open this process's memory or stdout in /proc.
     if prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) or prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
     request, files = unpack(sys.stdin.buffer.read())

@@ -1,7 +1,7 @@
-"""Test runners: how a repository's suite is run, what in it is source, and how its tests are broken on purpose.
+"""Test runners: how the tests of a repository are run, which of its files are source, and how to break its tests.
 
-All speak JUnit. A runner is what a language needs to take part: a command, a rule for its files, and a control, in
-which tests that passed must fail (see `grading`).
+All of them write JUnit reports. To support a language, a runner needs a command, a rule for its files, and a control
+run, in which tests that passed must fail (see `grading`).
 """
 
 import ast
@@ -20,11 +20,18 @@ _TEST_FOLDERS = frozenset({"test", "tests", "testing", "__tests__", "spec", "spe
 _OTHER_FOLDERS = frozenset(
     {"doc", "docs", "example", "examples", "benchmark", "benchmarks", "tools", "scripts"}
 )
-_CONTROL = ".control"  # folder of the files that a control adds to a tree
+_CONTROL = ".control"  # folder of the files that a control run adds to a tree
 
 
 class Runner(Protocol):
-    """hint: the command as a solver would type it; failing_codes: exit codes that say "some test failed"."""
+    """A test runner.
+
+    Attributes:
+        name: as in `Suite.runner`.
+        hint: the command that a solver would type.
+        report: where its report is written, as in `Shell.run`.
+        failing_codes: exit codes that mean that some tests failed.
+    """
 
     @property
     def name(self) -> str: ...
@@ -36,30 +43,34 @@ class Runner(Protocol):
     def failing_codes(self) -> tuple[int, ...]: ...
 
     def command(self, python: str, files: Sequence[str]) -> list[str]:
-        """The command for the whole suite, or for some of its files if there are any and the runner can."""
+        """The command for all tests, or for those in some files if there are any and the runner can choose."""
         ...
 
-    def control_command(self, python: str, files: Sequence[str]) -> list[str]: ...
+    def control_command(self, python: str, files: Sequence[str]) -> list[str]:
+        """The command for a control run."""
+        ...
 
     def is_source(self, path: str) -> bool:
-        """Whether a solver may change the file: code, neither tests nor configuration."""
+        """Whether a solver may change the file: whether it is code, but neither a test nor configuration."""
         ...
 
-    def name_of(self, case: Case) -> str: ...
+    def name_of(self, case: Case) -> str:
+        """The name of a test of the report."""
+        ...
 
     def files_of(self, tree: Tree, names: Collection[str]) -> list[str]:
-        """The test files of the tree that these tests may be in."""
+        """The test files of the tree that may contain the tests of these names."""
         ...
 
-    def steady(self, files: Sequence[str]) -> str:
-        """A shell command that tells how the tests of these files fare, or of all where the runner cannot choose.
+    def stable_command(self, files: Sequence[str]) -> str:
+        """A shell command that runs the tests in some files, or all tests if the runner cannot choose.
 
-        It prints the same whenever they fare the same: no times, no addresses.
+        It prints no times and no addresses, so that equal results give equal output.
         """
         ...
 
     def control(self, tree: Tree, names: Collection[str]) -> tuple[Tree, list[str]]:
-        """The tree with the tests of these names broken so that they must fail, and the files to run for them."""
+        """The tree with the tests of these names broken, so that they must fail, and the files to run for them."""
         ...
 
 
@@ -79,10 +90,10 @@ class Pytest:
     failing_codes: tuple[int, ...] = (1,)
 
     def command(self, python: str, files: Sequence[str]) -> list[str]:
-        # addopts of the repository may ask for plugins that are not there; one module that cannot be imported must
-        # not stop the others, or every test of a release seems to be mended by it.
+        # The repository's addopts may ask for plugins that are not installed. One module that cannot be imported must
+        # not stop the others, or a release that adds such a module would seem to fix every test.
         options = ["-o", "addopts=", "-o", "junit_family=xunit1", "-p", "no:cacheprovider"]
-        # One line for a failure: with tracebacks a run of many failures takes six times as long.
+        # One line per failure: with tracebacks a run with many failures takes six times as long.
         options += ["--continue-on-collection-errors", "--color=no", "--tb=line", "-q"]
         return [python, "-m", "pytest", *options, f"--junitxml={REPORT}", *files]
 
@@ -109,8 +120,8 @@ class Pytest:
         files = {file for name in names if (file := _module_file(tree, name.partition("::")[0]))}
         return sorted(files)
 
-    def steady(self, files: Sequence[str]) -> str:
-        # At -qq pytest does not tell how long it took.
+    def stable_command(self, files: Sequence[str]) -> str:
+        # With -qq pytest does not print how long it took.
         command = f"{self.hint} -qq --tb=line --disable-warnings --color=no {shlex.join(files)}".rstrip()
         return f"set -o pipefail; {command} 2>&1 | sed -E 's/0x[0-9a-f]{{6,}}/0x.../g' | tail -n 40"
 
@@ -123,7 +134,7 @@ def _module_file(tree: Tree, classname: str) -> str | None:
 
 
 def _broken(text: str, functions: Collection[str]) -> str | None:
-    """The module with `raise` as the last act of these functions, however they end; None if it has none of them."""
+    """The module with a `raise` at the end of these functions, however they return; None if it has none of them."""
     try:
         module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -139,7 +150,7 @@ def _broken(text: str, functions: Collection[str]) -> str | None:
 
 @dataclass(frozen=True)
 class Node:
-    """Node's own test runner (Node 20 or newer)."""
+    """The test runner that comes with Node (20 or newer)."""
 
     name: str = "node"
     hint: str = "node --test"
@@ -167,14 +178,14 @@ class Node:
         titles = {name.split(" > ")[-1] for name in names}
         return _mentioning(self, tree, (".js", ".mjs", ".cjs"), titles)
 
-    def steady(self, files: Sequence[str]) -> str:
+    def stable_command(self, files: Sequence[str]) -> str:
         command = f"node --test --test-reporter=tap {shlex.join(files)}".rstrip()
         return f"set -o pipefail; {command} 2>&1 | grep -E '^ *(not )?ok '"
 
 
 @dataclass(frozen=True)
 class CTest:
-    """C and C++ built by CMake, tested by CTest: the tests are programs, judged by CTest by their exit codes."""
+    """C and C++, built by CMake and tested by CTest: the tests are programs, whose exit codes decide."""
 
     name: str = "ctest"
     hint: str = "cmake -S . -B /tmp/build && cmake --build /tmp/build && ctest --test-dir /tmp/build"
@@ -188,7 +199,7 @@ class CTest:
         return self._script("control")
 
     def _script(self, mode: str) -> list[str]:
-        # The report's place must not reach the tests: CTest gets it as an argument, they have no way to ask for it.
+        # The tests must not learn the place of the report: CTest gets it as an argument, which they cannot see.
         build = (
             "set -e; mkdir -p /tmp/build /tmp/guard; "
             'printf "%s" "$2" > /tmp/guard/guard.c; cc -shared -fPIC -o /tmp/guard/guard.so /tmp/guard/guard.c -ldl; '
@@ -213,7 +224,7 @@ class CTest:
     def files_of(self, tree: Tree, names: Collection[str]) -> list[str]:
         return _mentioning(self, tree, ("CMakeLists.txt",), names)
 
-    def steady(self, files: Sequence[str]) -> str:
+    def stable_command(self, files: Sequence[str]) -> str:
         build = (
             "(cmake -S . -B /tmp/build && cmake --build /tmp/build) > /tmp/log 2>&1 || grep error /tmp/log"
         )
@@ -221,7 +232,7 @@ class CTest:
 
 
 def _mentioning(runner: Runner, tree: Tree, endings: tuple[str, ...], words: Collection[str]) -> list[str]:
-    """Files of these endings, sources not among them, that have one of the words."""
+    """Files with these endings, other than source files, that contain one of the words."""
     files = [path for path in sorted(tree) if path.endswith(endings) and not runner.is_source(path)]
     return [path for path in files if any(word in (text_of(tree, path) or "") for word in words)]
 

@@ -1,6 +1,7 @@
-"""A repository as a value: paths and contents in memory. What model-written code does to it is only ever a new value.
+"""A repository as a value: paths and contents in memory. Model-written code turns one such value into another.
 
-Nothing of it touches the host's disk, so links out of it, hostile names and full disks are matters of the sandbox.
+Nothing of it is written to the host's disk, so links that leave it, hostile names and full disks concern only the
+sandbox.
 """
 
 import hashlib
@@ -13,11 +14,11 @@ from typing import Any
 
 from baleen.environments.code.launcher import Files, is_inside, pack, unpack
 
-Tree = Mapping[str, tuple[str, bytes]]  # path -> (mode as git writes it, content)
+Tree = Mapping[str, tuple[str, bytes]]  # path -> (mode in git's notation, content)
 
 MAX_TREE_BYTES = 32 << 20
 MAX_TREE_FILES = 4_000
-_MAX_FILE_BYTES = 1 << 20  # larger ones of a user's folder are data, not code
+_MAX_FILE_BYTES = 1 << 20  # larger files in a user's folder are data, not code
 _SKIPPED_FOLDERS = frozenset(
     {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox", "build", "dist", ".eggs"}
     | {".mypy_cache", ".ruff_cache", ".pytest_cache", ".idea", ".vscode", ".hypothesis"}
@@ -25,11 +26,11 @@ _SKIPPED_FOLDERS = frozenset(
 
 
 class TreeError(ValueError):
-    """A folder that cannot become a tree; the message says what to do."""
+    """A folder cannot be read as a tree; the message says what to do."""
 
 
 def text_of(tree: Tree, path: str) -> str | None:
-    """The text of a plain UTF-8 file; None for anything else."""
+    """The text of a regular UTF-8 file; None for anything else."""
     mode, content = tree.get(path, ("", b""))
     if mode not in ("100644", "100755"):
         return None
@@ -40,12 +41,13 @@ def text_of(tree: Tree, path: str) -> str | None:
 
 
 def with_text(tree: Tree, path: str, text: str) -> Tree:
+    """The tree with the text of one file replaced, or with a new file."""
     mode = tree[path][0] if path in tree else "100644"
     return {**tree, path: (mode, text.encode())}
 
 
 def digest(tree: Tree) -> str:
-    """Equal for equal trees."""
+    """A hash of the tree, equal for equal trees."""
     state = hashlib.blake2b(digest_size=16)
     for path in sorted(tree):
         mode, content = tree[path]
@@ -54,6 +56,7 @@ def digest(tree: Tree) -> str:
 
 
 def to_bytes(tree: Tree, header: Mapping[str, Any] | None = None) -> bytes:
+    """The tree as a compressed frame, with an optional header for readers."""
     return zlib.compress(pack(dict(header or {}), dict(tree)), 6)
 
 
@@ -63,9 +66,12 @@ def from_bytes(data: bytes) -> Files:
 
 
 def read_folder(folder: Path) -> Tree:
-    """The files of a user's repository: the tracked ones where it has a .git, else all but caches and builds.
+    """Read a user's repository: the tracked files if it has a .git, otherwise all files except caches and builds.
 
-    Links, files over 1 MiB and names that are not UTF-8 are left out. Raises TreeError.
+    Links, files over 1 MiB and names that are not UTF-8 are left out.
+
+    Raises:
+        TreeError: the folder is empty or too large.
     """
     tree: Files = {}
     total = 0

@@ -1,7 +1,7 @@
-"""When two answers are the same: integers, fractions and decimals by value, text by its words.
+"""Whether two answers are the same: integers, fractions and decimals are compared by value, text by its words.
 
-Where an answer stands in a message: after the last "####" at the start of a line (GSM8K's way), in the last
-\\boxed{...}, whichever comes later; the whole message if it has neither.
+The answer of a message is what follows the last "####" at the start of a line (as in GSM8K) or stands in the last
+\\boxed{...}, whichever comes later. If the message has neither, the whole message is the answer.
 """
 
 import re
@@ -10,25 +10,25 @@ from typing import Literal
 
 Kind = Literal["number", "text"]
 
-_LONGEST = 2_000  # characters; an answer is never longer, and numbers cost time by their length
+_MAX_CHARACTERS = 2_000  # of an answer; long numbers take long to compare
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(.*)$", re.MULTILINE)
 _BOXED = re.compile(r"\\boxed\s*\{")
 _FRAC = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
-# No exponents: 1e999999999 is short to write and long to compute.
+# No exponents: 1e999999999 is short to write but takes long to compute.
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:/\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))", re.ASCII)
 
 
 def final_answer(content: str) -> str:
-    """The answer in a final message, stripped of white space."""
+    """The answer in a final message, without surrounding white space."""
     found = [(match.start(), match.group(1)) for match in _HASHES.finditer(content)]
     found += [(match.start(), _braced(content, match.end())) for match in _BOXED.finditer(content)]
     return (max(found)[1] if found else content).strip()
 
 
 def number(text: str) -> Fraction | None:
-    """The exact value of an integer, fraction or decimal; None for anything else."""
-    if len(text) > _LONGEST:
+    """The exact value of an integer, fraction or decimal; None for any other text."""
+    if len(text) > _MAX_CHARACTERS:
         return None
     text = _FRAC.sub(r"\1/\2", text).strip().strip("$").rstrip(".").replace("\u2212", "-")
     text = _THOUSANDS.sub("", text.replace("\\,", "")).removeprefix("$")
@@ -41,10 +41,16 @@ def number(text: str) -> Fraction | None:
 
 
 def same(answer: str, truth: str, tolerance: str = "0") -> bool:
-    """Whether two answers agree: by value where the truth is a number, to within `tolerance`; else as text."""
+    """Whether an answer is right.
+
+    Args:
+        answer: the answer to check.
+        truth: the right answer.
+        tolerance: how far the answer may be off if the truth is a number, as a decimal.
+    """
     wanted = number(truth)
     if wanted is None:
-        return len(answer) <= _LONGEST and _words(answer) == _words(truth)
+        return len(answer) <= _MAX_CHARACTERS and _words(answer) == _words(truth)
     given = number(answer)
     return given is not None and abs(given - wanted) <= Fraction(tolerance)
 
@@ -54,7 +60,7 @@ def _words(text: str) -> str:
 
 
 def _braced(text: str, start: int) -> str:
-    """The text from `start` up to the brace that closes the one before it."""
+    """The text from `start` to the brace that closes the one before `start`."""
     depth = 1
     for i in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[i], 0)

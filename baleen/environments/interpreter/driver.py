@@ -1,13 +1,13 @@
-"""Runs inside the sandbox, beside the Jupyter kernel: one JSON line in per cell, one JSON line out with its outcome.
+"""Runs inside the sandbox, next to the Jupyter kernel: reads a cell as a line of JSON, writes its outcome as another.
 
-Started as a script, in a Python that need not have Baleen. The kernel's sockets (ipc) are in the sandbox's own
-/tmp, so that nothing but these lines crosses the wall; whoever reads them must not believe them either.
+It is started as a script, by a Python that need not have Baleen. The kernel's sockets (ipc) are in the sandbox's own
+/tmp, so only these lines leave the sandbox, and even they must not be trusted.
 
     in   {"code": "...", "seconds": 20}
     out  {"status": "ok" | "error" | "interrupted" | "stuck" | "dead", "text": "..."}
 
-"interrupted": over its time, and the kernel lives on. "stuck": it did not heed the interrupt. "dead": the kernel
-ended. The first line out, {"status": "ready"}, says that cells can be sent.
+"interrupted": the cell ran out of time and the kernel is still alive. "stuck": the cell ignored the interrupt. "dead":
+the kernel ended. The first line out, {"status": "ready"}, says that cells can be sent.
 """
 
 import json
@@ -17,10 +17,10 @@ import sys
 import time
 from typing import Any, TextIO
 
-HEAD, TAIL = 6_000, 2_000  # characters kept of a longer output: its beginning, its end
+HEAD, TAIL = 6_000, 2_000  # characters kept of the beginning and the end of a longer output
 TRACEBACK_LINES = 12
-GRACE = 3.0  # seconds that an interrupted cell has to end
-_LOOK = 0.25  # seconds between two looks at whether the kernel still runs
+GRACE = 3.0  # seconds that an interrupted cell has left
+_POLL_SECONDS = 0.25  # between two checks whether the kernel is alive
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _KERNEL = "--kernel"
 _KERNEL_OPTIONS = (
@@ -31,7 +31,7 @@ _KERNEL_OPTIONS = (
 
 
 class Output:
-    """Text of which the beginning and the end are kept, whatever its length."""
+    """Text of any length, of which the beginning and the end are kept."""
 
     def __init__(self) -> None:
         self._head = ""
@@ -53,7 +53,7 @@ class Output:
 
 
 def add_message(output: Output, kind: str, content: dict[str, Any]) -> None:
-    """Write what a message of the kernel shows a reader as text."""
+    """Add what a message of the kernel shows as text."""
     if kind == "stream":
         output.add(_ESCAPES.sub("", str(content.get("text", ""))))
     elif kind in ("execute_result", "display_data"):
@@ -79,7 +79,7 @@ class Driver:
         self._client = self._manager.blocking_client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=60)
-        # Programs that draw without a seed of their own give the same output in every episode.
+        # Programs that use `random` without a seed print the same in every episode.
         self.run("__import__('random').seed(0)", 10.0)
 
     def run(self, code: str, seconds: float) -> dict[str, str]:
@@ -94,14 +94,14 @@ class Driver:
         return {"status": status, "text": output.text()}
 
     def _follow(self, cell: str, output: Output, deadline: float) -> str:
-        """Gather the cell's output until it ends: "ok", "error", "dead", or "late" at the deadline."""
+        """Collect the output of a cell until it ends. Returns "ok", "error", "dead", or "late" at the deadline."""
         from queue import Empty
 
         status = "ok"
         while True:
             left = deadline - time.monotonic()
             try:
-                message = self._client.get_iopub_msg(timeout=max(0.0, min(left, _LOOK)))
+                message = self._client.get_iopub_msg(timeout=max(0.0, min(left, _POLL_SECONDS)))
             except Empty:
                 if not self._manager.is_alive():
                     return "dead"
@@ -121,7 +121,7 @@ class Driver:
 
 
 def serve(lines: TextIO, out: TextIO) -> None:
-    """Answer every line until there are no more."""
+    """Answer each line of the input."""
     driver = Driver()
     _say(out, {"status": "ready", "text": ""})
     for line in lines:
@@ -135,9 +135,10 @@ def _say(out: TextIO, reply: dict[str, str]) -> None:
 
 
 def run_kernel(argv: list[str]) -> None:
-    """Be the kernel, one that opens no TCP socket: the sandbox allows none, and libzmq would abort the process.
+    """Run the kernel without a TCP socket, which the sandbox forbids; libzmq would abort the process.
 
-    ipykernel uses it for what forked children print to `sys.stdout`; what they write to descriptor 1 is shown.
+    ipykernel needs the socket only for what forked children print to `sys.stdout`. What they write to descriptor 1 is
+    shown all the same.
     """
     from ipykernel import kernelapp
 
@@ -153,7 +154,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == [_KERNEL]:
         run_kernel(sys.argv[2:])
         sys.exit()
-    # The kernel must not inherit the pipe: what it prints past Jupyter would mix with the replies.
+    # The kernel must not inherit the pipe, or what it prints past Jupyter would mix with the replies.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     os.makedirs("/tmp/work", exist_ok=True)

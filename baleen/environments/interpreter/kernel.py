@@ -1,10 +1,10 @@
 """A stateful Python for model-written code: a Jupyter kernel in the sandbox, behind two pipes.
 
-Variables outlive errors, exhausted memory and interrupts. Code that heeds no interrupt (a loop in C) or ends the
-kernel costs the state, and the result says so; the next cell gets a fresh kernel.
+Variables survive errors, exhausted memory and interrupts. If code ignores an interrupt (a loop in C) or ends the
+kernel, the state is lost; the result says so, and the next cell gets a fresh kernel.
 
-What comes out of the sandbox is read as lines of JSON of bounded length and believed to be text, nothing more: a
-cell can forge its own output, but then it could have printed it.
+What comes out of the sandbox is read as lines of JSON of bounded length and trusted to be text, nothing more. A cell
+can forge its own output, but it could also have printed it.
 """
 
 import sys
@@ -23,8 +23,8 @@ from baleen.runs.json_pipe import JsonPipe, PipeError
 Status = Literal["ok", "error", "interrupted", "lost"]
 
 _START_SECONDS = 90.0
-_LINE_BYTES = 1 << 20  # many times what a reply of the driver can have
-_SPARE_SECONDS = 10.0  # beyond a cell's time and the grace after it: then the driver itself is gone
+_LINE_BYTES = 1 << 20  # many times the longest reply of the driver
+_SPARE_SECONDS = 10.0  # after a cell's time limit and its grace period, until the driver counts as dead
 _LIMITS = SandboxLimits(
     memory_bytes=1_500_000_000, cpu_seconds=3600, processes=64, tmp_bytes=64 << 20, wall_seconds=86_400.0
 )
@@ -39,17 +39,17 @@ _STATUSES: Mapping[str, Status] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """What became of one cell. "interrupted": stopped at its time limit, the state is kept; "lost": it is not."""
+    """The outcome of a cell. "interrupted": stopped at its time limit, the state is kept; "lost": the state is lost."""
 
     status: Status
     text: str
 
 
 class Kernel:
-    """One kernel, started by the first cell. Not for several threads at once. A context manager."""
+    """One kernel, started by the first cell. A context manager. Not thread-safe."""
 
     def __init__(self, limits: SandboxLimits = _LIMITS) -> None:
-        """Raises SandboxUnavailable where this machine cannot have one."""
+        """Raises SandboxUnavailable if this machine cannot enforce the sandbox."""
         script = Path(driver.__file__).resolve()
         self._sandbox = Sandbox(
             mounts=[*python_mounts(), Mount(script, "/run/driver.py")],
@@ -71,12 +71,12 @@ class Kernel:
         return self._process is not None
 
     def run(self, code: str, seconds: float) -> Cell:
-        """Execute a cell, for at most `seconds`. Raises ToolFailure where no kernel can be started."""
+        """Execute a cell for at most `seconds`. Raises ToolFailure if no kernel can be started."""
         if self._process is None:
             self._start()
         assert self._process is not None
         reply: dict[str, Any] = {}
-        with suppress(PipeError):  # a cell can stop or end the driver, and write in its place
+        with suppress(PipeError):  # a cell can stop or kill the driver, or write in its place
             reply = self._pipe.ask(
                 {"code": code, "seconds": seconds}, seconds + driver.GRACE + _SPARE_SECONDS
             )
@@ -86,7 +86,7 @@ class Kernel:
         return Cell(status or "lost", str(reply.get("text", "")))
 
     def close(self) -> None:
-        """End the kernel with all that it started. The next cell would start another."""
+        """End the kernel and everything that it started. The next cell starts another one."""
         if self._process is not None:
             self._process.close()
             self._process = None

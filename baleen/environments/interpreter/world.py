@@ -7,6 +7,7 @@ from pathlib import Path
 from baleen.chat import Message
 from baleen.environments.interpreter.answers import final_answer, same
 from baleen.environments.interpreter.kernel import Kernel
+from baleen.environments.interpreter.task import InterpreterTask
 from baleen.environments.task import Task, answer_message, call_message, final_content, result_message
 from baleen.environments.toolbox import Tool, Toolbox, ToolError, parameters
 
@@ -14,15 +15,15 @@ CELL_SECONDS = 20.0
 _CODE_CHARACTERS = 100_000
 
 _INSTRUCTIONS = (
-    "Solve the problem; compute with the python tool where that helps. Give the final answer alone in the last "
-    "line of your last message, as #### ANSWER."
+    "Solve the problem, using the python tool for computation where it helps. End your last message with a line that "
+    "has only the final answer, in the form #### ANSWER."
 )
 
 
 def _tool(run: Callable[[str], str]) -> Tool:
     description = (
-        "Run Python code in a session that keeps its variables. Returns what it prints, the value of a last "
-        f"expression, and errors. At most {CELL_SECONDS:g} seconds a call; no network."
+        "Run Python code in a session that keeps its variables. Returns what it prints, the value of the last "
+        f"expression, and errors. A call may take at most {CELL_SECONDS:g} seconds; there is no network."
     )
     return Tool("python", description, parameters({"code": {"type": "string"}}), run)
 
@@ -35,17 +36,25 @@ SYSTEM_MESSAGE: Message = {
 
 
 class InterpreterWorld:
-    """An episode of one task. Its kernel starts at the first call and ends with `close`.
-
-    `task.data["tolerance"]`: how far a numerical answer may be off, as a decimal; exact if not given.
-    """
+    """An episode of an interpreter task. Its kernel starts at the first call and ends with `close`."""
 
     def __init__(self, task: Task, assets: Path | None = None, cell_seconds: float = CELL_SECONDS) -> None:
-        """Raises SandboxUnavailable."""
+        """Prepare the kernel.
+
+        Args:
+            task: a task whose data is an `InterpreterTask`.
+            assets: not used.
+            cell_seconds: time limit of one call.
+
+        Raises:
+            TaskError: the data is damaged.
+            SandboxUnavailable: this machine cannot enforce the sandbox.
+        """
         self.task = task
+        self._data = InterpreterTask.of(task)
         self._seconds = cell_seconds
         self._kernel = Kernel()
-        self._cells: list[str] = []  # what the present state of the kernel came from
+        self._cells: list[str] = []  # that led to the current state of the kernel
         self._toolbox = Toolbox([_tool(self._python)])
 
     def reset(self) -> list[Message]:
@@ -56,13 +65,13 @@ class InterpreterWorld:
         return self._toolbox.answer(assistant)
 
     def score(self, final: Message) -> float:
-        return score_of(self.task, final)
+        return _score(self.task, self._data, final)
 
     def snapshot(self) -> bytes:
-        """The cells that led here. A kernel's memory cannot be copied: `restore` runs them again.
+        """The cells that led to the current state. A kernel's memory cannot be copied, so `restore` runs them again.
 
-        That is faithful for cells that depend on nothing but earlier cells; clocks and the randomness of the
-        system differ, and a cell that was interrupted is interrupted at another point.
+        This gives the same state for cells that depend only on earlier cells. Clocks and the system's randomness
+        differ, and a cell that was interrupted is interrupted at another point.
         """
         return json.dumps(self._cells).encode()
 
@@ -77,7 +86,7 @@ class InterpreterWorld:
 
     def _python(self, code: str) -> str:
         if len(code) > _CODE_CHARACTERS:
-            raise ToolError(f"the code has {len(code)} characters; at most {_CODE_CHARACTERS} are run")
+            raise ToolError(f"the code has {len(code)} characters; the limit is {_CODE_CHARACTERS}")
         cell = self._kernel.run(code, self._seconds)
         if cell.status == "lost":
             self._cells = []
@@ -87,23 +96,27 @@ class InterpreterWorld:
         if cell.status == "interrupted":
             note = f"error: interrupted after {self._seconds:g} seconds; all variables are kept"
         elif cell.status == "lost":
-            note = "error: the session ended and a new one begins: all variables are lost"
+            note = "error: the session ended and a new one begins; all variables are lost"
         else:
             return text or "(no output)"
         return f"{text}\n{note}" if text else note
 
 
 def score_of(task: Task, final: Message) -> float:
-    """1.0 if the final assistant message gives the task's answer, else 0.0; runs nothing."""
+    """1.0 if the final assistant message gives the task's answer, else 0.0. Runs no code. Raises TaskError."""
+    return _score(task, InterpreterTask.of(task), final)
+
+
+def _score(task: Task, data: InterpreterTask, final: Message) -> float:
     content = final_content(final)
     if content is None:
         return 0.0
-    return float(same(final_answer(content), task.answer, str(task.data.get("tolerance", "0"))))
+    return float(same(final_answer(content), task.answer, data.tolerance))
 
 
 def demonstrate(task: Task, assets: Path | None = None) -> list[Message]:
-    """The messages of an episode that runs the program which the task carries, if any, and gives its answer."""
-    program = str(task.data.get("program", ""))
+    """The messages of an episode that runs the task's program, if any, and gives the answer. Raises TaskError."""
+    program = InterpreterTask.of(task).program
     answer = answer_message(f"#### {task.answer}")
     return (
         [call_message("python", {"code": program}), result_message(task.answer), answer]

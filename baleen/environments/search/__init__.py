@@ -1,1 +1,1 @@
-"""Search tasks: a corpus behind search, open and find, and an exact check of the answer."""
+"""Search tasks: a corpus behind the tools search, open and find, and an exact check of the answer."""

@@ -1,13 +1,13 @@
-"""A corpus in one SQLite file: documents under a full-text index, and what is known of the entities they describe.
+"""A corpus in one SQLite file: documents with a full-text index, and a graph of the entities that they describe.
 
     documents  id, title, text (the description), facts (one line per fact, "Part of: Germany [n08766988]")
-    pages      FTS5 index of the above, Porter stems, ranked by BM25 with the title counting five times
+    pages      FTS5 index of the documents: Porter stems, ranked by BM25, with five times the weight for the title
     entities   id (that of its document), names (JSON list, the title first)
     edges      subject, relation, object: typed links between entities
     labels     subject, label, value; numbers: subject, attribute, value
     about      key, value: source, licence, how facts are written
 
-Tools read documents and pages; the graph is for those who ask questions, not for those who answer.
+The tools of a policy read documents and pages only. The graph is for making questions, not for answering them.
 """
 
 import json
@@ -24,7 +24,7 @@ from typing import Any
 from baleen.environments.task import ToolFailure
 
 ASKABLE = ("askable", "yes")
-"""Label of entities that questions may ask for; the others may only stand in between."""
+"""Label of the entities that questions may ask for; the others may only link them."""
 
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT);
@@ -39,17 +39,19 @@ CREATE TABLE numbers (subject TEXT, attribute TEXT, value REAL, PRIMARY KEY (att
 """
 _INDEXES = "CREATE INDEX edges_to ON edges (object, relation);"
 _TERM = re.compile(r'"([^"]+)"|(\S+)')
-_MOST_TERMS = 64  # of a query: what a policy pastes in can be long
+_MAX_TERMS = 64  # of a query; a policy may paste in a long text
 _SNIPPET_TOKENS = 24
 _TITLE_WEIGHT = 5.0
-_COMMON_SHARE = 0.2  # of the documents: a word in more of them costs time and hardly moves the ranking
-_COMMON_FROM = 1000  # documents: below it there is no time to save
+# A word in more than this share of the documents takes time and hardly affects the ranking. It is never left out if it
+# is in fewer documents than the second number.
+_COMMON_SHARE = 0.2
+_COMMON_FROM = 1000
 _MAPPED_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
 class Document:
-    """A page. text describes it in prose; facts are lines "Name of the fact: value"."""
+    """A document: a description in prose (`text`), and lines of the form "Name of the fact: value" (`facts`)."""
 
     id: str
     title: str
@@ -59,7 +61,15 @@ class Document:
 
 @dataclass(frozen=True)
 class Entity:
-    """What is known of a document's subject. names: the title first; edges: (relation, id of the other entity)."""
+    """The subject of a document.
+
+    Attributes:
+        id: also that of its document.
+        names: all of its names, the title of the document first.
+        labels: (label, value) pairs.
+        numbers: (attribute, value) pairs.
+        edges: (relation, id of the other entity) pairs.
+    """
 
     id: str
     names: tuple[str, ...]
@@ -70,7 +80,7 @@ class Entity:
 
 @dataclass(frozen=True)
 class Hit:
-    """One result of a search, with the words around its matches."""
+    """One result of a search, with an excerpt around its matches."""
 
     id: str
     title: str
@@ -78,7 +88,7 @@ class Hit:
 
 
 def tokens(text: str) -> list[str]:
-    """Lower-case words without diacritics, as exact comparisons of wording see them."""
+    """The words of a text in lower case and without diacritics, for exact comparison of wording."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return re.findall(r"[^\W_]+", plain.casefold())
 
@@ -86,7 +96,17 @@ def tokens(text: str) -> list[str]:
 def write_corpus(
     path: Path, about: Mapping[str, Any], documents: Iterable[Document], entities: Iterable[Entity]
 ) -> None:
-    """Write a corpus; the same documents and entities in the same order give the same file. Raises OSError."""
+    """Write a corpus. The same documents and entities in the same order give the same bytes.
+
+    Args:
+        path: the file to write.
+        about: source, license, and names of the fact lines; any JSON values.
+        documents: all documents.
+        entities: their subjects, in any order.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     with closing(sqlite3.connect(partial)) as db, db:
@@ -111,14 +131,14 @@ def write_corpus(
 
 
 class Corpus:
-    """A corpus opened for reading only. Safe to use from many threads: each has a connection of its own."""
+    """A corpus opened for reading. Thread-safe: each thread has its own connection."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ToolFailure when the file is not a corpus."""
+        """Open the corpus in `path`. Raises ToolFailure if the file is not a corpus."""
         self.path = path
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        self._having: dict[str, int] = {}  # term -> documents that have it
+        self._frequency: dict[str, int] = {}  # term -> number of documents that contain it
         try:
             self.about: dict[str, Any] = {
                 key: json.loads(value) for key, value in self.rows("SELECT key, value FROM about")
@@ -126,14 +146,14 @@ class Corpus:
             self._documents = int(self.rows("SELECT count(*) FROM documents")[0][0])
         except sqlite3.Error as error:
             raise ToolFailure(
-                f"{path} is no search corpus ({error}); `baleen synth search` writes one"
+                f"{path} is not a search corpus ({error}); `baleen synth search` writes one"
             ) from None
 
     def rows(self, query: str, values: Iterable[Any] = ()) -> list[Any]:
-        """All rows of an SQL query. It may use says(text, phrase): whether the words of the phrase stand in a row."""
+        """All rows of an SQL query, which may use the function says(text, phrase) of this module."""
         db = getattr(self._own, "db", None)
         if db is None:
-            # immutable: no lock files beside a corpus that may lie on a read-only disk
+            # immutable: no lock files next to a corpus that may be on a read-only disk
             address = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
             db = self._own.db = sqlite3.connect(address, uri=True, check_same_thread=False)
             db.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
@@ -142,15 +162,15 @@ class Corpus:
         return db.execute(query, tuple(values)).fetchall()
 
     def search(self, query: str, k: int) -> list[Hit]:
-        """The k best documents for any of the words of `query`; "a-b" asks for a beside b. Never fails."""
-        match = self._telling(query)
+        """Find the k best documents for any words of a query. Nothing in a query is an error."""
+        match = self._match_expression(query)
         if not match:
             return []
         best = self.rows(
             "SELECT rowid FROM pages WHERE pages MATCH ? ORDER BY bm25(pages, ?, 1.0, 1.0), rowid LIMIT ?",
             (match, _TITLE_WEIGHT, k),
         )
-        # excerpts in a second step: in the first SQLite would make them for every match
+        # Excerpts are made in a second step; in the first, SQLite would make one for every match.
         excerpt = (
             "SELECT documents.id, documents.title, snippet(pages, -1, '', '', ' … ', ?) FROM pages "
             "JOIN documents ON documents.number = pages.rowid WHERE pages MATCH ? AND pages.rowid = ?"
@@ -167,38 +187,39 @@ class Corpus:
         for db in self._connections:
             db.close()
 
-    def _telling(self, query: str) -> str:
-        """FTS5's query for any of the words, without those that tell little unless there are no others."""
-        terms = query_terms(query)[:_MOST_TERMS]
+    def _match_expression(self, query: str) -> str:
+        """FTS5's expression for any of the terms, without very common ones unless there are no others."""
+        terms = query_terms(query)[:_MAX_TERMS]
         for term in terms:
-            if term not in self._having:
+            if term not in self._frequency:
                 found = self.rows("SELECT count(*) FROM pages WHERE pages MATCH ?", (term,))
-                self._having[term] = int(found[0][0])
+                self._frequency[term] = int(found[0][0])
         most = max(_COMMON_FROM, _COMMON_SHARE * self._documents)
-        rare = [term for term in terms if self._having[term] <= most]
+        rare = [term for term in terms if self._frequency[term] <= most]
         return " OR ".join(rare or terms)
 
 
 def query_terms(query: str) -> list[str]:
-    """The words of free text as FTS5 takes them; nothing else in it is syntax.
+    """The terms of free text in FTS5's syntax.
 
-    What stands in double quotes is one term, its words one after another; so is "a-b".
+    Words in double quotes are one term: they must follow one another. So must the parts of a word with a hyphen.
+    Nothing else has a special meaning.
     """
     found = (quoted or word.replace('"', " ") for quoted, word in _TERM.findall(encodable(query)))
     return list(dict.fromkeys(f'"{term}"' for term in found if tokens(term)))
 
 
 def says(text: str, phrase: str) -> bool:
-    """Whether the words of the phrase stand in the text, one after another."""
+    """Whether the words of the phrase appear in the text, one after another."""
     return is_run(tokens(phrase), tokens(text))
 
 
 def is_run(wanted: Iterable[str], words: Iterable[str]) -> bool:
-    """Whether the words `wanted`, at least one, stand in `words`, one after another."""
+    """Whether the words `wanted`, at least one, appear in `words`, one after another."""
     run = " ".join(wanted)
     return bool(run) and f" {run} " in f" {' '.join(words)} "
 
 
 def encodable(text: str) -> str:
-    """The text without what SQLite cannot take: lone surrogates, which JSON can spell, and null characters."""
+    """The text without what SQLite cannot store: lone surrogates, which JSON can express, and null characters."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")

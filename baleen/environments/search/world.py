@@ -1,4 +1,4 @@
-"""The world of search tasks: a corpus behind `search`, `open` and `find`, and an exact check of the answer."""
+"""The world of search tasks: a corpus behind the tools `search`, `open` and `find`, and a check of the answer."""
 
 import re
 import unicodedata
@@ -6,25 +6,26 @@ from pathlib import Path
 
 from baleen.chat import Message
 from baleen.environments.search.corpus import Corpus, Document, encodable
+from baleen.environments.search.task import SearchTask
 from baleen.environments.task import Task, ToolFailure, final_content
 from baleen.environments.toolbox import Tool, Toolbox, ToolError, parameters
 
 CORPUS_FILE = "corpus.db"
-"""Name of the corpus in a run's assets."""
+"""File name of the corpus in the assets folder of a synthesis."""
 
 PAGE_CHARACTERS = 3000
-MOST_RESULTS = 50
+MAX_RESULTS = 50
 _DEFAULT_RESULTS = 10
-_MOST_MATCHES = 10
+_MAX_MATCHES = 10
 _AROUND = 80  # characters shown on either side of a match
 
 _SEARCH = parameters(
     {
         "query": {
             "type": "string",
-            "description": 'words to look for, any of them may match; "words in quotes" must stand together',
+            "description": 'words to look for; any of them may match, and "words in quotes" must appear together',
         },
-        "k": {"type": "integer", "minimum": 1, "maximum": MOST_RESULTS, "description": "how many results"},
+        "k": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "description": "number of results"},
     },
     required=["query"],
 )
@@ -36,7 +37,7 @@ _FIND = parameters({"id": {"type": "string"}, "pattern": {"type": "string", "min
 
 
 def search_tools(corpus: Corpus | None) -> list[Tool]:
-    """The three tools over `corpus`; None: their schemas alone, for the messages of a task."""
+    """The three tools on a corpus. With None only their schemas are of use, for the messages of a task."""
 
     def the_corpus() -> Corpus:
         if corpus is None:
@@ -46,7 +47,9 @@ def search_tools(corpus: Corpus | None) -> list[Tool]:
     def page_of(document_id: str) -> Document:
         document = the_corpus().document(document_id)
         if document is None:
-            raise ToolError(f"no document {document_id[:80]!r}; ids stand in brackets in results and pages")
+            raise ToolError(
+                f"no document {document_id[:80]!r}; ids are shown in brackets in results and pages"
+            )
         return document
 
     def search(query: str, k: int = _DEFAULT_RESULTS) -> str:
@@ -66,32 +69,49 @@ def search_tools(corpus: Corpus | None) -> list[Tool]:
     def find(id: str, pattern: str) -> str:
         text = full_text(page_of(id))
         spots = [m.start() for m in re.finditer(re.escape(encodable(pattern)), text, re.IGNORECASE)]
-        shown = [f"- {_around(text, spot, len(pattern))}" for spot in spots[:_MOST_MATCHES]]
-        more = [f"({len(spots) - _MOST_MATCHES} more)"] if len(spots) > _MOST_MATCHES else []
+        shown = [f"- {_around(text, spot, len(pattern))}" for spot in spots[:_MAX_MATCHES]]
+        more = [f"({len(spots) - _MAX_MATCHES} more)"] if len(spots) > _MAX_MATCHES else []
         return "\n".join([*shown, *more]) or "not found"
 
     return [
-        Tool("search", "Search the corpus: ids, titles and excerpts of the best documents.", _SEARCH, search),
-        Tool("open", f"One page (about {PAGE_CHARACTERS:,} characters) of a document.", _OPEN, open_page),
-        Tool("find", "Places where a document contains a text, whatever the case.", _FIND, find),
+        Tool(
+            "search",
+            "Search the corpus. Returns ids, titles and excerpts of the best documents.",
+            _SEARCH,
+            search,
+        ),
+        Tool(
+            "open", f"Open one page of a document (about {PAGE_CHARACTERS:,} characters).", _OPEN, open_page
+        ),
+        Tool("find", "Find the places where a document contains a text, ignoring case.", _FIND, find),
     ]
 
 
 SYSTEM_MESSAGE: Message = {
     "role": "system",
-    "content": "Answer from the corpus that the tools search. Give the name alone as your answer.",
+    "content": "Use the tools to find the answer in the corpus. Reply with just the name.",
     "tools": [tool.schema for tool in search_tools(None)],
 }
 
 
 class SearchWorld:
-    """An episode of a search task. Nothing in it changes anything."""
+    """An episode of a search task. Its tools change nothing."""
 
     def __init__(self, task: Task, assets: Path | None) -> None:
-        """assets: the folder with the corpus. Raises ToolFailure when it has none."""
+        """Open the corpus.
+
+        Args:
+            task: a task whose data is a `SearchTask`.
+            assets: the folder with the corpus.
+
+        Raises:
+            TaskError: the data is damaged.
+            ToolFailure: there is no corpus.
+        """
         self.task = task
+        self._names = (task.answer, *SearchTask.of(task).aliases)
         if assets is None:
-            raise ToolFailure("a search task needs the assets folder of its run, for the corpus")
+            raise ToolFailure("a search task needs the assets folder of its synthesis, which has the corpus")
         self._corpus = Corpus(assets / CORPUS_FILE)
         self._toolbox = Toolbox(search_tools(self._corpus))
 
@@ -105,7 +125,7 @@ class SearchWorld:
         content = final_content(final)
         if content is None:
             return 0.0
-        return float(is_named(content, (self.task.answer, *self.task.data.get("aliases", ()))))
+        return float(is_named(content, self._names))
 
     def snapshot(self) -> bytes:
         return b""  # nothing an episode does leaves a trace
@@ -118,15 +138,15 @@ class SearchWorld:
 
 
 def is_named(answer: str, names: tuple[str, ...]) -> bool:
-    """Whether the last line of an answer is one of the names, up to case, articles, accents and punctuation."""
+    """Whether the last line of an answer is one of the names, ignoring case, articles, accents and punctuation."""
     lines = [line for line in answer.splitlines() if line.strip()]
     last = re.sub(r"^\W*(final )?answer\W*:", "", lines[-1], flags=re.IGNORECASE) if lines else ""
-    given = normalised(last)
-    return bool(given) and given in {normalised(name) for name in names}
+    given = normalized(last)
+    return bool(given) and given in {normalized(name) for name in names}
 
 
-def normalised(name: str) -> str:
-    """A name as answers are compared. Plus and sharp signs stay: they tell C from C++ and C#."""
+def normalized(name: str) -> str:
+    """A name in the form in which answers are compared. Plus and sharp signs stay, because C++ and C# are not C."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     words = re.findall(r"(?:[^\W_]|[+#])+", plain.casefold())
     return " ".join([word for word in words if word not in ("a", "an", "the")] or words)
@@ -137,14 +157,14 @@ def full_text(document: Document) -> str:
 
 
 def pages_of(document: Document) -> list[str]:
-    """The document in pages, cut between lines where lines are not longer than a page."""
+    """The pages of a document, cut between lines unless a line is longer than a page."""
     pages = [""]
     for line in full_text(document).splitlines(keepends=True):
         for start in range(0, len(line), PAGE_CHARACTERS):
-            piece = line[start : start + PAGE_CHARACTERS]
-            if pages[-1] and len(pages[-1]) + len(piece) > PAGE_CHARACTERS:
+            part = line[start : start + PAGE_CHARACTERS]
+            if pages[-1] and len(pages[-1]) + len(part) > PAGE_CHARACTERS:
                 pages.append("")
-            pages[-1] += piece
+            pages[-1] += part
     return [page.strip("\n") for page in pages]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from baleen.environments.code.execution import Shell
 from baleen.environments.code.junit import Case
 from baleen.environments.code.runners import RUNNERS, Runner
+from baleen.environments.code.task import PASSING, TREES
 from baleen.environments.code.tree import Tree, to_bytes
-from baleen.environments.code.world import PASSING, TREES
 from baleen.runs.files import write_json
 from baleen.synthesis.code.setups import Setup, SetupAgent, set_up
 from baleen.synthesis.code.sources import Package, SourceError, download, released_versions

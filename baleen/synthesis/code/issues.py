@@ -7,10 +7,11 @@ that; a model's text that gives the fault away is not taken.
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from baleen.agent.model import ChatModel, Reply
+from baleen.environments.code.edits import Edit
 from baleen.environments.code.grading import Cases
 from baleen.environments.code.tree import Tree, text_of
 from baleen.synthesis.code.answers import AnswerError, ask
@@ -87,7 +88,7 @@ Answer with one JSON object and nothing else: {"issue": "..."}"""
 
 
 def model_issue(
-    model: ChatModel, edits: Sequence[Mapping[str, Any]], cases: Cases, failing: Sequence[str]
+    model: ChatModel, edits: Sequence[Edit], cases: Cases, failing: Sequence[str]
 ) -> tuple[str, Reply]:
     """Raises AnswerError, for a text that gives the fault away too, and ModelFailure."""
     failures = [[test, cases[test].message if test in cases else ""] for test in failing[:_SHOWN_TESTS]]
@@ -96,21 +97,21 @@ def model_issue(
     return checked_issue(answer.get("issue"), edits, reply), reply
 
 
-def checked_issue(text: Any, edits: Sequence[Mapping[str, Any]], reply: Reply | None = None) -> str:
+def checked_issue(text: Any, edits: Sequence[Edit], reply: Reply | None = None) -> str:
     """An issue written by a model. Raises AnswerError when it is none or gives the fault away."""
     if not isinstance(text, str) or not 20 <= len(text.strip()) <= _MAX_CHARACTERS:
         raise AnswerError("the issue is not a text of 20 to 4,000 characters", reply)
-    lines = [line.strip() for edit in edits for line in (*edit["old"], *edit["new"])]
-    for given_away in (*lines, *(edit["path"] for edit in edits)):
+    lines = [line.strip() for edit in edits for line in (*edit.old, *edit.new)]
+    for given_away in (*lines, *(edit.path for edit in edits)):
         if len(given_away) >= 8 and given_away in text:
             raise AnswerError(f"the issue gives the fault away: {given_away[:80]!r}", reply)
     return text.strip()
 
 
-def difference(edits: Sequence[Mapping[str, Any]]) -> str:
+def difference(edits: Sequence[Edit]) -> str:
     """Edits as a person reads them."""
     parts = []
     for edit in edits:
-        parts.append(f"{edit['path']}, line {edit['line']}")
-        parts += [f"-{line}" for line in edit["old"]] + [f"+{line}" for line in edit["new"]]
+        parts.append(f"{edit.path}, line {edit.line}")
+        parts += [f"-{line}" for line in edit.old] + [f"+{line}" for line in edit.new]
     return "\n".join(parts)

@@ -6,16 +6,18 @@ differently when run again, and those whose tests the control cannot break.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from baleen.agent.model import ChatModel, ModelFailure, Reply
 from baleen.environments import Task
+from baleen.environments.code.edits import Edit, apply_edits
 from baleen.environments.code.grading import Cases, NoReport, compare, compose, passed, run_control, run_suite
+from baleen.environments.code.task import CodeTask
 from baleen.environments.code.tree import Tree, text_of
-from baleen.environments.code.world import edited, tools
+from baleen.environments.code.world import tools
 from baleen.environments.task import split_of
 from baleen.synthesis.code.answers import AnswerError, usage_of
 from baleen.synthesis.code.bases import Base, fetch, open_base, put_tree
@@ -70,7 +72,7 @@ class _Change:
 
     base: Base
     start: Package
-    edits: Sequence[Mapping[str, Any]]
+    edits: Sequence[Edit]
     family: str
     issue: str = ""
     replies: tuple[Reply, ...] = ()
@@ -118,7 +120,7 @@ class Judge:
 
     def _change(self, work: Work, replies: list[Reply]) -> _Change:
         if isinstance(work, MutantWork):
-            return _Change(work.base, work.base.package, [work.mutant.edit()], "mutant")
+            return _Change(work.base, work.base.package, [work.mutant.edit], "mutant")
         if isinstance(work, WrittenWork):
             assert self._model is not None, "written bugs need a model"
             written = write_bug(self._model, work.base.tree, work.request)
@@ -137,7 +139,7 @@ class Judge:
 
     def _judge(self, name: str, change: _Change, replies: list[Reply]) -> tuple[Task, dict[str, Any]]:
         base, suite = change.base, change.base.setup.suite
-        start = edited(change.start.tree, change.edits)
+        start = apply_edits(change.start.tree, change.edits)
         broken = compose(base.tree, start, base.runner)
         if broken == base.tree:
             raise Rejected("no change in source")
@@ -185,20 +187,20 @@ class Judge:
             split=split_of("code", base.package.name),
             messages=_messages(self._issue(change, before, failing, replies), base),
             answer="",
-            data={
-                "package": base.package.name,
-                "version": change.start.version,
-                "licence": base.package.licence,
-                "label": label,
-                "suite": vars(base.setup.suite),
-                "tree": put_tree(change.start, self._assets),
-                "frame": frame,
-                "edits": [dict(edit) for edit in change.edits],
-                "passing": passing,
-                "fail_to_pass": failing,
-                "controlled": controlled,
-                "ignored": skipped,
-            },
+            data=CodeTask(
+                package=base.package.name,
+                version=change.start.version,
+                licence=base.package.licence,
+                label=label,
+                suite=base.setup.suite,
+                tree=put_tree(change.start, self._assets),
+                frame=frame,
+                edits=tuple(change.edits),
+                passing=passing,
+                fail_to_pass=tuple(failing),
+                controlled=tuple(controlled),
+                ignored=tuple(skipped),
+            ).to_data(),
         )
 
     def _issue(self, change: _Change, before: Cases, failing: list[str], replies: list[Reply]) -> str:
@@ -238,7 +240,7 @@ def _messages(issue: str, base: Base) -> tuple[dict[str, Any], ...]:
 
 def _difficulty(change: _Change, start: Tree) -> int:
     """1: one line, 2: up to twenty changed lines, 3: more."""
-    lines = sum(max(len(edit["old"]), len(edit["new"])) for edit in change.edits)
+    lines = sum(max(len(edit.old), len(edit.new)) for edit in change.edits)
     if change.family == "release":
         lines = _changed_lines(start, change.base)
     return 1 if lines <= 1 else 2 if lines <= 20 else 3

@@ -1,7 +1,8 @@
 """A mutant: a source line with one small change."""
 
 from dataclasses import dataclass
-from typing import Any
+
+from baleen.environments.code.edits import Edit
 
 
 @dataclass(frozen=True)
@@ -19,5 +20,6 @@ class Mutant:
     def name(self) -> str:
         return f"{self.path}:{self.line}:{self.column}:{self.kind}"
 
-    def edit(self) -> dict[str, Any]:
-        return {"path": self.path, "line": self.line, "old": [self.old], "new": [self.new]}
+    @property
+    def edit(self) -> Edit:
+        return Edit(self.path, self.line, (self.old,), (self.new,))

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from baleen.environments.code.world import RUNTIMES
+from baleen.environments.code.task import RUNTIMES
 from baleen.runs.files import write_json
 from baleen.synthesis.code.sources import run_pip
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from baleen.environments.code.execution import Shell
-from baleen.environments.code.grading import Cases, NoReport, Suite, passed, run_suite
+from baleen.environments.code.grading import Cases, NoReport, passed, run_suite
+from baleen.environments.code.task import RUNTIMES, Suite
 from baleen.environments.code.tree import Tree, digest
-from baleen.environments.code.world import RUNTIMES
 from baleen.runs.files import write_json
 from baleen.synthesis.code.runtimes import describe_runtime, prepare_runtime
 from baleen.synthesis.code.sources import Package, SourceError

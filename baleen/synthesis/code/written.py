@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from baleen.agent.model import ChatModel, Reply
+from baleen.environments.code.edits import Edit
 from baleen.environments.code.runners import Runner
 from baleen.environments.code.tree import Tree, text_of
 from baleen.synthesis.code.answers import AnswerError, ask
@@ -35,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Written:
-    edit: dict[str, Any]
+    edit: Edit
     issue: str
     reply: Reply
 
@@ -80,7 +81,7 @@ def write_bug(model: ChatModel, tree: Tree, request: Request) -> Written:
     return Written(edit, checked_issue(answer.get("issue"), [edit], reply), reply)
 
 
-def _edit(answer: Mapping[str, Any], path: str, text: str, reply: Reply) -> dict[str, Any]:
+def _edit(answer: Mapping[str, Any], path: str, text: str, reply: Reply) -> Edit:
     old, new = answer.get("old"), answer.get("new")
     if not isinstance(old, str) or not isinstance(new, str) or not old.strip():
         raise AnswerError("old or new is not a text", reply)
@@ -101,4 +102,4 @@ def _edit(answer: Mapping[str, Any], path: str, text: str, reply: Reply) -> dict
             raise AnswerError("the change changes nothing", reply)
     elif changed == lines:
         raise AnswerError("the change changes nothing", reply)
-    return {"path": path, "line": places[0] + 1, "old": old_lines, "new": new_lines}
+    return Edit(path, places[0] + 1, tuple(old_lines), tuple(new_lines))

@@ -11,7 +11,7 @@ from typing import Any, Self
 from baleen.agent.model import ChatModel, ModelFailure
 from baleen.chat import Message
 from baleen.environments import Task
-from baleen.environments.interpreter import SYSTEM_MESSAGE, InterpreterWorld, Kernel, same
+from baleen.environments.interpreter import SYSTEM_MESSAGE, InterpreterTask, InterpreterWorld, Kernel, same
 from baleen.environments.task import split_of
 from baleen.synthesis.interpreter.candidates import Draft
 from baleen.synthesis.interpreter.guesses import lucky_guess
@@ -115,7 +115,7 @@ def task_of(draft: Draft) -> Task:
         split=split_of(draft.family, problem.question),
         messages=(SYSTEM_MESSAGE, user),
         answer=problem.answer,
-        data={"program": problem.program, "tolerance": problem.tolerance},
+        data=InterpreterTask(problem.program, problem.tolerance).to_data(),
     )
 
 

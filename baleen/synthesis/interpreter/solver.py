@@ -6,7 +6,7 @@ from typing import Any
 from baleen.agent.model import ChatModel, Reply
 from baleen.chat import Message
 from baleen.environments import Environment, Task
-from baleen.environments.interpreter import score_of
+from baleen.environments.interpreter import InterpreterTask, score_of
 from baleen.environments.task import answer_message, call_message
 
 _DIRECT = "Answer at once, without tools. Give the final answer alone in the last line, as #### ANSWER."
@@ -60,7 +60,7 @@ class ReferenceSolver:
     name = "reference"
 
     def __init__(self, tasks: Iterable[Task]) -> None:
-        self._programs = {task.question: str(task.data["program"]) for task in tasks}
+        self._programs = {task.question: InterpreterTask.of(task).program for task in tasks}
 
     def complete(
         self,

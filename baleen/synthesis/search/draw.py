@@ -7,11 +7,11 @@ at the end of the walk, and of side branches, stand words of a description, with
 import math
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from baleen.environments.search.corpus import ASKABLE, is_run, tokens
+from baleen.environments.search.task import FactLines
 from baleen.synthesis.search.answerers import STOP_WORDS
 from baleen.synthesis.search.form import Link, Unknown
 from baleen.synthesis.search.graph import DOUBTFUL, Graph
@@ -44,13 +44,13 @@ def long_tail(graph: Graph) -> list[str]:
 
 
 class Drawer:
-    """Draws questions from a graph. about: the corpus's own description, for which labels and numbers are shown."""
+    """Draws questions from a graph. shown: which labels and numbers the pages of the corpus state."""
 
-    def __init__(self, graph: Graph, about: Mapping[str, Any]) -> None:
+    def __init__(self, graph: Graph, shown: FactLines) -> None:
         self._graph = graph
         self._phrases: dict[str, list[str]] = {}
-        self._shown_labels = about["label_lines"]
-        self._shown_numbers = about["number_lines"]
+        self._shown_labels = shown.label_lines
+        self._shown_numbers = shown.number_lines
 
     def draw(self, answer: str, depth: int, breadth: int, rng: random.Random) -> Unknown | None:
         """A question of `depth` hops with up to `breadth` conditions a hop beside the kind; None: there is no walk."""

@@ -9,7 +9,7 @@ import json
 from bisect import bisect_left, bisect_right
 
 from baleen.environments.search.corpus import Corpus, is_run, tokens
-from baleen.environments.search.world import normalised
+from baleen.environments.search.world import normalized
 from baleen.synthesis.search.form import Link, Unknown
 
 DOUBTFUL = ("may_mention", "alternative")
@@ -54,11 +54,11 @@ class Graph:
         self._called: dict[str, list[str]] = {}
         for entity, its_names in self.names.items():
             for name in its_names:
-                self._called.setdefault(normalised(name), []).append(entity)
+                self._called.setdefault(normalized(name), []).append(entity)
 
     def called(self, name: str) -> list[str]:
         """Entities of this name, up to case, articles and punctuation."""
-        return self._called.get(normalised(name), [])
+        return self._called.get(normalized(name), [])
 
     def across(self, relation: str, forward: bool, other: str) -> set[str]:
         """Entities with an edge of this relation to (forward) or from `other`."""

@@ -3,12 +3,12 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from baleen.agent.model import ChatModel, ModelFailure, Reply
 from baleen.environments import Task
 from baleen.environments.search.corpus import Corpus, is_run, tokens
-from baleen.environments.search.world import SYSTEM_MESSAGE, normalised
+from baleen.environments.search.task import FactLines, SearchTask
+from baleen.environments.search.world import SYSTEM_MESSAGE, normalized
 from baleen.environments.task import split_of
 from baleen.synthesis.journal import Verdict
 from baleen.synthesis.pipeline import Candidate
@@ -73,7 +73,7 @@ class Judge:
     def __init__(self, corpus: Corpus, models: Models) -> None:
         self._corpus = corpus
         self._graph = Graph(corpus)
-        self._drawer = Drawer(self._graph, corpus.about)
+        self._drawer = Drawer(self._graph, FactLines.from_data(corpus.about))
         self._documents = DocumentCheck(corpus)
         self._models = models
         self._answerers = [*answerers.scripted(corpus), *answerers.of_models(models.answerers, corpus)]
@@ -178,7 +178,7 @@ class Judge:
 
     def _tried(self, question: str, form: Unknown, work: _Work) -> list[answerers.Attempt]:
         """All attempts, every one of them wrong."""
-        names = {normalised(name) for name in self._graph.names[form.witness]}
+        names = {normalized(name) for name in self._graph.names[form.witness]}
         generous = self._graph.fits(form, generous=True)
         attempts = []
         for answerer in self._answerers:
@@ -186,7 +186,7 @@ class Judge:
             work.replies.extend(attempt.replies)
             attempts.append(attempt)
             # a longer answer with the name in it counts as right: nobody should have to read it to know
-            if any(is_run(name.split(), normalised(attempt.answer).split()) for name in names):
+            if any(is_run(name.split(), normalized(attempt.answer).split()) for name in names):
                 raise Rejection("an answerer is right", f"{attempt.answerer}: {attempt.answer}")
             if any(entity in generous for entity in self._graph.called(attempt.answer)):
                 raise Rejection("an answerer's answer fits too", f"{attempt.answerer}: {attempt.answer}")
@@ -217,13 +217,13 @@ class Judge:
     ) -> Task:
         about = self._corpus.about
         answer, *aliases = self._graph.names[form.witness]
-        data: dict[str, Any] = {
-            "form": form.to_json(),
-            "witnesses": [unknown.witness for unknown in form.walk()],
-            "aliases": aliases,
-            "shown": {key: about[key] for key in ("lines", "label_lines", "number_lines")},
-            "tried": {attempt.answerer: attempt.answer for attempt in attempts},
-        }
+        data = SearchTask(
+            form=form.to_json(),
+            witnesses=tuple(unknown.witness for unknown in form.walk()),
+            aliases=tuple(aliases),
+            shown=FactLines.from_data(about),
+            tried={attempt.answerer: attempt.answer for attempt in attempts},
+        )
         return Task(
             id=f"search-{about['corpus']}-{seedling.seed.partition(':')[2]}",
             domain="search",
@@ -232,7 +232,7 @@ class Judge:
             split=split_of("search", f"{about['corpus']}:{seedling.answer}"),
             messages=(SYSTEM_MESSAGE, {"role": "user", "content": question}),
             answer=answer,
-            data=data,
+            data=data.to_data(),
         )
 
     def _some_names(self, entities: set[str] | Sequence[str]) -> str:

@@ -1,11 +1,11 @@
 """What tool results say: hits of a search, facts of a page, and whether a page shows what a question asks for."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from baleen.environments.search.corpus import is_run, tokens
+from baleen.environments.search.task import FactLines
 from baleen.synthesis.search.form import Link, Unknown
 from baleen.synthesis.search.mentions import is_named_in
 
@@ -63,10 +63,10 @@ def hits_called(result: str, name: str) -> list[str]:
 class Reader:
     """Reads pages of one corpus. shown: the names of its fact lines, as the corpus describes itself."""
 
-    def __init__(self, shown: Mapping[str, Any]) -> None:
-        self._lines: Mapping[str, Sequence[str]] = shown["lines"]
-        self._label_lines: Mapping[str, str] = shown["label_lines"]
-        self._number_lines: Mapping[str, str] = shown["number_lines"]
+    def __init__(self, shown: FactLines) -> None:
+        self._lines = shown.lines
+        self._label_lines = shown.label_lines
+        self._number_lines = shown.number_lines
         self._known = {
             _ALSO,
             *self._label_lines.values(),

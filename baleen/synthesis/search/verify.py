@@ -8,6 +8,7 @@ from typing import Any
 
 from baleen.agent.model import ChatModel, Reply
 from baleen.environments.search.corpus import Corpus, query_terms
+from baleen.environments.search.task import FactLines
 from baleen.environments.search.world import full_text, search_tools
 from baleen.environments.task import call_message
 from baleen.environments.toolbox import Toolbox
@@ -60,7 +61,7 @@ class DocumentCheck:
 
     def __init__(self, corpus: Corpus) -> None:
         self._toolbox = Toolbox(search_tools(corpus))
-        self._reader = Reader(corpus.about)
+        self._reader = Reader(FactLines.from_data(corpus.about))
 
     def objection(self, form: Unknown) -> str:
         """What the documents do not bear out of the entities the question was made from; "" if nothing."""

@@ -17,7 +17,8 @@ from baleen.agent.context import SUMMARY_REQUEST
 from baleen.agent.model import Reply
 from baleen.chat import Message
 from baleen.environments import Task
-from baleen.environments.search.world import MOST_RESULTS
+from baleen.environments.search.task import SearchTask
+from baleen.environments.search.world import MAX_RESULTS
 from baleen.synthesis.search.form import Link, Unknown
 from baleen.synthesis.search.reading import Page, Reader, hits_called, hits_naming, hits_of, pages_in
 
@@ -45,8 +46,9 @@ class Walker:
     name = "walker"
 
     def __init__(self, task: Task, seed: int = 0, in_order: bool = True) -> None:
-        self._form = Unknown.from_json(task.data["form"])
-        self._reader = Reader(task.data["shown"])
+        data = SearchTask.of(task)
+        self._form = Unknown.from_json(data.form)
+        self._reader = Reader(data.shown)
         self._rng = random.Random(seed)
         self._order = None if in_order else self._rng.random()
         self._seen: list[Message] = []
@@ -209,7 +211,7 @@ class _Walk:
             # the other's name stands on the pages that are sought, perhaps beside their kind
             beside = [f'"{name}" "{value}"' for name in other.names for _, value in unknown.labels]
             yield [(_call("search", query=query, k=_CLUE_HITS), hits_of) for query in beside]
-            for k in (_NAME_HITS, MOST_RESULTS):
+            for k in (_NAME_HITS, MAX_RESULTS):
                 yield [
                     (_call("search", query=f'"{name}"', k=k), partial(hits_naming, name=name))
                     for name in other.names
@@ -219,7 +221,7 @@ class _Walk:
             names = _NAME.findall(other.description)
             names += [word for name in names for word in name.split() if " " in name and word[0].isupper()]
             names = list(dict.fromkeys(names))
-            for k in (_NAME_HITS, MOST_RESULTS):
+            for k in (_NAME_HITS, MAX_RESULTS):
                 yield [
                     (_call("search", query=f'"{name}"', k=k), partial(_called_or_first, name=name))
                     for name in names
