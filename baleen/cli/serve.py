@@ -106,7 +106,7 @@ def _check(options: ServeOptions) -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    from baleen.server.gate import is_loopback_name
+    from baleen.server.auth import is_loopback_name
 
     return is_loopback_name(host)
 
