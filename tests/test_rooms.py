@@ -148,6 +148,22 @@ def test_every_room_is_in_the_table() -> None:
     assert rooms - {"cli"} <= set(ALLOWED)
 
 
+def test_only_the_application_of_the_server_knows_its_dialects() -> None:
+    """A folder in `server/` speaks one API. The rest serves any API, but for the application that mounts them."""
+    server = PACKAGE / "server"
+    dialects = {path.name for path in server.iterdir() if (path / "__init__.py").exists()}
+    assert "openai" in dialects
+    wrong = []
+    for path in sorted(server.rglob("*.py")):
+        package = ".".join(path.relative_to(ROOT).parent.parts)
+        names = [name.split(".") for name in imported_names(parse(path), package)]
+        used = {parts[2] for parts in names if parts[:2] == ["baleen", "server"] and len(parts) > 2}
+        foreign = (used & dialects) - {path.relative_to(server).parts[0]}
+        if foreign and path != server / "app.py":
+            wrong.append(f"{path.relative_to(ROOT)} imports {', '.join(sorted(foreign))}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_no_cycles_in_the_table() -> None:
     order: list[str] = []
     while len(order) < len(ALLOWED):

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from baleen.chat.errors import EncodingError
 
 Message = dict[str, Any]
+ThinkingMode = Literal["chat", "thinking"]
 
 
 @dataclass(frozen=True)

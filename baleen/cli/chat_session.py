@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from baleen.agent.conversation import Conversation
-from baleen.chat import EncodingError, Message, Tokenizer, encode_pieces
+from baleen.chat import EncodingError, Message, MessageCollector, ThinkingMode, Tokenizer, encode_pieces
 from baleen.config import UserError
 from baleen.config.engine import SamplingParams
 from baleen.environments import Environment, Task, environment_for
 from baleen.environments.toy.world import SYSTEM_MESSAGE
-from baleen.server.choice import Choice
-from baleen.server.prompt import ThinkingMode
 
 if TYPE_CHECKING:
     from baleen.engine import Engine
@@ -108,17 +106,17 @@ class ChatSession:
         kept = [question]
         answer = Answer("", [], Spent())
         for _ in range(MAX_TOOL_ROUNDS):
-            choice, token_ids = self._answer(turn.prompt_ids, mode, screen, answer.spent, is_stopped)
-            message = _assistant_message(choice)
+            completion, token_ids = self._answer(turn.prompt_ids, mode, screen, answer.spent, is_stopped)
+            message = completion.message()
             turn.add_completion(message, token_ids)
-            if problem := self._problem(choice, turn.num_tokens):
+            if problem := self._problem(completion, turn.num_tokens):
                 answer.problems.append(problem)
                 screen.notice(problem)
-            if choice.finish_reason != "tool_calls":
-                answer.content = choice.content
+            if completion.finish_reason != "tool_calls":
+                answer.content = completion.content
                 break
             results = self._world.step(message)
-            for call, result in zip(choice.calls, results, strict=True):
+            for call, result in zip(completion.calls, results, strict=True):
                 screen.tool_call(call.name, call.arguments)
                 screen.tool_result(str(result["content"]))
             turn.add(results)
@@ -133,13 +131,13 @@ class ChatSession:
             screen.notice("there is no answer; this question is forgotten")
         return answer
 
-    def _problem(self, choice: Choice, num_tokens: int) -> str | None:
+    def _problem(self, completion: MessageCollector, num_tokens: int) -> str | None:
         """What is wrong with a completion that brought the conversation to `num_tokens`."""
-        if choice.finish_reason == "length":
+        if completion.finish_reason == "length":
             if num_tokens > self._max_model_len:
                 return f"cut: the context of {self._max_model_len} tokens is full; /reset starts a new conversation"
             return f"cut after {self._params.max_tokens} tokens; --max-tokens allows more"
-        return choice.parse_error and f"parts of the answer could not be read: {choice.parse_error}"
+        return completion.parse_error and f"parts of the answer could not be read: {completion.parse_error}"
 
     def _answer(
         self,
@@ -148,7 +146,7 @@ class ChatSession:
         screen: Screen,
         spent: Spent,
         is_stopped: Callable[[], bool],
-    ) -> tuple[Choice, list[int]]:
+    ) -> tuple[MessageCollector, list[int]]:
         """Stream one completion to the screen. Returns it, and its token ids."""
         room = self._max_model_len - len(prompt)
         if room < 1:
@@ -157,32 +155,28 @@ class ChatSession:
                 f"{self._max_model_len}; /reset starts a new one"
             )
         params = self._params.model_copy(update={"max_tokens": min(self._params.max_tokens, room)})
-        choice = Choice(0, self._tokenizer, mode, offers_tools=self.tools, stop=(), top_logprobs=None)
+        completion = MessageCollector(self._tokenizer, mode, tools_offered=self.tools)
         request = self._engine.add_request(prompt, params)
         try:
-            while choice.finish_reason is None:
+            while completion.finish_reason is None:
                 if is_stopped():
                     raise KeyboardInterrupt
                 for output in self._engine.step():
-                    delta = choice.push(output)
+                    delta = completion.push(output.new_token_ids, output.finish_reason)
                     screen.reasoning(delta.reasoning)
                     screen.content(delta.content)
         finally:
             self._engine.abort(request)  # nothing to abort unless something interrupted
             result = self._engine.result(request)
         spent.add(
-            Spent(len(prompt), result.num_cached_tokens, choice.completion_tokens, choice.reasoning_tokens)
+            Spent(
+                len(prompt),
+                result.num_cached_tokens,
+                completion.completion_tokens,
+                completion.reasoning_tokens,
+            )
         )
-        return choice, result.token_ids
-
-
-def _assistant_message(choice: Choice) -> Message:
-    message: Message = {"role": "assistant", "content": choice.content}
-    if choice.thinking_mode == "thinking":
-        message["reasoning_content"] = choice.reasoning
-    if choice.finish_reason == "tool_calls":
-        message["tool_calls"] = [_tool_call(call.id, call.name, call.arguments) for call in choice.calls]
-    return message
+        return completion, result.token_ids
 
 
 def _can_be_encoded(messages: Sequence[Message]) -> bool:
@@ -192,7 +186,3 @@ def _can_be_encoded(messages: Sequence[Message]) -> bool:
     except EncodingError:
         return False
     return True
-
-
-def _tool_call(identity: str, name: str, arguments: str) -> dict[str, Any]:
-    return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}

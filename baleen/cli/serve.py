@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
     if options.model is None:
         raise UsageError("MODEL is missing; give a model folder or a run folder: baleen serve runs/NAME")
     api_key = options.api_key if options.api_key is not None else os.environ.get(API_KEY_VARIABLE)
-    from baleen.server.gate import is_loopback_name
+    from baleen.server.auth import is_loopback_name
     from baleen.server.http_server import bind, serve_app
 
     if not api_key and not is_loopback_name(options.host):

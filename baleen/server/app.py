@@ -10,14 +10,15 @@ from starlette.staticfiles import StaticFiles
 
 from baleen import __version__
 from baleen.chat import Tokenizer
-from baleen.server.chat_completions import chat_router
+from baleen.server.auth import AuthMiddleware
+from baleen.server.engine_adapter import ServingEngine
 from baleen.server.errors import ApiError, install_error_handlers
-from baleen.server.gate import Gate
 from baleen.server.limits import Limits
 from baleen.server.metrics import CONTENT_TYPE, Metrics
-from baleen.server.prompt import MODEL_MODES
-from baleen.server.responses import ErrorBody, ModelCard, ModelList
-from baleen.server.service import ChatService, ServedModel, ServingEngine
+from baleen.server.openai import chat_router, error_body, models_router
+from baleen.server.openai.responses import ErrorBody
+from baleen.server.served_model import ServedModel
+from baleen.server.service import ChatService
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -59,24 +60,19 @@ def create_app(
         telemetry={"tracing": False, "metrics": False},
     )
     app.state.service = service
-    app.add_middleware(Gate, api_key=api_key, body_bytes=limits.body_bytes, failed=metrics.failed)
-    install_error_handlers(app)
+    app.add_middleware(
+        AuthMiddleware,
+        api_key=api_key,
+        body_bytes=limits.body_bytes,
+        error_format=error_body,
+        on_error=metrics.failed,
+    )
+    install_error_handlers(app, error_body)
     app.include_router(chat_router(service))
-    _add_models(app, model)
+    app.include_router(models_router(model))
     _add_operations(app, service)
     _add_page(app, model, prices, page_tools)
     return app
-
-
-def _add_models(app: FastAPI, model: ServedModel) -> None:
-    names = [model.name, *(name for name in MODEL_MODES if name != model.name)]
-
-    async def models() -> ModelList:
-        cards = [ModelCard(id=name, object="model", created=0, owned_by="baleen") for name in names]
-        return ModelList(object="list", data=cards)
-
-    for path in ("/v1/models", "/models"):
-        app.get(path, include_in_schema=path.startswith("/v1"), responses={401: {"model": ErrorBody}})(models)
 
 
 def _add_operations(app: FastAPI, service: ChatService) -> None:

@@ -1,188 +1,75 @@
-"""One answer: what the engine samples, token by token, becomes reasoning, content and tool calls."""
+"""One of the `n` answers to a request: the message as it is sampled, and its log-probabilities."""
 
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Protocol
 
-from baleen.chat import Delta, StreamParser, Tokenizer
-from baleen.chat.tokens import THINK_END
-from baleen.server.prompt import ThinkingMode
-from baleen.server.responses import FinishReason, TokenLogprob, TopLogprob
-from baleen.server.stops import StopMatcher
+from baleen.chat import MessageCollector, MessageDelta, Tokenizer
+from baleen.server.engine_adapter import EngineOutput
+from baleen.server.request import GenerationRequest
 
 
-class StepOutput(Protocol):
-    """What one engine step brought for one answer.
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A sampled token and its log-probability.
 
-    new_top_logprobs: for each token the log-probabilities of the likeliest tokens, in order, and its own; empty
-    if the request did not ask for them.
+    Attributes:
+        token: The bytes the token stands for, which need not be valid UTF-8 on their own.
+        logprob: Under the distribution after temperature, penalties and bias, before top_p, top_k and min_p.
+        top: The likeliest tokens at this position with their log-probabilities, the likeliest first.
     """
 
-    @property
-    def new_token_ids(self) -> Sequence[int]: ...
-    @property
-    def new_top_logprobs(self) -> Sequence[Mapping[int, float]]: ...
-    @property
-    def finish_reason(self) -> str | None: ...
-
-
-@dataclass(slots=True)
-class CallDelta:
-    """What one step added to tool call `index`: the first time with id and name, later arguments only."""
-
-    index: int
-    arguments: str = ""
-    id: str = ""
-    name: str | None = None
-
-
-@dataclass(slots=True)
-class ReceivedCall:
-    """A call as far as it came; only with its closing brace is it one that a client can run."""
-
-    index: int
-    id: str
-    name: str
-    arguments: str = ""
-    is_complete: bool = False
+    token: bytes
+    logprob: float
+    top: tuple[tuple[bytes, float], ...]
 
 
 @dataclass(slots=True)
 class ChoiceDelta:
-    """What one step added to answer `index`; `finish_reason` is set on its last one.
-
-    parse_error: on the last one, why something the model wrote in the place of a tool call is missing.
-    """
+    """What one engine step added to choice `index`."""
 
     index: int
-    reasoning: str = ""
-    content: str = ""
-    calls: list[CallDelta] = field(default_factory=list)
+    message: MessageDelta
     logprobs: list[TokenLogprob] = field(default_factory=list)
-    finish_reason: FinishReason | None = None
-    parse_error: str | None = None
 
     @property
     def is_empty(self) -> bool:
-        return not (self.reasoning or self.content or self.calls or self.logprobs or self.finish_reason)
+        return self.message.is_empty and not self.logprobs
 
 
 class Choice:
-    """Collects one answer; every `push` returns what it added.
+    """Collects one answer.
 
-    offers_tools: without it calls the model makes anyway are left out: nobody could answer them.
-    stop: strings that end the answer when its content reaches them; thinking is not searched.
-    top_logprobs: how many of the likeliest tokens are listed beside each token; None for no log-probabilities.
+    Attributes:
+        message: The message so far.
+        logprobs: One entry per token, without the end token; None if the request did not ask for them.
+        cached_tokens: Prompt tokens found in the prefix cache, known once the answer is complete.
     """
 
-    def __init__(
-        self,
-        index: int,
-        tokenizer: Tokenizer,
-        thinking_mode: ThinkingMode,
-        offers_tools: bool,
-        stop: Sequence[str],
-        top_logprobs: int | None,
-    ) -> None:
+    def __init__(self, index: int, tokenizer: Tokenizer, request: GenerationRequest) -> None:
         self.index = index
-        self.thinking_mode = thinking_mode
-        self.top_logprobs = top_logprobs
-        self.reasoning = ""
-        self.content = ""
-        self.calls: list[ReceivedCall] = []
-        self.logprobs: list[TokenLogprob] = []
-        self.completion_tokens = 0
-        self.reasoning_tokens = 0
+        self.message = MessageCollector(tokenizer, request.thinking_mode, bool(request.tools), request.stop)
+        self.logprobs: list[TokenLogprob] | None = None if request.sampling.logprobs is None else []
         self.cached_tokens = 0
-        self.finish_reason: FinishReason | None = None
-        self.parse_error: str | None = None
         self._tokenizer = tokenizer
-        self._offers_tools = offers_tools
-        self._text = tokenizer.stream()
-        self._parser = StreamParser(thinking_mode)
-        self._stops = StopMatcher(stop)
-        self._think_end_id = tokenizer.control_id(THINK_END)
-        self._reasoning_open = thinking_mode == "thinking"
+        self._num_top = request.sampling.logprobs or 0
 
-    def push(self, output: StepOutput) -> ChoiceDelta:
-        """Take one step's tokens. After a stop string or the engine's last step `finish_reason` is set."""
-        self._count(output.new_token_ids)
-        added = ChoiceDelta(self.index)
-        if self.top_logprobs is not None:
-            added.logprobs = [
-                self._token_logprob(token_id, known, self.top_logprobs)
-                for token_id, known in zip(output.new_token_ids, output.new_top_logprobs, strict=True)
+    def push(self, output: EngineOutput) -> ChoiceDelta:
+        """Add one engine step. The answer is complete once the message has a finish reason."""
+        logprobs = []
+        if self.logprobs is not None:
+            logprobs = [
+                self._token_logprob(token_id, candidates)
+                for token_id, candidates in zip(output.new_token_ids, output.new_top_logprobs, strict=True)
                 if token_id != self._tokenizer.eos_token_id
             ]
-            self.logprobs += added.logprobs
-        parsed = self._parser.push(self._text.push(output.new_token_ids))
-        if output.finish_reason is not None:
-            parsed += self._parser.push(self._text.finish())
-            parsed += self._parser.finish(truncated=output.finish_reason == "length")
-        for delta in parsed:
-            self._take(delta, added)
-        if self._stops.stopped:
-            self.finish_reason = "stop"
-        elif output.finish_reason is not None:
-            self._add_content(self._stops.finish(), added)
-            self.finish_reason = self._reason(output.finish_reason)
-            self.parse_error = self._problem()
-        added.finish_reason, added.parse_error = self.finish_reason, self.parse_error
-        return added
+            self.logprobs += logprobs
+        self.cached_tokens = output.num_cached_tokens
+        return ChoiceDelta(
+            self.index, self.message.push(output.new_token_ids, output.finish_reason), logprobs
+        )
 
-    def _count(self, token_ids: Sequence[int]) -> None:
-        self.completion_tokens += len(token_ids)
-        if self._reasoning_open:
-            ids = list(token_ids)
-            self._reasoning_open = self._think_end_id not in ids
-            self.reasoning_tokens += len(ids) if self._reasoning_open else ids.index(self._think_end_id)
-
-    def _take(self, delta: Delta, added: ChoiceDelta) -> None:
-        if self._stops.stopped:
-            return
-        self.reasoning += delta.reasoning
-        added.reasoning += delta.reasoning
-        self._add_content(self._stops.push(delta.content), added)
-        if delta.index is None or not self._offers_tools or self._stops.stopped:
-            return
-        self._add_content(
-            self._stops.finish(), added
-        )  # a call ends the content: nothing can complete a stop string
-        if delta.name is not None:
-            call = ReceivedCall(len(self.calls), f"call_{uuid.uuid4().hex[:24]}", delta.name)
-            self.calls.append(call)
-            added.calls.append(CallDelta(call.index, "", call.id, call.name))
-        call = self.calls[-1]
-        call.arguments += delta.arguments
-        call.is_complete = delta.closes_call
-        if not added.calls or added.calls[-1].index != call.index:
-            added.calls.append(CallDelta(call.index))
-        added.calls[-1].arguments += delta.arguments
-
-    def _add_content(self, text: str, added: ChoiceDelta) -> None:
-        self.content += text
-        added.content += text
-
-    def _reason(self, engine_reason: str) -> FinishReason:
-        if engine_reason == "stop":
-            return "tool_calls" if self.calls and self.calls[-1].is_complete else "stop"
-        if engine_reason == "length":
-            return "length"
-        raise RuntimeError(f"the engine ended a request that nobody aborted with {engine_reason!r}")
-
-    def _problem(self) -> str | None:
-        """What was wrong with an answer that was not cut; one that ended by another stop token lacks the end token."""
-        error = self._parser.error
-        if self.finish_reason == "length" or error is None or error.kind == "invalid_summary_format":
-            return None
-        return f"{error.kind}: {error}"
-
-    def _token_logprob(self, token_id: int, known: Mapping[int, float], count: int) -> TokenLogprob:
-        top = [TopLogprob(**self._named(other, logprob)) for other, logprob in islice(known.items(), count)]
-        return TokenLogprob(**self._named(token_id, known[token_id]), top_logprobs=top)
-
-    def _named(self, token_id: int, logprob: float) -> dict[str, Any]:
-        data = self._tokenizer.token_bytes(token_id)
-        return {"token": data.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(data)}
+    def _token_logprob(self, token_id: int, candidates: Mapping[int, float]) -> TokenLogprob:
+        token_bytes = self._tokenizer.token_bytes
+        top = tuple((token_bytes(other), value) for other, value in islice(candidates.items(), self._num_top))
+        return TokenLogprob(token_bytes(token_id), candidates[token_id], top)

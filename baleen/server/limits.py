@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from baleen.chat import ThinkingMode
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -25,6 +27,10 @@ class Limits:
     keep_alive_seconds: float = 10.0  # a silent stream sends a comment this often
     chat_max_tokens: int = 4096  # default of `max_tokens` without thinking
     thinking_max_tokens: int = 32768  # and with it, reasoning included
+
+    def default_max_tokens(self, thinking_mode: ThinkingMode) -> int:
+        """Tokens of an answer whose request sets no `max_tokens`."""
+        return self.thinking_max_tokens if thinking_mode == "thinking" else self.chat_max_tokens
 
     def describe(self) -> dict[str, int | float]:
         """All limits by name, the fixed ones first."""

@@ -1,63 +1,30 @@
-"""A validated request to a prompt: mode, messages as the chat format wants them, token ids."""
+"""From a request's conversation to the token ids of the prompt."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
-from baleen.chat import EncodingError, Message, Tokenizer, encode_pieces
+from baleen.chat import EncodingError, Message, ThinkingMode, Tokenizer, encode_pieces
 from baleen.server.errors import ApiError
-from baleen.server.schemas import (
-    AssistantMessage,
-    ChatCompletionRequest,
-    ChatMessage,
-    ToolMessage,
-    UserMessage,
-)
-
-ThinkingMode = Literal["chat", "thinking"]
-
-# DeepSeek's two names for one model; the served name follows the server's default mode.
-MODEL_MODES: dict[str, ThinkingMode] = {"deepseek-chat": "chat", "deepseek-reasoner": "thinking"}
+from baleen.server.request import GenerationRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What the engine gets. `tools_offered`: calls in the answer are meant for the client."""
+def build_prompt(request: GenerationRequest, tokenizer: Tokenizer, max_model_len: int) -> list[int]:
+    """Encode the conversation.
 
-    token_ids: list[int]
-    thinking_mode: ThinkingMode
-    tools_offered: bool
+    Returns:
+        The token ids of the prompt, at least one fewer than `max_model_len`.
 
-
-def thinking_mode_of(
-    request: ChatCompletionRequest, served_model: str, default: ThinkingMode
-) -> ThinkingMode:
-    """The mode a request asks for: `thinking` decides, else the model. Raises ApiError for other names."""
-    if request.model == served_model:
-        mode = default
-    elif request.model in MODEL_MODES:
-        mode = MODEL_MODES[request.model]
-    else:
-        known = ", ".join([served_model, *MODEL_MODES])
-        raise ApiError(400, f"Model Not Exist: {request.model[:80]!r}; this server has {known}", "model")
-    if request.thinking is not None:
-        mode = "thinking" if request.thinking.type == "enabled" else "chat"
-    return mode
-
-
-def build_prompt(
-    request: ChatCompletionRequest, thinking_mode: ThinkingMode, tokenizer: Tokenizer, max_model_len: int
-) -> Prompt:
-    """Encode the conversation. Raises ApiError (400) when it has no rendering or does not fit."""
-    check_conversation(request.messages, thinking_mode)
-    tools = request.tools if request.tool_choice != "none" else None
-    messages, inserted = to_messages(request.messages, tools)
+    Raises:
+        ApiError: 400, the conversation cannot be rendered or leaves no room for an answer.
+    """
+    check_conversation(request.messages, request.thinking_mode)
+    messages, num_inserted = with_tools(in_call_order(request.messages), request.tools)
     try:
-        # drop_thinking never changes the text; left on it refuses conversations that render well.
-        pieces = encode_pieces(messages, thinking_mode, drop_thinking=False)
+        # drop_thinking never changes the text. Leaving it on would refuse conversations that render well.
+        pieces = encode_pieces(messages, request.thinking_mode, drop_thinking=False)
     except EncodingError as error:
-        place = f"messages[{error.message_index - inserted}].{error.field}"
+        place = f"messages[{error.message_index - num_inserted}].{error.field}"
         raise ApiError(400, f"{place}: {str(error).split(': ', 1)[-1]}", place) from None
     token_ids = tokenizer.encode_pieces(pieces)
     if len(token_ids) >= max_model_len:
@@ -67,30 +34,29 @@ def build_prompt(
             f"{len(token_ids)} of them, which leaves no room for an answer; shorten the messages.",
             "messages",
         )
-    return Prompt(token_ids, thinking_mode, bool(tools))
+    return token_ids
 
 
-def check_conversation(messages: Sequence[ChatMessage], thinking_mode: ThinkingMode) -> None:
-    """Refuse what would render to a prompt the model was never trained on. Raises ApiError (400)."""
-    last = messages[-1]
-    if not isinstance(last, UserMessage | ToolMessage):
+def check_conversation(messages: Sequence[Message], thinking_mode: ThinkingMode) -> None:
+    """Refuse conversations that would render to a prompt the model was never trained on. Raises ApiError (400)."""
+    if messages[-1]["role"] not in ("user", "tool"):
         raise ApiError(400, "The last message must be a user message or a tool result.", "messages")
-    last_user = max((i for i, m in enumerate(messages) if isinstance(m, UserMessage)), default=-1)
-    answered = 0  # results up to this index belong to the last assistant message with calls
+    last_user = max((i for i, message in enumerate(messages) if message["role"] == "user"), default=-1)
+    answered = 0  # tool results up to this index belong to the latest assistant message with calls
     for index, message in enumerate(messages):
-        if isinstance(message, ToolMessage) and index > answered:
+        if message["role"] == "tool" and index > answered:
             raise ApiError(
                 400,
                 f"messages[{index}]: a message with role 'tool' must be a response to a preceding message "
                 "with 'tool_calls'.",
                 f"messages[{index}]",
             )
-        if not isinstance(message, AssistantMessage):
+        if message["role"] != "assistant":
             continue
-        if message.tool_calls:
-            _check_results(messages, index, message)
-            answered = index + len(message.tool_calls)
-        if thinking_mode == "thinking" and index > last_user and message.reasoning_content is None:
+        if calls := message.get("tool_calls"):
+            _check_results(messages, index, [call["id"] for call in calls])
+            answered = index + len(calls)
+        if thinking_mode == "thinking" and index > last_user and message.get("reasoning_content") is None:
             raise ApiError(
                 400,
                 f"Missing `reasoning_content` field in the assistant message at message index {index}. "
@@ -98,47 +64,50 @@ def check_conversation(messages: Sequence[ChatMessage], thinking_mode: ThinkingM
             )
 
 
-def to_messages(
-    messages: Sequence[ChatMessage], tools: list[dict[str, Any]] | None
-) -> tuple[list[Message], int]:
-    """Messages in the form of `baleen.chat`, tools on the first system message (or on one put in front).
-
-    Tool results are put in the order of the calls they answer: the format matches them by position.
-    Returns the messages and how many were inserted in front (0 or 1).
-    """
-    result: list[Message] = []
-    order: dict[str, int] = {}
-    for is_result, run in groupby(messages, key=lambda message: isinstance(message, ToolMessage)):
-        entries = [message.model_dump(exclude_none=True) for message in run]
+def in_call_order(messages: Sequence[Message]) -> list[Message]:
+    """The messages, with the tool results in the order of the calls they answer: the format matches by position."""
+    ordered: list[Message] = []
+    position: dict[str, int] = {}
+    for is_result, group in groupby(messages, key=lambda message: message["role"] == "tool"):
+        run = list(group)
         if is_result:
-            entries.sort(key=lambda entry: order[entry["tool_call_id"]])
+            run.sort(key=lambda result: position[result["tool_call_id"]])
         else:
-            calls = entries[-1].get("tool_calls", ())
-            order = {call["id"]: position for position, call in enumerate(calls)}
-        result += entries
+            position = {call["id"]: i for i, call in enumerate(run[-1].get("tool_calls") or ())}
+        ordered += run
+    return ordered
+
+
+def with_tools(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> tuple[list[Message], int]:
+    """Put the tools on the first system message, or on an empty one inserted in front.
+
+    Returns:
+        The messages, and how many were inserted in front (0 or 1).
+    """
+    result = list(messages)
     if not tools:
         return result, 0
-    for entry in result:
-        if entry["role"] == "system":
-            entry["tools"] = tools
+    for index, message in enumerate(result):
+        if message["role"] == "system":
+            result[index] = {**message, "tools": tools}
             return result, 0
     return [{"role": "system", "content": "", "tools": tools}, *result], 1
 
 
-def _check_results(messages: Sequence[ChatMessage], index: int, message: AssistantMessage) -> None:
-    calls = [call.id for call in message.tool_calls or ()]
+def _check_results(messages: Sequence[Message], index: int, call_ids: list[str]) -> None:
+    """Check that the results right after assistant message `index` answer each of its calls exactly once."""
     results = []
     for follower in messages[index + 1 :]:
-        if not isinstance(follower, ToolMessage):
+        if follower["role"] != "tool":
             break
-        results.append(follower.tool_call_id)
-    if len(set(calls)) != len(calls):
+        results.append(follower["tool_call_id"])
+    if len(set(call_ids)) != len(call_ids):
         raise ApiError(400, "Two tool calls have the same id.", f"messages[{index}].tool_calls")
-    if sorted(results) != sorted(calls):
+    if sorted(results) != sorted(call_ids):
         raise ApiError(
             400,
             "An assistant message with 'tool_calls' must be followed by exactly one tool message for each "
-            f"'tool_call_id': the message at index {index} has {len(calls)} calls and is followed by "
-            f"{len(results)} results{'' if len(results) != len(calls) else ' with other ids'}.",
+            f"'tool_call_id': the message at index {index} has {len(call_ids)} calls and is followed by "
+            f"{len(results)} results{'' if len(results) != len(call_ids) else ' with other ids'}.",
             f"messages[{index}].tool_calls",
         )

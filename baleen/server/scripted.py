@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from baleen.chat import Tokenizer
 from baleen.chat.preamble import split_controls
 from baleen.config.engine import SamplingParams
-from baleen.server.engine_adapter import ServedOutput
+from baleen.server.engine_adapter import EngineOutput
 
 
 class ScriptedEngine:
@@ -43,7 +43,7 @@ class ScriptedEngine:
 
     async def stream(
         self, prompt_ids: list[int], params: SamplingParams
-    ) -> AsyncGenerator[ServedOutput, None]:
+    ) -> AsyncGenerator[EngineOutput, None]:
         script = self._completions[min(len(self.prompts), len(self._completions) - 1)]
         self.prompts.append(list(prompt_ids))
         self.params.append(params)
@@ -57,7 +57,7 @@ class ScriptedEngine:
                 step = token_ids[start : start + self._tokens_per_step]
                 finished = start + len(step) == len(token_ids)
                 known = [] if params.logprobs is None else [_likeliest(i, params.logprobs) for i in step]
-                yield ServedOutput(step, known, ends if finished else None, len(prompt_ids) // 2)
+                yield EngineOutput(step, known, ends if finished else None, len(prompt_ids) // 2)
         finally:
             self.running -= 1
             self.aborted += not finished

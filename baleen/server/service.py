@@ -1,60 +1,44 @@
-"""From a validated request to a running generation: prompt, admission, the engine's streams merged."""
+"""From a request to a running generation: prompt, admission, and the streams of its choices merged into one."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
 
 from baleen.chat import Tokenizer
 from baleen.config import UserError
 from baleen.config.engine import SamplingParams
 from baleen.server.admission import Admission
-from baleen.server.choice import Choice, ChoiceDelta, StepOutput
+from baleen.server.choice import Choice, ChoiceDelta
+from baleen.server.engine_adapter import ServingEngine
 from baleen.server.errors import ApiError
 from baleen.server.limits import Limits
 from baleen.server.metrics import Metrics
-from baleen.server.prompt import Prompt, ThinkingMode, build_prompt, thinking_mode_of
-from baleen.server.responses import Usage, make_usage
-from baleen.server.sampling import check_support, sampling_params
-from baleen.server.schemas import ChatCompletionRequest
-
-
-class EngineOutput(StepOutput, Protocol):
-    """A step's tokens, and with the last ones how many prompt tokens the prefix cache had."""
-
-    @property
-    def num_cached_tokens(self) -> int: ...
-
-
-class ServingEngine(Protocol):
-    """What the server needs of an engine: `EngineAdapter` makes one of the real engine."""
-
-    def check_request(self, prompt_ids: list[int], params: SamplingParams) -> None:
-        """Raises UserError for a request that can never run."""
-        ...
-
-    def stream(self, prompt_ids: list[int], params: SamplingParams) -> AsyncGenerator[EngineOutput, None]:
-        """Outputs of one request as they are made. Closing the generator aborts the request."""
-        ...
-
-    def is_healthy(self) -> bool:
-        """Whether requests can be expected to end."""
-        ...
+from baleen.server.prompt import build_prompt
+from baleen.server.request import GenerationRequest
+from baleen.server.served_model import ServedModel
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
-    """The model a server answers for: its name, its context in tokens, its mode when a request names none."""
+class TokenCounts:
+    """Tokens of a request. The prompt counts once, however many choices were asked for.
 
-    name: str
-    max_model_len: int
-    default_mode: ThinkingMode = "thinking"
+    Attributes:
+        prompt: Tokens of the prompt.
+        cached: Those among them that were found in the prefix cache.
+        completion: Tokens sampled for all choices, the end tokens included.
+        reasoning: Those among them that came before `</think>`.
+    """
+
+    prompt: int
+    cached: int
+    completion: int
+    reasoning: int
 
 
 class ChatService:
-    """Everything the endpoints share."""
+    """Answers `GenerationRequest`s with one engine. All endpoints share it."""
 
     def __init__(
         self,
@@ -71,51 +55,57 @@ class ChatService:
         self.metrics = metrics
         self.admission = Admission(limits)
 
-    async def admit(self, request: ChatCompletionRequest) -> "Generation":
-        """Check and encode a request and take its places. Raises ApiError. The caller closes the result."""
-        mode = thinking_mode_of(request, self.model.name, self.model.default_mode)
-        check_support(request, mode)
-        count = request.n or 1
-        self.admission.enter(count)
+    async def admit(self, request: GenerationRequest) -> "Generation":
+        """Reserve a place for each choice and encode the prompt.
+
+        Returns:
+            A generation that has not started yet. The caller must close it.
+
+        Raises:
+            ApiError: The server is full, or the request can never run.
+        """
+        self.admission.enter(request.n)
         try:
-            # Off the event loop: a long text must not hold up the other streams.
-            prompt = await asyncio.to_thread(
-                build_prompt, request, mode, self.tokenizer, self.model.max_model_len
+            # In a thread, because encoding a long text would hold up the other streams.
+            prompt_ids = await asyncio.to_thread(
+                build_prompt, request, self.tokenizer, self.model.max_model_len
             )
-            return Generation(self, request, prompt)
+            return Generation(self, request, prompt_ids)
         except BaseException:
-            self.admission.leave(count)
+            self.admission.leave(request.n)
             raise
 
 
 class Generation:
-    """One admitted request. `deltas` runs it; `close` gives its places back and may be called twice."""
+    """One admitted request. `deltas` runs it, `close` gives its places back.
 
-    def __init__(self, service: ChatService, request: ChatCompletionRequest, prompt: Prompt) -> None:
+    Attributes:
+        choices: The answers, filled in while `deltas` runs.
+    """
+
+    def __init__(self, service: ChatService, request: GenerationRequest, prompt_ids: list[int]) -> None:
+        """Raises ApiError (400) if the engine can never run the request."""
         self._service = service
-        self._prompt = prompt
-        self._params = sampling_params(request, prompt, service.limits, service.model.max_model_len)
-        try:  # before the status is sent: a stream could only break off
-            service.engine.check_request(prompt.token_ids, self._params[0])
+        self._prompt_ids = prompt_ids
+        room = service.model.max_model_len - len(prompt_ids)
+        self._params = _params_per_choice(request, room)
+        try:  # before the status line is sent, since a stream could only break off
+            service.engine.check_request(prompt_ids, self._params[0])
         except UserError as error:
             raise ApiError(400, str(error)) from None
         self._closed = False
-        self.choices = [
-            Choice(
-                index,
-                service.tokenizer,
-                prompt.thinking_mode,
-                offers_tools=prompt.tools_offered,
-                stop=request.stop,
-                top_logprobs=params.logprobs,
-            )
-            for index, params in enumerate(self._params)
-        ]
+        self.choices = [Choice(index, service.tokenizer, request) for index in range(request.n)]
 
     async def deltas(self) -> AsyncGenerator[ChoiceDelta | None, None]:
-        """What the answers bring, as it comes, of all choices; None when nothing came for a while.
+        """Run the request, and yield what is added to any choice as it comes.
 
-        Raises ApiError. Closing the generator, or cancelling its task, aborts what is still running.
+        Closing the generator, or cancelling its task, aborts the choices that are still running.
+
+        Yields:
+            A delta, or None when nothing has come for a while.
+
+        Raises:
+            ApiError: The request failed or took too long.
         """
         queue: asyncio.Queue[ChoiceDelta | Exception] = asyncio.Queue()
         limits = self._service.limits
@@ -139,7 +129,7 @@ class Generation:
                     continue
                 if isinstance(item, Exception):
                     raise item
-                unfinished -= item.finish_reason is not None
+                unfinished -= item.message.finish_reason is not None
                 yield item
         finally:
             for task in tasks:
@@ -147,16 +137,17 @@ class Generation:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
-    def usage(self) -> Usage:
-        """Tokens so far. The prompt counts once, however many choices were asked for."""
-        return make_usage(
-            len(self._prompt.token_ids),
-            self.choices[0].cached_tokens,
-            sum(choice.completion_tokens for choice in self.choices),
-            sum(choice.reasoning_tokens for choice in self.choices),
+    def usage(self) -> TokenCounts:
+        """Tokens so far."""
+        return TokenCounts(
+            prompt=len(self._prompt_ids),
+            cached=self.choices[0].cached_tokens,
+            completion=sum(choice.message.completion_tokens for choice in self.choices),
+            reasoning=sum(choice.message.reasoning_tokens for choice in self.choices),
         )
 
     def close(self) -> None:
+        """Give the places back. May be called again without effect."""
         if not self._closed:
             self._closed = True
             self._service.admission.leave(len(self.choices))
@@ -164,25 +155,24 @@ class Generation:
     async def _run(
         self, choice: Choice, params: SamplingParams, queue: "asyncio.Queue[ChoiceDelta | Exception]"
     ) -> None:
-        """Feed one choice from the engine. What goes wrong is put on the queue as well."""
+        """Run one choice and put its deltas on the queue. An exception that ends it goes there too."""
         metrics = self._service.metrics
+        message = choice.message
         started = previous = time.monotonic()
         try:
-            async with aclosing(self._service.engine.stream(self._prompt.token_ids, params)) as outputs:
+            async with aclosing(self._service.engine.stream(self._prompt_ids, params)) as outputs:
                 async for output in outputs:
                     now = time.monotonic()
-                    histogram = metrics.between_tokens if choice.completion_tokens else metrics.first_token
+                    histogram = metrics.between_tokens if message.completion_tokens else metrics.first_token
                     histogram.observe(now - previous)
                     previous = now
-                    delta = choice.push(output)
-                    choice.cached_tokens = output.num_cached_tokens
-                    queue.put_nowait(delta)
-                    if choice.finish_reason is not None:
+                    queue.put_nowait(choice.push(output))
+                    if message.finish_reason is not None:
                         break
-            if choice.finish_reason is None:
+            if message.finish_reason is None:
                 raise ApiError(503, "The engine stopped before the answer was complete.")
             metrics.latency.observe(time.monotonic() - started)
-            metrics.finished(choice.finish_reason)
+            metrics.finished(message.finish_reason)
         except UserError as error:
             queue.put_nowait(ApiError(400, str(error)))
         except Exception as error:
@@ -191,7 +181,17 @@ class Generation:
                 error if healthy else ApiError(503, "The engine has stopped; restart the server.")
             )
         finally:
-            metrics.prompt_tokens.inc(len(self._prompt.token_ids))
-            metrics.generation_tokens.inc(choice.completion_tokens)
-            metrics.cache_queries.inc(len(self._prompt.token_ids))
+            metrics.prompt_tokens.inc(len(self._prompt_ids))
+            metrics.generation_tokens.inc(message.completion_tokens)
+            metrics.cache_queries.inc(len(self._prompt_ids))
             metrics.cache_hits.inc(choice.cached_tokens)
+
+
+def _params_per_choice(request: GenerationRequest, room: int) -> list[SamplingParams]:
+    """The sampling parameters of each choice. room: tokens of the context that the prompt leaves free."""
+    base = request.sampling.model_copy(
+        update={"max_tokens": min(request.sampling.max_tokens, room), "record_sampling_mask": False}
+    )
+    if base.seed is None:
+        return [base] * request.n
+    return [base.model_copy(update={"seed": (base.seed + i) % 2**63}) for i in range(request.n)]

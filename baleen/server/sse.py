@@ -1,26 +1,20 @@
-"""Server-sent events: one JSON value an event, comments while nothing happens, `[DONE]` at the end."""
+"""Server-sent events: the framing that every dialect shares."""
 
 from collections.abc import AsyncIterator, Callable
 
-from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-KEEP_ALIVE = ": keep-alive\n\n"
-DONE = "data: [DONE]\n\n"
+KEEP_ALIVE = ": keep-alive\n\n"  # a comment, which clients ignore
 
 
 def event(data: str) -> str:
-    """One event. `data` is JSON, which holds no line break."""
+    """One event. `data` must be on one line, as JSON is."""
     return f"data: {data}\n\n"
 
 
-def model_event(model: BaseModel) -> str:
-    return event(model.model_dump_json(exclude_unset=True))
-
-
 class EventStream(StreamingResponse):
-    """A stream of events that calls `on_close` however it ends: sent whole, failed, or the client gone."""
+    """A stream of events that calls `on_close` however it ends: sent completely, failed, or the client gone."""
 
     def __init__(self, events: AsyncIterator[str], on_close: Callable[[], None]) -> None:
         super().__init__(

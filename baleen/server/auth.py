@@ -1,4 +1,4 @@
-"""What every request passes before a route sees it: host check, API key; and headers every answer carries."""
+"""What every request passes before a route sees it: host check, API key, body size. Adds the security headers."""
 
 import hashlib
 import hmac
@@ -8,9 +8,9 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from baleen.server.errors import ApiError, error_body, error_response
+from baleen.server.errors import ApiError, ErrorFormat, error_response
 
-# Health is for load balancers, the page asks for the key itself. All else needs it, unknown paths too.
+# Health is for load balancers, and the page asks for the key itself. Everything else needs it, unknown paths too.
 _PUBLIC = frozenset({"/", "/health", "/page"})
 _PUBLIC_FOLDER = "/page/"
 
@@ -25,17 +25,34 @@ _HEADERS = {
 }
 
 
-class Gate:
-    """ASGI middleware. Without a key only loopback names are served, so that no web page can reach a local
-    server through a name it points there (DNS rebinding)."""
+class AuthMiddleware:
+    """ASGI middleware that refuses requests without the API key, and bodies that are too large.
+
+    Without a key, it answers only requests addressed to a loopback name. This way no web page can reach a server on
+    the user's machine through a host name that points there (DNS rebinding).
+    """
 
     def __init__(
-        self, app: ASGIApp, api_key: str | None, body_bytes: int, failed: Callable[[int], None]
+        self,
+        app: ASGIApp,
+        api_key: str | None,
+        body_bytes: int,
+        error_format: ErrorFormat,
+        on_error: Callable[[int], None],
     ) -> None:
-        """body_bytes: a larger announced body is refused. failed: told the status of every answer from 400 on."""
+        """Wrap `app`.
+
+        Args:
+            app: The application.
+            api_key: The key that clients must send, None for no key.
+            body_bytes: Largest request body.
+            error_format: How refusals are written.
+            on_error: Called with the status of every response of 400 or above.
+        """
         self._app = app
         self._body_bytes = body_bytes
-        self._failed = failed
+        self._error_format = error_format
+        self._on_error = on_error
         self._digest = _digest(api_key) if api_key is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +63,7 @@ class Gate:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if message["status"] >= 400:
-                    self._failed(message["status"])
+                    self._on_error(message["status"])
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
@@ -56,7 +73,8 @@ class Gate:
         if refusal is not None:
             status, text = refusal
             headers = {"www-authenticate": "Bearer"} if status == 401 else None
-            await error_response(status, error_body(status, text), headers)(scope, receive, send_with_headers)
+            response = error_response(status, self._error_format(status, text), headers)
+            await response(scope, receive, send_with_headers)
             return
         received = 0
 

@@ -3,7 +3,7 @@
 import pytest
 from starlette.routing import Mount, Route
 
-from baleen.server.gate import is_loopback_name
+from baleen.server.auth import is_loopback_name
 
 KEY = "correct horse"
 

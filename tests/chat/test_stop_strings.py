@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baleen.server.stops import StopMatcher
+from baleen.chat.stop_strings import StopMatcher
 
 LETTERS = st.text(alphabet="abc", max_size=12)
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-FinishReason = Literal["stop", "length", "tool_calls"]
+from baleen.chat.collector import FinishReason
 
 
 class FunctionDelta(BaseModel):
@@ -130,17 +130,3 @@ class ModelCard(BaseModel):
 class ModelList(BaseModel):
     object: Literal["list"]
     data: list[ModelCard]
-
-
-def make_usage(
-    prompt_tokens: int, cached_tokens: int, completion_tokens: int, reasoning_tokens: int
-) -> Usage:
-    return Usage(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        total_tokens=prompt_tokens + completion_tokens,
-        prompt_cache_hit_tokens=cached_tokens,
-        prompt_cache_miss_tokens=prompt_tokens - cached_tokens,
-        prompt_tokens_details=PromptTokensDetails(cached_tokens=cached_tokens),
-        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=reasoning_tokens),
-    )

@@ -1,4 +1,4 @@
-"""`POST /chat/completions`, streamed and whole. The whole answer is the sum of the stream."""
+"""`POST /chat/completions`, streamed and whole. A whole answer is the sum of its stream."""
 
 import asyncio
 import json
@@ -11,27 +11,26 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from baleen import __version__
-from baleen.server.choice import CallDelta, Choice, ChoiceDelta
-from baleen.server.errors import ApiError, error_body, logger
+from baleen.server.errors import INTERNAL_ERROR, ApiError, logger
 from baleen.server.json_body import CheckedJsonRoute
-from baleen.server.responses import (
+from baleen.server.openai import rendering
+from baleen.server.openai.conversion import to_generation_request
+from baleen.server.openai.errors import error_body
+from baleen.server.openai.responses import (
     ChatCompletion,
     ChatCompletionChunk,
-    ChoiceLogprobs,
-    ChoiceMessage,
     ChunkChoice,
     CompletionChoice,
     ErrorBody,
-    FunctionDelta,
-    ToolCallDelta,
     Usage,
 )
-from baleen.server.schemas import ChatCompletionRequest
+from baleen.server.openai.schemas import ChatCompletionRequest
 from baleen.server.service import ChatService, Generation
-from baleen.server.sse import DONE, KEEP_ALIVE, EventStream, event, model_event
+from baleen.server.sse import KEEP_ALIVE, EventStream, event
 
 _FINGERPRINT = f"fp_baleen_{__version__}"
-_CLIENT_GONE = 499  # nobody reads it; proxies' logs know the number
+_CLIENT_GONE = 499  # nobody reads it, but the logs of proxies know the number
+_DONE = event("[DONE]")
 
 
 def chat_router(service: ChatService) -> APIRouter:
@@ -39,7 +38,7 @@ def chat_router(service: ChatService) -> APIRouter:
     router = APIRouter(route_class=CheckedJsonRoute)
 
     async def create(request: ChatCompletionRequest, http: Request) -> Response:
-        generation = await service.admit(request)
+        generation = await service.admit(to_generation_request(request, service.model, service.limits))
         head = _Head(request.model)
         if request.stream:
             wants_usage = request.stream_options is not None and request.stream_options.include_usage
@@ -64,7 +63,7 @@ def chat_router(service: ChatService) -> APIRouter:
 
 
 class _Head:
-    """What all chunks of one answer share."""
+    """What all chunks of one response share."""
 
     def __init__(self, model: str) -> None:
         self.id = f"chatcmpl-{uuid.uuid4().hex}"
@@ -100,41 +99,41 @@ async def _events(
         made = head.chunk(choices)
         if wants_usage:
             made.usage = usage
-        return model_event(made)
+        return event(made.model_dump_json(exclude_unset=True))
 
     try:
         for choice in generation.choices:
-            start = ChoiceMessage(role="assistant", content="")
-            yield chunk([ChunkChoice(index=choice.index, delta=start, logprobs=None, finish_reason=None)])
+            yield chunk([rendering.first_chunk_choice(choice)])
         async with aclosing(generation.deltas()) as deltas:
             async for delta in deltas:
                 if delta is None:
                     yield KEEP_ALIVE
                 elif not delta.is_empty:
-                    yield chunk([_chunk_choice(delta)])
+                    yield chunk([rendering.chunk_choice(delta)])
         if wants_usage:
-            yield chunk([], generation.usage)
-        yield DONE
+            yield chunk([], rendering.usage(generation.usage))
+        yield _DONE
     except ApiError as error:
         on_failure(error.status_code)
-        yield event(json.dumps(error.body))
+        yield event(json.dumps(error_body(error.status_code, error.detail, error.param)))
     except Exception:
-        # The status line is long gone; the client gets an error event and the log the cause.
+        # The status line was sent long ago: the client gets an error event, and the log has the cause.
         logger.exception("a stream failed")
         on_failure(500)
-        yield event(json.dumps(error_body(500, "Internal server error; the server's log has the details.")))
+        yield event(json.dumps(error_body(500, INTERNAL_ERROR)))
 
 
 async def _whole(head: _Head, generation: Generation) -> Response:
     async with aclosing(generation.deltas()) as deltas:
         async for _ in deltas:
             pass
-    completion = head.completion([_completion_choice(c) for c in generation.choices], generation.usage)
+    choices = [rendering.completion_choice(choice) for choice in generation.choices]
+    completion = head.completion(choices, rendering.usage(generation.usage))
     return Response(completion.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
 async def _unless_gone(http: Request, answer: Awaitable[Response]) -> Response:
-    """The answer, or its cancellation as soon as the client has closed the connection."""
+    """The response. It is canceled as soon as the client closes the connection."""
     work = asyncio.ensure_future(answer)
     gone = asyncio.ensure_future(_disconnected(http))
     try:
@@ -149,55 +148,3 @@ async def _unless_gone(http: Request, answer: Awaitable[Response]) -> Response:
 async def _disconnected(http: Request) -> None:
     while (await http.receive())["type"] != "http.disconnect":
         pass
-
-
-def _chunk_choice(delta: ChoiceDelta) -> ChunkChoice:
-    message = ChoiceMessage()
-    if delta.reasoning:
-        message.reasoning_content = delta.reasoning
-    if delta.content:
-        message.content = delta.content
-    if delta.calls:
-        message.tool_calls = [_call_delta(call) for call in delta.calls]
-    chunk = ChunkChoice(
-        index=delta.index,
-        delta=message,
-        logprobs=ChoiceLogprobs(content=delta.logprobs) if delta.logprobs else None,
-        finish_reason=delta.finish_reason,
-    )
-    if delta.parse_error:
-        chunk.parse_error = delta.parse_error
-    return chunk
-
-
-def _completion_choice(choice: Choice) -> CompletionChoice:
-    message = ChoiceMessage(role="assistant", content=choice.content)
-    if choice.thinking_mode == "thinking":
-        message.reasoning_content = choice.reasoning
-    calls = [call for call in choice.calls if call.is_complete]
-    if calls:
-        message.tool_calls = [
-            ToolCallDelta(
-                index=call.index,
-                id=call.id,
-                type="function",
-                function=FunctionDelta(name=call.name, arguments=call.arguments),
-            )
-            for call in calls
-        ]
-    completion = CompletionChoice(
-        index=choice.index,
-        message=message,
-        logprobs=ChoiceLogprobs(content=choice.logprobs) if choice.top_logprobs is not None else None,
-        finish_reason=choice.finish_reason or "length",
-    )
-    if choice.parse_error:
-        completion.parse_error = choice.parse_error
-    return completion
-
-
-def _call_delta(call: CallDelta) -> ToolCallDelta:
-    if call.name is None:
-        return ToolCallDelta(index=call.index, function=FunctionDelta(arguments=call.arguments))
-    function = FunctionDelta(name=call.name, arguments=call.arguments)
-    return ToolCallDelta(index=call.index, id=call.id, type="function", function=function)
