@@ -7,13 +7,14 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev quickstart test check format bench clean
+.PHONY: help setup dev quickstart test check format docs bench clean
 
 help:
 	@echo "make setup       build .venv and install baleen in it"
 	@echo "make quickstart  setup, then train a tiny model through every stage   (ARGS='--smoke --seed 1')"
 	@echo "make test        the test suite                                       (ARGS='-k chat')"
 	@echo "make check       ruff, format, types, tests"
+	@echo "make docs        build the documentation site in build/site, strictly"
 	@echo "make bench       side-by-side measurements in benchmarks/"
 
 # The stamps make an install run once, and again only when its inputs change.
@@ -45,6 +46,10 @@ check: dev
 format: dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# To see changes while you write: .venv/bin/mkdocs serve
+docs: dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
 
 bench: dev
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done

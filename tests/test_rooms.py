@@ -329,6 +329,13 @@ def test_the_paper_map_points_at_code_that_exists() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_paper_map_says_nothing_twice() -> None:
+    rows = map_rows()
+    mechanisms, places = [row[0] for row in rows], [row[1:] for row in rows]
+    twice = {row for seen in (mechanisms, places) for row in seen if seen.count(row) > 1}
+    assert not twice, twice
+
+
 def test_every_command_has_a_module() -> None:
     commands = importlib.import_module("baleen.cli.main").COMMANDS
     missing = [name for name in commands if "main" not in _defined(PACKAGE / "cli" / f"{name}.py")]

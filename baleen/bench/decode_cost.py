@@ -27,14 +27,17 @@ WARM_UP = 2  # rounds that are not counted
 
 
 def decode_cost(model: Transformer) -> dict[str, Any]:
-    """Milliseconds of processor time of a decode step at each position, on one thread.
+    """Measure a decode step at each position, dense and sparse in turns within each round, on one thread.
 
-    Computed by the CPU kernels where they can be had, else by plain PyTorch; `kernels` says which. `ms` holds
-    [positions][rounds] for "dense" and "dsa": the whole "step", and "attention" with its projections and the indexer.
-    "given" is DSA told what to read, which leaves out the indexer's scores and the choice; it is
-    measured with the kernels alone. Dense and sparse take turns within each round. The cache holds random numbers: how
-    many there are costs time, not which. Positions may exceed `max_position_embeddings`: rotary angles exist for any.
-    Processor time does not count the waiting for other processes of a busy machine; waiting for memory counts.
+    The cache holds random numbers: how many there are costs time, not which. Positions may exceed
+    `max_position_embeddings`: rotary angles exist for any. Processor time leaves out the waiting for other processes of
+    a busy machine; waiting for memory counts.
+
+    Returns:
+        `ms` has milliseconds of processor time, a list of rounds for each position, for "dense" and "dsa": the whole
+        "step", and "attention" with its projections and the indexer. "given" is DSA that is told what to read, without
+        the indexer's scores and the selection; it is measured with the CPU kernels alone. `kernels` says whether these
+        or plain PyTorch computed.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
