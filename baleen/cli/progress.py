@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from baleen.runs.machine import resident_memory
+from baleen.stages.duration import StageTimer, run_seconds_left
 from baleen.stages.listener import StageListener
 
 PLAIN_SECONDS = 10.0
@@ -37,17 +38,12 @@ _OUTCOMES = {True: "done", None: "uncertain", False: "failed"}
 
 @dataclass
 class _Stage:
-    """What is known of one stage. Times are in seconds of the clock given to Progress."""
+    """What is shown of one stage."""
 
     name: str
+    timer: StageTimer
     state: str = "waiting"
     note: str = ""
-    started: float = 0.0
-    seconds: float = 0.0
-    step: int = 0
-    total: int = 0
-    first_step: int | None = None  # of this session: a resumed stage does not begin at 0
-    first_time: float = 0.0
     scalars: Mapping[str, float] = field(default_factory=dict)
     history: list[float] = field(default_factory=list)
 
@@ -68,9 +64,7 @@ class Progress(StageListener):
     ) -> None:
         self._out = out or Console()
         self._clock = clock
-        self._stages = [_Stage(name) for name in stages]
-        self._weights = {name: (weights or {}).get(name, 1.0) for name in stages}
-        self._skipped: set[str] = set()
+        self._stages = [_Stage(name, StageTimer((weights or {}).get(name, 1.0))) for name in stages]
         self._current: _Stage | None = None
         self._drawn = float("-inf")
         fancy = self._out.is_terminal and not self._out.is_dumb_terminal and not os.environ.get("NO_COLOR")
@@ -92,7 +86,8 @@ class Progress(StageListener):
     def start_stage(self, name: str, total_steps: int) -> None:
         """Make `name` the current stage; `total_steps` is 0 if their number is unknown."""
         stage = self._find(name)
-        stage.state, stage.started, stage.total = "running", self._clock(), total_steps
+        stage.state = "running"
+        stage.timer.start(self._clock(), total_steps)
         self._current, self._drawn = stage, float("-inf")
         if self._live:
             self._draw(force=True)
@@ -103,7 +98,7 @@ class Progress(StageListener):
         """Mark a stage that an earlier session finished; `passed` as of `finish_stage`."""
         stage = self._find(name)
         stage.state, stage.note = _OUTCOMES[passed], "done before"
-        self._skipped.add(name)
+        stage.timer.is_skipped = True
         if self._live:
             self._draw(force=True)
         else:
@@ -113,30 +108,27 @@ class Progress(StageListener):
         """The current stage has done `step` steps; `scalars` are its newest numbers, as in metrics.jsonl."""
         stage = self._running()
         now = self._clock()
-        if stage.first_step is None:
-            stage.first_step, stage.first_time = step, now
-        stage.step, stage.scalars = step, scalars
-        stage.seconds = now - stage.started
-        main = _main_scalar(scalars)
-        if main:
+        stage.timer.update(now, step)
+        stage.scalars = scalars
+        if main := _main_scalar(scalars):
             stage.history.append(float(scalars[main]))
         if self._live:
             self._draw()
-        elif now - self._drawn >= PLAIN_SECONDS or step == stage.total:
+        elif now - self._drawn >= PLAIN_SECONDS or step == stage.timer.total:
             self._drawn = now
             self._print(f"[{stage.name}] {self._numbers(stage)}")
 
     def finish_stage(self, passed: bool | None, note: str = "") -> None:
         """End the current stage: a check mark, a cross, or a mark of doubt for None, and `note` beside it."""
         stage = self._running()
-        stage.seconds = self._clock() - stage.started
+        stage.timer.update(self._clock())
         stage.state, stage.note = _OUTCOMES[passed], note
         self._current = None
         if self._live:
             self._draw(force=True)
         else:
             told = f"; {note}" if note else ""
-            self._print(f"[{stage.name}] {stage.state} in {duration(stage.seconds)}{told}")
+            self._print(f"[{stage.name}] {stage.state} in {duration(stage.timer.seconds)}{told}")
 
     def message(self, text: str) -> None:
         """Print `text` as it is, above the live view."""
@@ -144,21 +136,9 @@ class Progress(StageListener):
 
     def seconds_left(self) -> tuple[float | None, float | None]:
         """Estimated seconds left of (the current stage, the whole run); None where nothing is known yet."""
-        stage = self._current
-        stage_left = _stage_left(stage) if stage else 0.0
-        spent = known = ahead = 0.0
-        for one in self._stages:
-            weight = self._weights[one.name]
-            if one.state == "waiting":
-                ahead += weight
-            elif one.name not in self._skipped:
-                expected = (
-                    one.seconds + stage_left if one is stage and stage_left is not None else one.seconds
-                )
-                spent, known = spent + expected, known + weight
-        if stage_left is None or not known or not spent:
-            return stage_left, None
-        return stage_left, stage_left + ahead * spent / known
+        timer = self._current.timer if self._current else None
+        left = timer.seconds_left() if timer else 0.0
+        return left, run_seconds_left([stage.timer for stage in self._stages], timer)
 
     def _find(self, name: str) -> _Stage:
         return next(stage for stage in self._stages if stage.name == name)
@@ -180,14 +160,15 @@ class Progress(StageListener):
         table = Table.grid(padding=(0, 2))
         for stage in self._stages:
             mark, style = _MARKS[stage.state]
-            took = duration(stage.seconds) if stage.seconds else ""
+            took = duration(stage.timer.seconds) if stage.timer.seconds else ""
             table.add_row(
                 Text(f"{mark} {stage.name}", style=style), Text(took, style="dim"), Text(stage.note)
             )
         parts: list[RenderableType] = [table]
         stage = self._current
         if stage:
-            done = min(1.0, stage.step / stage.total) if stage.total else 0.0
+            timer = stage.timer
+            done = min(1.0, timer.step / timer.total) if timer.total else 0.0
             bar = "━" * round(30 * done)
             parts.append(Text.assemble(Text(bar, "cyan"), Text("━" * (30 - len(bar)), "dim")))
             parts.append(Text(self._numbers(stage)))
@@ -198,7 +179,8 @@ class Progress(StageListener):
 
     def _numbers(self, stage: _Stage) -> str:
         """`step 40/300  loss 3.21  12,300 tokens/s  left 0:42 (all 5:10)  812 MiB`."""
-        parts = [f"step {stage.step}/{stage.total}" if stage.total else f"step {stage.step}"]
+        timer = stage.timer
+        parts = [f"step {timer.step}/{timer.total}" if timer.total else f"step {timer.step}"]
         main = _main_scalar(stage.scalars)
         names = [main] if main else []
         names += [name for name in stage.scalars if name != main and name not in _APART]
@@ -235,11 +217,3 @@ def duration(seconds: float) -> str:
 
 def _main_scalar(scalars: Mapping[str, float]) -> str | None:
     return next((name for name in _MAIN if name in scalars), None)
-
-
-def _stage_left(stage: _Stage) -> float | None:
-    """Seconds until the stage's last step at the speed of this session; None before two updates."""
-    if stage.first_step is None or stage.step <= stage.first_step or not stage.total:
-        return None
-    since = stage.started + stage.seconds - stage.first_time
-    return max(0, stage.total - stage.step) * since / (stage.step - stage.first_step)

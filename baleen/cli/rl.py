@@ -33,7 +33,7 @@ class Options(RunOptions):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Entry of `baleen rl`. Returns 1 when a check failed: the model got worse. Raises UserError."""
+    """Run `baleen rl`. Returns 1 if a check failed: the model got worse. Raises UserError, OSError."""
     options = tyro.cli(Options, args=list(argv), prog="baleen rl")
     changes = {
         f"{STAGE}.from": str(model_folder(options.model).absolute()),
@@ -46,17 +46,17 @@ def main(argv: Sequence[str]) -> int:
 
 def _tell(out: Path) -> None:
     """Print what was solved before and after."""
-    before, after = (
-        json.loads((out / "stages" / f"{name}.json").read_text(encoding="utf-8"))
-        for name in (f"{STAGE}-start", STAGE)
-    )
-    then = {_kind(row): row for row in before["evals"]}
-    for row in after["evals"]:
-        old = then[_kind(row)]
+    before = {_kind(row): row for row in _measured(out, f"{STAGE}-start")}
+    for row in _measured(out, STAGE):
+        old = before[_kind(row)]
         print(
             f"  {row['domain']} {row['family']} {row['difficulty']}: {old['correct']} -> {row['correct']} "
             f"of {row['n']}, {old['completion_tokens']:.0f} -> {row['completion_tokens']:.0f} tokens"
         )
+
+
+def _measured(out: Path, stage: str) -> list[Mapping[str, Any]]:
+    return json.loads((out / "stages" / f"{stage}.json").read_text(encoding="utf-8"))["evals"]
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str, str, int]:

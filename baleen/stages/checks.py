@@ -105,5 +105,14 @@ def brief(found: Check) -> str:
     return f"{found['name']} {figure(found)}{doubt}"
 
 
+def to_decide(found: Check) -> str:
+    """For an uncertain check: on how many items it was measured, and how many would decide it."""
+    if not found["n"]:
+        return "nothing was measured"
+    if found["n_needed"] is None:
+        return f"n = {found['n']}, and the estimate lies on the bound"
+    return f"n = {found['n']}, about {found['n_needed']:,} would decide"
+
+
 def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
