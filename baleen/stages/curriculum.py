@@ -218,7 +218,8 @@ def held_out_tasks(
 
 
 def _style(mix: DataMix, task: Task, rng: random.Random) -> Style:
-    styles = mix.tasks[task.family].styles or mix.styles
+    share = mix.tasks.get(task.family) or mix.tasks[task.domain]  # "general" stands for all of its domains
+    styles = share.styles or mix.styles
     return rng.choices(list(styles), list(styles.values()))[0]
 
 
