@@ -1,4 +1,4 @@
-"""What the quickstart measures after a stage: held-out losses, tasks solved."""
+"""What is measured after a stage: held-out losses, tasks solved."""
 
 import asyncio
 import math
@@ -22,9 +22,15 @@ from baleen.train.supervised import to_batch
 
 
 def indexer_figures(model: Transformer, rows: Packed) -> dict[str, Any]:
-    """Dense, sparse and random-indexer loss on `rows`, whose first half is real text, and how well the indexer fits.
+    """Held-out losses, and how well the indexer fits dense attention.
 
-    Of each half also what each row adds to its mean losses.
+    Args:
+        model: with indexers.
+        rows: the held-out rows; the first half is real text, the second tasks.
+
+    Returns:
+        For `text` and `tasks` the losses `dense_loss`, `sparse_loss` and `random_indexer_loss`, and under `rows` what
+        each row adds to them; for both together `kl` and `recall` of `indexer_fit`.
     """
     untrained = with_random_indexers(model, torch.Generator().manual_seed(1))
     half = len(rows.token_ids) // 2
@@ -42,7 +48,7 @@ def indexer_figures(model: Transformer, rows: Packed) -> dict[str, Any]:
 
 
 def bits_per_byte(model: Transformer, text: Packed, tokenizer: Tokenizer) -> float:
-    """Held-out real text under the model as it attends now."""
+    """Bits per byte of held-out real text, with dense or sparse attention as the model is set."""
     ids = text.token_ids.flatten().tolist()
     size = len(tokenizer.decode(ids).encode("utf-8", "replace"))
     loss = heldout_loss(model, text, model.config.sparse_attention)
@@ -51,7 +57,11 @@ def bits_per_byte(model: Transformer, text: Packed, tokenizer: Tokenizer) -> flo
 
 @torch.no_grad()
 def expert_load(model: Transformer, rows: Packed) -> list[list[float]]:
-    """[n_moe_layers][E] share of the held-out tokens' choices that each expert gets."""
+    """How the held-out tokens are spread over the experts.
+
+    Returns:
+        For each MoE layer, the share of the tokens' choices that each of the E experts gets.
+    """
     batch = to_batch(rows)
     record = Record(counted=batch.segments >= 0)
     model.hidden_states(batch.token_ids, model.metadata(batch.token_ids, batch.segments), record)
@@ -68,7 +78,15 @@ def solve(
     evaluation: Evaluation,
     world: EnvironmentFactory = environment_for,
 ) -> Benchmark:
-    """Ask `tasks` once each. The same model and tasks give the same answers."""
+    """Play each task once. The same model and tasks give the same answers.
+
+    Args:
+        model: the policy.
+        tokenizer: its tokenizer.
+        tasks: the tasks.
+        evaluation: how to sample.
+        world: makes the environment of a task.
+    """
     engine = Engine(model, EngineConfig(max_num_seqs=256), tokenizer.eos_token_id)
     params = SamplingParams(
         max_tokens=evaluation.max_tokens,
@@ -85,7 +103,7 @@ def solve(
 
 
 def answers_of(benchmark: Benchmark) -> list[dict[str, Any]]:
-    """What the checks want to know of each task, in the order of the tasks."""
+    """What the checks need to know about each task, in the order of the tasks."""
     return [
         {
             "domain": task.domain,
