@@ -87,9 +87,8 @@ def compare(
     outputs = {drafts: engine.generate(asked, params) for drafts, engine in engines.items()}  # caches prompts
     drafted, accepted = with_drafts.num_drafted - drafted, with_drafts.num_accepted - accepted
     equal = list(map(sampled, outputs[False])) == list(map(sampled, outputs[True]))
-    assert equal or not can_prepack(), (
-        "drafts changed the output"
-    )  # plain PyTorch does not promise equal bits
+    # Plain PyTorch does not promise equal bits.
+    assert equal or not can_prepack(), "drafts changed the output"
     ratios, speeds = [], []
     tokens = sum(len(result.token_ids) for result in outputs[True])
     for number in range(rounds):

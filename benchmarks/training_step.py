@@ -46,13 +46,13 @@ def seconds_per_step(stage_name: str, steps: int, threads: int) -> float:
         config = ModelConfig.preset("tiny", vocab_size=tokenizer.vocab_size, sparse_attention=sparse)
         model = Transformer(config).initialize(torch.Generator().manual_seed(0))
         ends: list[float] = []
-        around = StageContext(
+        context = StageContext(
             Workers(threads),
             Checkpoints(Path(folder, "c")),
             lambda step, scalars: ends.append(time.perf_counter()),
         )
         batches = supervised_batches(recipe, stage, tokenizer, text_tokens(tokenizer, texts))
-        train(model, stage, batches, around)
+        train(model, stage, batches, context)
     return (ends[-1] - ends[0]) / steps
 
 

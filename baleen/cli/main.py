@@ -1,8 +1,7 @@
 """`baleen COMMAND ...`: finds the command; turns every way it can end into an exit code and one clear line.
 
-Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by Ctrl-C, 143 by SIGTERM. Only the standard library is
-imported here, so that `baleen --help` answers at once; a command's module, and with it torch, is imported when it
-is run.
+Exit codes: 0 done, 1 failed, 2 bad usage, 130 interrupted by Ctrl-C, 143 by SIGTERM. Nothing heavy is imported
+here, so that `baleen --help` answers at once; a command's module, and with it torch, is imported when it is run.
 """
 
 import difflib
@@ -12,6 +11,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+
+from baleen.cli.subcommands import command_rows
 
 COMMANDS = {
     "quickstart": "train a tiny model through every stage, evaluate it, write a report",
@@ -139,12 +140,10 @@ def _unknown(name: str) -> int:
 
 
 def _help() -> str:
-    width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
     return (
         "Baleen: the whole DeepSeek-V3.2 system, from base model to reasoning agent, on a laptop.\n\n"
         "usage: baleen [--debug] COMMAND [options]\n\n"
-        f"{rows}\n\n"
+        f"{command_rows(COMMANDS)}\n\n"
         "  --debug     show the traceback of an error (also: BALEEN_DEBUG=1)\n"
         "  --version   print the version\n\n"
         "`baleen COMMAND --help` shows the options of one command. Start with: baleen quickstart"

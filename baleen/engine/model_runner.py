@@ -63,12 +63,12 @@ class ModelRunner:
         draft_logits = np.empty((drafted.sum(), vocab), np.float32)
         rows, draft_rows = samples.cumsum() - 1, drafted.cumsum() - 1
         for one in self._passes:
-            last = one.firsts + one.counts - 1
-            mine, mine_drafted = one.indices[samples[one.indices]], one.indices[drafted[one.indices]]
-            places = (last - drafted[one.indices])[samples[one.indices]]
-            found = self._logits(one.hidden, np.concatenate((places, last[drafted[one.indices]])))
-            logits[rows[mine]] = found[: len(mine)]
-            draft_logits[draft_rows[mine_drafted]] = found[len(mine) :]
+            sampling, drafting = samples[one.indices], drafted[one.indices]
+            last = one.firsts + one.counts - 1  # the draft, if there is one
+            places = np.concatenate(((last - drafting)[sampling], last[drafting]))
+            next_logits, after_drafts = np.split(self._logits(one.hidden, places), [sampling.sum()])
+            logits[rows[one.indices[sampling]]] = next_logits
+            draft_logits[draft_rows[one.indices[drafting]]] = after_drafts
         return logits, draft_logits
 
     def draft(self, work: list[ScheduledSequence]) -> None:

@@ -1,7 +1,6 @@
 """Typed records of what `Task.data` holds: written and read in one place for each kind of task."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Self
 
@@ -40,8 +39,8 @@ class Record:
             raise TaskError(f"task {task.id}, data: {error}") from None
 
     def to_data(self) -> dict[str, Any]:
-        """The record as plain JSON values, its keys in the order of the fields."""
-        return _plain(self)
+        """The record as JSON values, with keys in field order."""
+        return _adapter(type(self)).dump_python(self, mode="json")
 
 
 @cache
@@ -57,11 +56,3 @@ def _message(error: ValidationError) -> str:
         return f"{where} is missing"
     must = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return f"{where} is {repr(first['input'])[:_SHOWN]}; {must}"
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

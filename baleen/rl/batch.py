@@ -1,13 +1,16 @@
 """Training samples as a batch: packed into rows, with what a replay needs beside each token."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from baleen.agent import TrainingSample
+from baleen.agent import Replay, TrainingSample
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,18 @@ def _places(sizes: Sequence[int], least_length: int) -> tuple[list[tuple[int, in
     return places, (len(filled), length)
 
 
+def _recorded(samples: Sequence[TrainingSample], part: Callable[[Replay], Part | None]) -> list[Part] | None:
+    """`part` of each sample's replay; None unless all samples have it."""
+    parts = [part(sample.replay) for sample in samples if sample.replay is not None]
+    found = [one for one in parts if one is not None]
+    return found if len(found) == len(samples) else None
+
+
 def _experts(
     samples: Sequence[TrainingSample], places: Sequence[tuple[int, int]], shape: tuple[int, int]
 ) -> Tensor | None:
-    recorded = [sample.replay.experts for sample in samples if sample.replay is not None]
-    if len(recorded) < len(samples):
+    recorded = _recorded(samples, lambda replay: replay.experts)
+    if recorded is None:
         return None
     experts = np.zeros((*shape, *recorded[0].shape[1:]), np.int64)
     for mine, (row, start) in zip(recorded, places, strict=True):
@@ -102,9 +112,8 @@ def _selected(
     samples: Sequence[TrainingSample], places: Sequence[tuple[int, int]], shape: tuple[int, int]
 ) -> Tensor | None:
     """Recorded positions moved to where the samples stand; a token without a record reads itself."""
-    read = [sample.replay.selected for sample in samples if sample.replay is not None]
-    recorded = [mine for mine in read if mine is not None]
-    if len(recorded) < len(samples):
+    recorded = _recorded(samples, lambda replay: replay.selected)
+    if recorded is None:
         return None
     selected = np.full((*shape, *recorded[0].shape[1:]), -1, np.int64)
     selected[..., 0] = np.arange(shape[1])[:, None]
@@ -114,9 +123,8 @@ def _selected(
 
 
 def _sampling_mask(samples: Sequence[TrainingSample], vocab_size: int) -> Tensor | None:
-    masks = [sample.replay.sampling_mask for sample in samples if sample.replay is not None]
-    recorded = [mask for mask in masks if mask is not None]
-    if len(recorded) < len(samples):
+    recorded = _recorded(samples, lambda replay: replay.sampling_mask)
+    if recorded is None:
         return None
     sizes = np.concatenate([np.diff(offsets) for _, offsets in recorded])
     allowed = np.zeros((len(sizes), vocab_size), bool)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from baleen.agent import EnginePolicy, Limits, Trajectory, rollout_all
 from baleen.chat import Tokenizer
@@ -41,9 +41,7 @@ class RolloutSampler(Protocol):
 class EngineSampler:
     """Samples with an engine in this process, which lives as long as the sampler."""
 
-    capabilities: frozenset[Capability] = frozenset(
-        ("keep_routing", "keep_selection", "keep_sampling_mask", "deterministic")
-    )
+    capabilities: frozenset[Capability] = frozenset(get_args(Capability))
 
     def __init__(
         self, tokenizer: Tokenizer, stage: RLStage, environments: EnvironmentFactory = environment_for
@@ -74,7 +72,7 @@ class EngineSampler:
 
 def check_capabilities(sampler: RolloutSampler, stage: RLStage) -> None:
     """Raises UserError if `stage` asks for what `sampler` cannot do."""
-    for option in ("keep_routing", "keep_selection", "keep_sampling_mask", "deterministic"):
+    for option in get_args(Capability):
         if getattr(stage, option) and option not in sampler.capabilities:
             raise UserError(
                 f"{option} = true needs a sampler that supports it, this one cannot; set {option} = false"

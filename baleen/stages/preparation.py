@@ -81,7 +81,17 @@ def prepare(
     if start is not None and starts_from_model:
         changed[f"{first_stage(path)}.from"] = str(Path(start).absolute())
     loaded = load_recipe(path, changed | dict(settings or {}))
-    return Preparation(out, loaded, checked_inputs(loaded), _stages(stages, loaded.names), source)
+    names = loaded.names if stages == "all" else [name.strip() for name in stages.split(",")]
+    return check_run(out, loaded, names, source)
+
+
+def check_run(out: Path, recipe: Recipe, stages: Sequence[str], source: Source | None = None) -> Preparation:
+    """Check the inputs of a recipe and the names of the stages to run. Raises UsageError, UserError."""
+    inputs = checked_inputs(recipe)
+    for name in stages:
+        if name not in recipe.names:
+            raise UsageError(f"--stages has {name!r}; known: {', '.join(recipe.names)}")
+    return Preparation(out, recipe, inputs, [name for name in recipe.names if name in stages], source)
 
 
 def _source(start: str, out: Path) -> Source:
@@ -89,11 +99,3 @@ def _source(start: str, out: Path) -> Source:
     if source.folder.resolve() == out.resolve():
         raise UsageError(f"--from {start} stays as it is; give the new run another folder with --out")
     return source
-
-
-def _stages(wanted: str, known: Sequence[str]) -> list[str]:
-    names = known if wanted == "all" else [name.strip() for name in wanted.split(",")]
-    for name in names:
-        if name not in known:
-            raise UsageError(f"--stages has {name!r}; known: {', '.join(known)}")
-    return [name for name in known if name in names]

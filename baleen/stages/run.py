@@ -7,9 +7,9 @@ from baleen.config.recipe import Recipe, load_recipe
 from baleen.config.shipped import find_recipe
 from baleen.runs.clean_stop import CleanStop
 from baleen.runs.run_folder import RunFolder
-from baleen.stages.inputs import checked_inputs
 from baleen.stages.listener import StageListener
 from baleen.stages.pipeline import Pipeline
+from baleen.stages.preparation import check_run
 
 
 def train_recipe(
@@ -33,11 +33,12 @@ def train_recipe(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(find_recipe(recipe))
-    inputs = checked_inputs(recipe)
+    run = check_run(Path(out), recipe, stages or recipe.names)
+    run.make_folder()
     with (
-        RunFolder(Path(out), recipe, seed=recipe.seed, threads=threads) as folder,
+        RunFolder(run.out, recipe, seed=recipe.seed, threads=threads) as folder,
         CleanStop() as stop,
     ):
-        pipeline = Pipeline(recipe, folder, listener or StageListener(), threads, inputs, stop)
-        pipeline.run(list(stages) or recipe.names)
-    return Path(out)
+        pipeline = Pipeline(recipe, folder, listener or StageListener(), threads, run.inputs, stop)
+        pipeline.run(run.stages)
+    return run.out

@@ -14,26 +14,12 @@ from baleen.environments.general.task import GeneralTask
 from baleen.environments.general.words import COMMON
 from baleen.environments.task import Task
 
-# words of descriptions and questions that keep their meaning
-_FUNCTION_WORDS = frozenset(
-    (
-        "all",
-        "and",
-        "another",
-        "are",
-        "back",
-        "between",
-        "for",
-        "from",
-        "has",
-        "have",
-        "its",
-        "last",
-        "left",
-        "may",
-    )
-    + ("out", "take", "takes", "that", "the", "two", "was", "when", "where", "who", "will", "with")
+# Words of descriptions and questions that keep their meaning.
+_FUNCTION_WORDS_TEXT = (
+    "all and another are back between for from has have its last left may out take takes that the two was when where "
+    "who will with"
 )
+_FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 
 
 def randomize_vocabulary(task: Task, rng: random.Random) -> Task:

@@ -31,7 +31,6 @@ class Backend:
         sparse_attention: the signature of `ops.gathered_attention`.
     """
 
-    name: str
     index_topk: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]
     index_scores_at: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
     sparse_attention: Callable[[Tensor, Tensor, Tensor, Tensor, float, int], tuple[Tensor, Tensor]]
@@ -53,8 +52,8 @@ def _compiled_index_topk(
     return cpu.select_positions(q, weights, keys, positions, k)
 
 
-TORCH = Backend("torch", _index_topk, _index_scores_at, gathered_attention)
-CPU = Backend("cpu", _compiled_index_topk, cpu.score_selected, cpu.attend_selected)
+TORCH = Backend(_index_topk, _index_scores_at, gathered_attention)
+CPU = Backend(_compiled_index_topk, cpu.score_selected, cpu.attend_selected)
 
 
 def training_backend(meta: AttentionMetadata, keys: Tensor, config: ModelConfig) -> Backend:
