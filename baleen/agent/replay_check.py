@@ -1,4 +1,4 @@
-"""Playing a stored episode again: the same assistant messages in a fresh world must bring the same results, score."""
+"""Check a stored episode: its assistant messages in a fresh environment must give the same results and score."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,7 +9,7 @@ from baleen.environments import Environment
 
 
 def differences(stored: Trajectory, environment: Environment) -> Iterator[str]:
-    """What is not as it was, in words; closes the environment. Raises ToolFailure."""
+    """Differences in words; closes the environment. Raises ToolFailure."""
     try:
         yield from _differences_of_ids(stored)
         yield from _differences_of_world(stored, environment)

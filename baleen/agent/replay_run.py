@@ -1,4 +1,4 @@
-"""Replaying a whole run: every stored episode in a fresh environment, several at a time."""
+"""Replay all episodes of a run in fresh environments, several at a time."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,11 +25,11 @@ def replay_run(
 
     Args:
         run: the folder of the run.
-        assets: the folder of the tasks' assets; where it was when the run was made if not given.
+        assets: the folder of the tasks' assets; by default where it was when the run was made.
         workers: how many episodes to replay at a time.
 
     Yields:
-        Each episode with its differences in words, none if it went as it is stored.
+        Each episode with its differences in words, none if it went as stored.
 
     Raises:
         UserError: the folder holds no episodes, or a damaged line.
@@ -51,7 +51,7 @@ def _differences(episode: Episode, task: Task | None, assets: Path | None) -> li
     if task is None:
         return ["its task is not kept in the run's tasks.jsonl"]
     if not episode.trajectory.turns:
-        return []  # it never began
+        return []  # it never started
     try:
         return list(differences(episode.trajectory, environment_for(task, assets)))
     except ToolFailure as failure:

@@ -1,4 +1,4 @@
-"""The tasks of a run: which are played, and how they are kept beside its trajectories so that these can be replayed."""
+"""Select the tasks of a run, and store them beside its trajectories so that these can be replayed."""
 
 import json
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def tasks_to_play(path: Path, count: int | None = None) -> Sequence[Task]:
 
 
 def first_of_each_family(tasks: Sequence[Task], count: int | None) -> Sequence[Task]:
-    """Take `count` tasks, one from each family in turn, so that no family represents a mixed file. None: all."""
+    """Take `count` tasks, one from each family in turn, so that a mixed file is well represented. None takes all."""
     if count is None:
         return tasks
     families: dict[tuple[str, str], list[Task]] = {}
@@ -85,7 +85,7 @@ def kept_tasks(folder: Path) -> list[Task]:
 
 
 def kept_assets(folder: Path) -> Path | None:
-    """Where the assets of the run's tasks were when it was last played; None if it had none."""
+    """Folder of the assets when the run was last played; None if it had none."""
     path = folder / _PLACES
     noted = json.loads(path.read_text(encoding="utf-8"))["assets"] if path.exists() else None
     return Path(noted) if noted else None

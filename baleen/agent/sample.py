@@ -1,4 +1,4 @@
-"""What a rollout becomes for the trainer: token ids as they were sampled, and what the engine chose on the way."""
+"""Rollouts as training data: token ids as sampled, and what the engine chose for each of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SamplingMask = tuple[NDArray[np.int32], NDArray[np.int64]]
-"""Ids that each sampled token could have been, as CSR: token i was drawn from ids[offsets[i] : offsets[i + 1]]."""
+"""The ids that each sampled token was drawn from, in CSR form: token i from ids[offsets[i] : offsets[i + 1]]."""
 
 
 @dataclass(frozen=True, eq=False)

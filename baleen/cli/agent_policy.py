@@ -1,4 +1,4 @@
-"""Who plays the tasks of `baleen agent run` and `baleen eval`: the options that say so, and the policy they name."""
+"""The policy that `baleen agent run` and `baleen eval` play with, and its options."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,14 +88,14 @@ class PlayOptions(ModelOptions, ComputeOptions):
         return tasks_to_play(self.tasks, self.first), assets_of(self.tasks, self.assets)
 
     def settings(self) -> dict[str, Any]:
-        """What decides how an episode goes. How many, how fast and for how much money may change on resuming."""
+        """Settings that affect an episode. Number, concurrency and budget may change when a run is resumed."""
         names = ("policy", "max_turns", "max_length", "max_tokens", "max_seconds", "max_dollars")
         names += ("temperature", "seed", "thinking")
         return super().settings() | {name: getattr(self, name) for name in names}
 
 
 class Policy:
-    """Who plays: a name for the records, a player for each attempt, the limits of an episode, what was spent."""
+    """The policy: its name, a player for each attempt, the limits of an episode, and what was spent."""
 
     def __init__(self, options: PlayOptions, assets: Path | None) -> None:
         self._options = options
@@ -129,7 +129,7 @@ class Policy:
         on_episode: Callable[[Episode], None],
         stop: CleanStop,
     ) -> None:
-        """Play the attempts until they, the budget or the user's patience end. Raises UserError."""
+        """Play the attempts until all are done, the budget is spent or the user stops. Raises UserError."""
         await play_many(
             attempts,
             self._player_for,

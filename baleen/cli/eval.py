@@ -1,4 +1,4 @@
-"""`baleen eval TASKS --strategy ...`: what to do with a full window, in accuracy against steps and tokens."""
+"""`baleen eval TASKS --strategy ...`: compare context strategies by accuracy, steps and tokens."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence

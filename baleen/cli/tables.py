@@ -1,4 +1,4 @@
-"""Tables for a terminal, of one look."""
+"""Terminal tables in one style."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from rich.table import Table
 
 
 def new_table(title: str, texts: Sequence[str] = (), numbers: Sequence[str] = ()) -> Table:
-    """A table with its title on the left. texts, numbers: headings of its columns, set to the left and to the right."""
+    """A table with its title on the left. texts, numbers: headings of left- and right-aligned columns."""
     table = Table(title=title, title_justify="left")
     for heading in texts:
         table.add_column(heading)

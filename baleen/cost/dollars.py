@@ -20,13 +20,22 @@ DOLLARS_PER_MILLION_SECONDS = DOLLARS_PER_HOUR / 3600 * 1e6
 
 @dataclass(frozen=True)
 class Utilization:
-    """Fraction of peak FLOP/s reached in a phase: of FP8 peak for weights and indexer, of BF16 peak for attention."""
+    """Fraction of peak FLOP/s reached in a phase: of FP8 peak for weights and indexer, of BF16 peak for attention.
+
+    Attributes:
+        weights_dense: by the products with the weights of the dense model.
+        weights_sparse: by those of the sparse model.
+        dense_attention: by attention over the whole context.
+        masked_attention: in short contexts of the sparse model, with the positions that were not selected masked.
+        sparse_attention: by attention over the selected positions only.
+        indexer: by the indexer.
+    """
 
     weights_dense: float
     weights_sparse: float
-    dense_attention: float  # over the whole context
-    masked_attention: float  # the sparse model's short contexts, with the unchosen positions masked
-    sparse_attention: float  # over the selected positions only
+    dense_attention: float
+    masked_attention: float
+    sparse_attention: float
     indexer: float
 
 
@@ -39,7 +48,14 @@ FITTED: dict[Phase, Utilization] = {
 
 
 def dollars_per_million(config: ModelConfig, position: int, phase: Phase, sparse: bool) -> float:
-    """Dollars for a million tokens at `position`, prefilled or decoded (V3.2 report, figure of sec. 2.2)."""
+    """Dollars per million tokens (V3.2 report, figure of sec. 2.2).
+
+    Args:
+        config: the sizes of the model.
+        position: tokens before each of them.
+        phase: whether they are prefilled or decoded.
+        sparse: DSA, or dense attention.
+    """
     mha, mqa, index = pair_flops(config)
     fitted, pair = FITTED[phase], (mha if phase == "prefill" else mqa)
     if not sparse:

@@ -9,7 +9,11 @@ Phase = Literal["prefill", "decode"]
 
 
 def pair_flops(config: ModelConfig) -> tuple[int, int, int]:
-    """FLOPs of one query-key pair in one layer: MHA mode, MQA mode, indexer."""
+    """FLOPs of one query-key pair in one layer.
+
+    Returns:
+        Those of attention in MHA mode, of attention in MQA mode, and of the indexer.
+    """
     heads, rope = config.num_attention_heads, config.qk_rope_head_dim
     mha = heads * 2 * (config.qk_nope_head_dim + rope + config.v_head_dim)
     mqa = heads * 2 * (2 * config.kv_lora_rank + rope)
@@ -17,9 +21,15 @@ def pair_flops(config: ModelConfig) -> tuple[int, int, int]:
 
 
 def attention_flops(config: ModelConfig, position: int, phase: Phase, sparse: bool) -> float:
-    """FLOPs of all layers' attention, indexer included, for the token at `position`.
+    """FLOPs of the attention of all layers, indexers included, for one token.
 
-    Prefill computes in MHA mode while that is cheaper than the selected set in MQA mode; decode in MQA mode.
+    Prefill computes in MHA mode as long as that is cheaper than the selected set in MQA mode; decode in MQA mode.
+
+    Args:
+        config: the sizes of the model.
+        position: tokens before it.
+        phase: "prefill" or "decode".
+        sparse: DSA, or dense attention without indexers.
     """
     mha, mqa, index = pair_flops(config)
     layers, chosen = config.num_hidden_layers, min(position, config.index_topk)
@@ -32,15 +42,16 @@ def attention_flops(config: ModelConfig, position: int, phase: Phase, sparse: bo
 
 
 def token_flops(config: ModelConfig, position: int, phase: Phase, sparse: bool) -> float:
-    """FLOPs of one token at `position` in the main model: two for every weight it meets, and its attention.
+    """FLOPs of one token in the main model: two for every active weight, and its attention.
 
-    A decoded token computes logits; so is a prefilled one counted, though a server needs only the last one's.
+    Logits are included, also those of a prefilled token, although a server needs only the last one's. Arguments as in
+    `attention_flops`.
     """
     return 2 * active_parameters(config, sparse) + attention_flops(config, position, phase, sparse)
 
 
 def prompt_flops(config: ModelConfig, length: int, sparse: bool) -> float:
-    """FLOPs of all layers' attention for a whole prompt: the sum over its causal pairs."""
+    """FLOPs of the attention of all layers for a prompt of `length` tokens: the sum over its causal pairs."""
     mha, mqa, index = pair_flops(config)
     layers, k = config.num_hidden_layers, config.index_topk
     pairs = length**2 / 2
@@ -51,9 +62,14 @@ def prompt_flops(config: ModelConfig, length: int, sparse: bool) -> float:
 
 
 def cache_bytes(config: ModelConfig, position: int, sparse: bool, latent: float, index: float) -> float:
-    """Bytes of cache that the decode of one token reads, over all layers.
+    """Bytes that the decode of one token reads from the cache of all layers.
 
-    latent, index: bytes that one token's latent and one token's index key take in the cache of one layer.
+    Args:
+        config: the sizes of the model.
+        position: tokens in the cache.
+        sparse: DSA, or dense attention without indexers.
+        latent: bytes of one token's latent in the cache of one layer.
+        index: bytes of one token's index key in the cache of one layer.
     """
     if not sparse:
         return config.num_hidden_layers * latent * position

@@ -21,10 +21,12 @@ _CUT |= {"embed_tokens": 0, "lm_head": 0}
 
 @dataclass(frozen=True)
 class Mesh:
-    """data x tensor devices. The routed experts lie spread over groups of `expert` of them, each expert whole.
+    """How `data` x `tensor` devices share a model.
 
-    Each of the `data` groups serves its own sequences; the `tensor` devices of a group share heads, MLP widths and
-    vocabulary.
+    Attributes:
+        data: groups of devices, each of which serves its own sequences.
+        expert: devices over which one copy of the routed experts is spread, each expert whole.
+        tensor: devices of a group, which share heads, MLP widths and vocabulary.
     """
 
     data: int = 1
@@ -33,10 +35,15 @@ class Mesh:
 
     @property
     def devices(self) -> int:
+        """Number of devices."""
         return self.data * self.tensor
 
     def check(self, config: ModelConfig) -> None:
-        """Raises UsageError for a size below 1 or one that does not divide what it is to split."""
+        """Check that the mesh divides a model.
+
+        Raises:
+            UsageError: a size is below 1 or does not divide what it splits.
+        """
         for name, size in (("data", self.data), ("expert", self.expert), ("tensor", self.tensor)):
             if size < 1:
                 raise UsageError(f"--{name} {size} is below 1; give the number of devices")
@@ -56,8 +63,8 @@ class Mesh:
 def tensor_bytes(name: str, shape: tuple[int, ...], fp8: bool) -> int:
     """Bytes of one tensor: BF16 matrices, float32 norms and biases, as released.
 
-    With `fp8` one byte a number and a float32 scale for each block of 128 x 128, but for embedding, head, router,
-    index weights and eh_proj, which stay in BF16.
+    With `fp8`, matrices have one byte per number and a float32 scale per block of 128 x 128, except embedding, head,
+    router, index weights and eh_proj, which stay in BF16.
     """
     size = math.prod(shape)
     if len(shape) < 2:
@@ -68,14 +75,14 @@ def tensor_bytes(name: str, shape: tuple[int, ...], fp8: bool) -> int:
 
 
 def weight_bytes(shapes: Shapes, fp8: bool) -> int:
-    """Bytes of all tensors, the MTP layer's copies of embedding and head not among them."""
+    """Bytes of all tensors, without the MTP layer's copies of embedding and head."""
     return sum(tensor_bytes(name, shape, fp8) for name, shape in shapes.items())
 
 
 def latent_cache_bytes(config: ModelConfig, fp8: bool) -> int:
-    """Cache of one token's c_kv and k_rope, all layers of the main model.
+    """Bytes of one token's c_kv and k_rope in the cache of all layers of the main model.
 
-    In BF16; with `fp8` c_kv in FP8 with a float32 scale every 128 numbers, k_rope still in BF16 (FlashMLA's layout).
+    In BF16, or with `fp8` in FlashMLA's layout: c_kv in FP8 with a float32 scale per 128 numbers, k_rope in BF16.
     """
     latent, rope = config.kv_lora_rank, config.qk_rope_head_dim
     wide = latent + FP32 * math.ceil(latent / FP8_BLOCK) if fp8 else BF16 * latent
@@ -83,7 +90,10 @@ def latent_cache_bytes(config: ModelConfig, fp8: bool) -> int:
 
 
 def index_cache_bytes(config: ModelConfig, fp8: bool) -> int:
-    """Cache of one token's index keys, all layers: BF16, or FP8 with a float32 scale every 128 numbers."""
+    """Bytes of one token's index keys in the cache of all layers of the main model.
+
+    In BF16, or with `fp8` in FP8 with a float32 scale per 128 numbers.
+    """
     dim = config.index_head_dim
     return config.num_hidden_layers * (dim + FP32 * math.ceil(dim / FP8_BLOCK) if fp8 else BF16 * dim)
 
@@ -91,9 +101,23 @@ def index_cache_bytes(config: ModelConfig, fp8: bool) -> int:
 def serving_memory(
     shapes: Shapes, config: ModelConfig, mesh: Mesh, context: int, sequences: int, fp8: bool
 ) -> dict[str, int]:
-    """Bytes on the fullest device: weights, and the cache of its share of `sequences` of `context` tokens.
+    """Memory of the fullest device when serving.
 
-    Every data group keeps the weights whole; tensor parallelism does not divide the cache, which all heads share.
+    Every data group keeps all weights; tensor parallelism does not divide the cache, which all heads share.
+
+    Args:
+        shapes: name and shape of every tensor.
+        config: the sizes of the model.
+        mesh: the devices.
+        context: tokens of one sequence.
+        sequences: how many have their cache on the devices at once.
+        fp8: whether weights and cache are FP8; otherwise BF16.
+
+    Returns:
+        Bytes: `weights`, `cache` and `total`.
+
+    Raises:
+        UsageError: the mesh does not divide the model.
     """
     mesh.check(config)
     dense, experts = _held(shapes, mesh, lambda name, shape: tensor_bytes(name, shape, fp8))
@@ -105,11 +129,20 @@ def serving_memory(
 def training_memory(
     shapes: Shapes, config: ModelConfig, mesh: Mesh, optimizer_states: Callable[[str, int], int]
 ) -> dict[str, int]:
-    """Bytes on one device, all in float32: split as in `serving_memory`, then sharded where copies would be.
+    """Memory of one device when training, all in float32: split as for serving, then sharded where copies would be.
 
-    optimizer_states: of a tensor's name and dimensions, how many numbers the optimizer keeps for each weight.
-    `gathered` is what sharding has to bring back for the largest layer while it is computed; activations are not
-    counted.
+    Args:
+        shapes: name and shape of every tensor.
+        config: the sizes of the model.
+        mesh: the devices.
+        optimizer_states: of a tensor's name and number of dimensions, how many numbers the optimizer keeps per weight.
+
+    Returns:
+        Bytes: `weights`, `gradients`, `optimizer`, `gathered` (what sharding must bring back for the largest layer
+        while it is computed) and `total`. Activations are not counted.
+
+    Raises:
+        UsageError: the mesh does not divide the model.
     """
     mesh.check(config)
     trained = {name: shape for name, shape in shapes.items() if _trained(name)}

@@ -1,4 +1,4 @@
-"""How many weights a model has, and how many of them a token meets, in closed form."""
+"""How many weights a model has, and how many of them a token uses, in closed form."""
 
 from dataclasses import dataclass
 
@@ -7,28 +7,35 @@ from baleen.config.model import ModelConfig
 
 @dataclass(frozen=True)
 class Parameters:
-    """Trained weights by part; `active` are those that a token meets, the embedding's rows and the norms left out.
+    """Numbers of trained weights, by part. The routing bias is not counted: no gradient moves it.
 
-    The routing bias is not counted: no gradient moves it.
+    Attributes:
+        backbone: the main model without its indexers: V3.
+        indexers: those of all layers of the main model.
+        mtp: the MTP layer, with its indexer.
+        active: weights of the main model that a token is multiplied with, so neither the embedding's rows nor norms.
+        active_mtp: the same of the MTP layer, on top of `active`; the head that it shares is counted there.
     """
 
-    backbone: int  # the main model without its indexers: V3
+    backbone: int
     indexers: int
     mtp: int
     active: int
-    active_mtp: int  # of the MTP layer, on top of `active`; the head it shares is counted there
+    active_mtp: int
 
     @property
     def main(self) -> int:
+        """Of the main model."""
         return self.backbone + self.indexers
 
     @property
     def total(self) -> int:
+        """Of the main model and the MTP layer."""
         return self.main + self.mtp
 
 
 def count_parameters(config: ModelConfig) -> Parameters:
-    """All trained weights of a model with indexers and MTP layers, whether or not they are used."""
+    """Count the trained weights of a model, with its indexers and its MTP layer, whether or not these are used."""
     width, layers, moe_layers = config.hidden_size, config.num_hidden_layers, config.num_moe_layers
     attention, indexer = _attention(config), _indexer(config)
     norms, indexer_norm = 2 * width + config.q_lora_rank + config.kv_lora_rank, 2 * config.index_head_dim
@@ -56,7 +63,7 @@ def count_parameters(config: ModelConfig) -> Parameters:
 
 
 def active_parameters(config: ModelConfig, sparse: bool) -> int:
-    """Weights that a token meets in the main model: no embedding, norms or MTP; the indexers if `sparse`."""
+    """Weights of the main model that a token is multiplied with, those of the indexers only if `sparse`."""
     idle = 0 if sparse else config.num_hidden_layers * _indexer(config)
     return count_parameters(config).active - idle
 

@@ -1,4 +1,4 @@
-"""All that a model of given sizes will take, before there is a weight: parameters, bytes, FLOPs, memory, dollars."""
+"""What a model of given sizes takes: parameters, bytes, FLOPs, memory, dollars. It needs no weights."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -30,7 +30,7 @@ ASSUMPTIONS = {
 
 
 def default_context(config: ModelConfig) -> int:
-    """Tokens of a sequence to plan for: as many as the last position of the tables, or the model's context."""
+    """Default sequence length in tokens: the last position of the tables, at most the model's context."""
     return min(POSITIONS[-1] * config.index_topk, config.max_position_embeddings)
 
 
@@ -50,7 +50,7 @@ def plan(
         takes_muon: whether Muon trains the tensor of this name and number of dimensions, rather than AdamW.
         mesh: the devices that serve or train it.
         context: tokens of one served sequence.
-        sequences: how many have their cache on the devices at once.
+        sequences: number of sequences cached at once.
 
     Returns:
         One JSON object: counts, bytes, FLOPs per token, and dollars per million tokens.

@@ -13,7 +13,17 @@ DEFAULT_MODEL = "deepseek-v3.2"
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars per million tokens, read on `as_of`, for prompts of more than `prompt_above` tokens."""
+    """List price of a model.
+
+    Attributes:
+        model: its name.
+        as_of: day on which the price was read.
+        input: dollars per million prompt tokens that were not cached.
+        cached: dollars per million prompt tokens that were.
+        output: dollars per million completion tokens.
+        source: where the price was read.
+        prompt_above: the price is for prompts of more than so many tokens.
+    """
 
     model: str
     as_of: datetime.date
@@ -37,9 +47,10 @@ def is_listed(model: str) -> bool:
 
 
 def price(model: str = DEFAULT_MODEL, prompt_tokens: int = 0) -> Price:
-    """The latest price of `model` that holds for a prompt of that length.
+    """The latest price of `model` for a prompt of that length.
 
-    Raises UserError for a model without one.
+    Raises:
+        UserError: the model has none.
     """
     rows = [row for row in prices() if row.model == model and prompt_tokens > row.prompt_above]
     if not rows:
@@ -51,9 +62,17 @@ def price(model: str = DEFAULT_MODEL, prompt_tokens: int = 0) -> Price:
 def price_of(
     prompt_tokens: float, cached_tokens: float, completion_tokens: float, model: str = DEFAULT_MODEL
 ) -> float:
-    """Dollars for one request: `cached_tokens` of the `prompt_tokens` were served from the prefix cache.
+    """Dollars for one request. Token counts may be means.
 
-    Token counts may be means. Raises UserError for an unknown model, ValueError for impossible counts.
+    Args:
+        prompt_tokens: all of them.
+        cached_tokens: how many of those the prefix cache served.
+        completion_tokens: tokens that were sampled.
+        model: whose price.
+
+    Raises:
+        UserError: the model has no price.
+        ValueError: the counts are impossible.
     """
     if not 0 <= cached_tokens <= prompt_tokens or completion_tokens < 0:
         counts = f"prompt {prompt_tokens}, cached {cached_tokens}, completion {completion_tokens}"

@@ -1,6 +1,6 @@
 """The least time that a machine of measured bandwidth and arithmetic rate needs for what the engine computes.
 
-Bytes and FLOPs come from the model's shapes alone. The bound is optimistic: weights are read once a step, activations
+Bytes and FLOPs come from the model's shapes alone. The bound is optimistic: weights are read once per step, activations
 stay in the processor's caches, and memory and arithmetic overlap perfectly.
 """
 
@@ -14,7 +14,12 @@ from baleen.cost.parameters import active_parameters
 
 @dataclass(frozen=True)
 class Roofline:
-    """Rates measured on the machine: bytes read from memory a second, FLOPs of a matrix product a second."""
+    """Rates measured on the machine.
+
+    Attributes:
+        bandwidth: bytes read from memory per second.
+        flops: FLOPs of a matrix product per second.
+    """
 
     bandwidth: float
     flops: float
@@ -22,13 +27,18 @@ class Roofline:
 
 @dataclass(frozen=True)
 class Work:
-    """FLOPs and bytes of one step; both at least what any implementation of the model must do."""
+    """The least that any implementation of a model must do in one step.
+
+    Attributes:
+        flops: FLOPs.
+        bytes: bytes read from memory.
+    """
 
     flops: float
     bytes: float
 
     def seconds(self, roofline: Roofline) -> float:
-        """Time at the roofline: the slower of reading and computing."""
+        """Seconds at the roofline: the slower of reading and computing."""
         return max(self.bytes / roofline.bandwidth, self.flops / roofline.flops)
 
     def bound(self, roofline: Roofline) -> Literal["memory", "compute"]:
@@ -38,9 +48,9 @@ class Work:
 
 
 def weights_met(config: ModelConfig, tokens: int) -> float:
-    """Weights that a step of `tokens` tokens reads: each expert once, however many of the tokens chose it.
+    """Weights that a step of `tokens` tokens reads: each expert once, however many tokens chose it.
 
-    Expected number of distinct experts if the choices are spread evenly: E (1 - (1 - k/E)^tokens) a layer.
+    If the choices are spread evenly, E (1 - (1 - k/E)^tokens) distinct experts are expected per layer.
     """
     experts, chosen = config.n_routed_experts, config.num_experts_per_tok
     distinct = experts * (1 - (1 - chosen / experts) ** tokens)
@@ -57,10 +67,15 @@ def decode_work(
     index_bytes: int,
     streams: int = 1,
 ) -> Work:
-    """One decode step of `streams` sequences with `context` cached tokens each.
+    """One decode step.
 
-    weight_bytes, latent_bytes, index_bytes: that one number of a weight, of a cached latent and of a cached index key
-    takes; the scales of int8 are not counted.
+    Args:
+        config: the sizes of the model.
+        context: cached tokens of each sequence.
+        weight_bytes: bytes of one number of a weight; the scales of int8 are not counted.
+        latent_bytes: bytes of one number of a cached latent.
+        index_bytes: bytes of one number of a cached index key.
+        streams: sequences.
     """
     sparse = config.sparse_attention
     latent = latent_bytes * (config.kv_lora_rank + config.qk_rope_head_dim)
@@ -72,7 +87,15 @@ def decode_work(
 def prefill_work(
     config: ModelConfig, length: int, weight_bytes: int, start: int = 0, prompts: int = 1
 ) -> Work:
-    """`prompts` prompts of `length` tokens after `start` cached ones, up to the logits of each last token."""
+    """The prefill of prompts, up to the logits of each last token.
+
+    Args:
+        config: the sizes of the model.
+        length: tokens of each prompt that are not cached.
+        weight_bytes: bytes of one number of a weight.
+        start: cached tokens before them.
+        prompts: number of prompts.
+    """
     sparse = config.sparse_attention
     head = config.vocab_size * config.hidden_size
     weights = active_parameters(config, sparse) - head

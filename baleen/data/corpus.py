@@ -30,18 +30,30 @@ _SKIPPED = frozenset(
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents to train on and documents to measure on, each in a fixed order; no file is in both."""
+    """Documents, each list in a fixed order. No file is in both.
+
+    Attributes:
+        train: documents to train on.
+        heldout: documents to measure on.
+    """
 
     train: list[str]
     heldout: list[str]
 
 
 def load_corpus(text: Path | None, max_bytes: int, with_library: bool = True) -> Corpus:
-    """At most `max_bytes` UTF-8 bytes of documents, `HELD_OUT` of them held out; the user's `text` is first.
+    """Load text to train on.
 
-    with_library: whether the standard library fills what `text` leaves. The last document of each side is cut, at a
-    line's end where it has one, to fit. Raises UserError for no text at all, for a
-    `text` that does not exist, cannot be read, is empty, is binary or has no known suffix.
+    The last document of each side is cut to fit, after a complete line if it has one.
+
+    Args:
+        text: the user's file or folder, which comes first; None for none.
+        max_bytes: most UTF-8 bytes of documents, of which `HELD_OUT` are held out.
+        with_library: whether the sources of the standard library fill what `text` leaves.
+
+    Raises:
+        UserError: there is no text at all, or `text` does not exist, cannot be read, is empty, is binary or has no
+            known suffix.
     """
     train = _Side(max_bytes - int(max_bytes * HELD_OUT))
     heldout = _Side(int(max_bytes * HELD_OUT))

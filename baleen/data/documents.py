@@ -7,7 +7,7 @@ from baleen.data.packing import Document
 
 
 def plain_document(tokenizer: Tokenizer, question: str, solution: str) -> Document:
-    """A task for a base model. The parts are encoded apart: at test time only the question is there."""
+    """A task for a base model; the solution is the target. The two are tokenized separately, as at test time."""
     prompt = [tokenizer.bos_token_id, *tokenizer.encode_text(question)]
     target = [*tokenizer.encode_text(solution), tokenizer.eos_token_id]
     return Document(prompt + target, [False] * len(prompt) + [True] * len(target))
@@ -16,7 +16,15 @@ def plain_document(tokenizer: Tokenizer, question: str, solution: str) -> Docume
 def conversation_document(tokenizer: Tokenizer, messages: Sequence[Message], thinking_mode: str) -> Document:
     """A conversation whose assistant messages after the last user message are the targets.
 
-    The ids are those of a rollout that said the same: what stands before is one prompt. Raises EncodingError.
+    The token ids are those of a rollout that said the same: everything up to the last user message is one prompt.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        messages: the conversation.
+        thinking_mode: "thinking" or "chat".
+
+    Raises:
+        EncodingError: the messages have no encoding.
     """
     asked = last_turn_index(messages) + 1
     pieces = encode_pieces(messages, thinking_mode)

@@ -13,7 +13,7 @@ from baleen.data.packing import Document, Packed, join, pack, windows
 
 
 def text_tokens(tokenizer: Tokenizer, texts: Iterable[str]) -> NDArray[np.int32]:
-    """All texts as one sequence, each after the begin-of-sentence token."""
+    """Token ids of all texts in one array, each text after a begin-of-sentence token."""
     ids = [token for text in texts for token in (tokenizer.bos_token_id, *tokenizer.encode_text(text))]
     return np.array(ids, np.int32)
 
@@ -22,8 +22,11 @@ def text_tokens(tokenizer: Tokenizer, texts: Iterable[str]) -> NDArray[np.int32]
 class Mixture:
     """Batches of text and documents.
 
-    text: one long token sequence. text_share: of the rows. draw: gives a document from a random
-    generator.
+    Attributes:
+        text: token ids of all texts in one array.
+        text_share: share of the rows of a batch that are text.
+        draw: draws a document with the given random generator.
+        seed: of everything that is drawn.
     """
 
     text: NDArray[np.int32]
@@ -32,7 +35,14 @@ class Mixture:
     seed: int
 
     def batch(self, stage: str, step: int, rows: int, length: int) -> Packed:
-        """`rows` rows of `length` tokens; the same arguments give the same batch."""
+        """The batch of a step; the same arguments give the same batch.
+
+        Args:
+            stage: name of the stage.
+            step: number of the step.
+            rows: rows of the batch.
+            length: tokens of a row.
+        """
         key = [self.seed, zlib.crc32(stage.encode()), step]
         numbers = np.random.default_rng(key)
         documents = random.Random(repr(key))

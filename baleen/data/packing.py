@@ -1,4 +1,4 @@
-"""Documents into rows of equal length. Packed neighbors never see each other: each carries its segment number."""
+"""Documents packed into rows of equal length. Each carries its segment number: neighbors never see each other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,12 @@ _MISSES = 4
 
 @dataclass(frozen=True)
 class Document:
-    """Token ids and, for each, whether it is a training target."""
+    """Tokens to train on.
+
+    Attributes:
+        token_ids: the tokens.
+        loss_mask: for each token, whether it is a target.
+    """
 
     token_ids: list[int]
     loss_mask: list[bool]
@@ -19,7 +24,13 @@ class Document:
 
 @dataclass(frozen=True)
 class Packed:
-    """Rows of documents: arrays [rows, length]; `segments` is -1 on padding."""
+    """Rows of documents, as arrays [rows, length].
+
+    Attributes:
+        token_ids: the tokens; 0 on padding.
+        segments: number of a token's document within its row; -1 on padding.
+        loss_mask: whether a token is a target.
+    """
 
     token_ids: NDArray[np.int64]
     segments: NDArray[np.int64]
@@ -37,9 +48,14 @@ def last_rows(packed: Packed, count: int) -> Packed:
 
 
 def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
-    """Fill `rows` rows with documents from `draw`, each in the first row with room for it (cut at `length`).
+    """Pack documents, each into the first row that has room for it.
 
-    Done when `_MISSES` documents in a row have found no room; those are left out.
+    The rows are full when `_MISSES` documents in succession have found no room; those are left out.
+
+    Args:
+        draw: draws a document; one longer than `length` is cut.
+        rows: number of rows.
+        length: tokens of a row.
     """
     packed = Packed(
         np.zeros((rows, length), np.int64),
@@ -64,7 +80,7 @@ def pack(draw: Callable[[], Document], rows: int, length: int) -> Packed:
 
 
 def windows(tokens: NDArray[np.int32], rng: np.random.Generator, rows: int, length: int) -> Packed:
-    """`rows` random windows of a long token sequence, every token a target."""
+    """`rows` random windows of `length` tokens from a long sequence; every token is a target."""
     token_ids = np.zeros((rows, length), np.int64)
     for row, start in enumerate(rng.integers(0, max(1, len(tokens) - length), rows)):
         token_ids[row] = np.resize(tokens[start : start + length], length)
@@ -72,7 +88,7 @@ def windows(tokens: NDArray[np.int32], rng: np.random.Generator, rows: int, leng
 
 
 def join(parts: list[Packed]) -> Packed:
-    """Rows of several packed batches of one length, one after the other."""
+    """The rows of several batches of equal length, one batch after the other."""
     return Packed(
         np.concatenate([part.token_ids for part in parts]),
         np.concatenate([part.segments for part in parts]),

@@ -1,4 +1,4 @@
-"""The engine's configuration for serving a model: a context that the model has, and a cache that holds enough of it."""
+"""The engine's configuration for serving a model."""
 
 from typing import Literal
 
@@ -54,5 +54,5 @@ def serving_config(
 
 
 def default_compute_path(model: ModelConfig) -> ComputePath:
-    """What computes in an engine that serves a float32 model of these sizes with the default configuration."""
+    """The compute path of an engine for a float32 model of these sizes with the default configuration."""
     return choose_path(EngineConfig(), model, torch.float32)

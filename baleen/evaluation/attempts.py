@@ -5,9 +5,14 @@ from math import comb
 
 
 def pass_at_k(attempts: int, solved: int, k: int) -> float:
-    """Chance that at least one of k attempts solves the task, unbiased: 1 - C(n-c, k) / C(n, k).
+    """Unbiased chance that at least one of k attempts solves the task: 1 - C(n-c, k) / C(n, k).
 
-    Needs k <= attempts. Source: Chen et al., "Evaluating large language models trained on code", 2021, equation 1.
+    Source: Chen et al., "Evaluating large language models trained on code", 2021, equation 1.
+
+    Args:
+        attempts: n, how often the task was attempted.
+        solved: c, how many of the attempts solved it.
+        k: at most `attempts`.
     """
     assert 0 <= solved <= attempts and 0 < k <= attempts, f"{solved} of {attempts} attempts, k = {k}"
     return 1.0 - comb(attempts - solved, k) / comb(attempts, k)

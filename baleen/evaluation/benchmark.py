@@ -17,21 +17,27 @@ from baleen.evaluation.intervals import Interval, newcombe_paired, wilson
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Tasks and what became of each, in the same order. Failures of infrastructure count nowhere."""
+    """Tasks and how each was played. Failures of the infrastructure are counted nowhere.
+
+    Attributes:
+        tasks: the tasks.
+        trajectories: one per task, in the same order.
+    """
 
     tasks: tuple[Task, ...]
     trajectories: tuple[Trajectory, ...]
 
     def outcomes(self) -> dict[str, bool]:
-        """Task id -> whether it was solved."""
+        """For each task id, whether the task was solved."""
         return {trajectory.task_id: _solved(trajectory) for _, trajectory in self._counted()}
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each domain, family, difficulty and mode, in the order of the tasks.
 
-        n attempts, `correct` of them solved, `low` and `high` the 95 % score interval of the accuracy; the
-        rest are means per attempt: thinking, completion, prompt and cached tokens over all turns, and dollars
-        at DeepSeek-V3.2's list price.
+        Returns:
+            Rows with `n` attempts, the number `correct` of them, and `low` and `high`, the 95 % score interval of the
+            accuracy; the rest are means per attempt: thinking, completion, prompt and cached tokens over all turns, and
+            dollars at DeepSeek-V3.2's list price.
         """
         groups: dict[tuple[str, str, int, str], list[Trajectory]] = {}
         for task, trajectory in self._counted():
@@ -40,7 +46,7 @@ class Benchmark:
         return [_row(key, members) for key, members in groups.items()]
 
     def samples(self, per_kind: int = 8) -> list[dict[str, Any]]:
-        """The first attempts of each family and difficulty, as they came, written out for people."""
+        """The first `per_kind` attempts of each family and difficulty, written out for people."""
         taken: Counter[tuple[str, int]] = Counter()
         samples = []
         for task, trajectory in self._counted():
@@ -75,9 +81,16 @@ async def run_benchmark(
     limits: Limits,
     world: Callable[[Task], Environment] = environment_for,
 ) -> Benchmark:
-    """Play every task once, all at the same time: whoever is behind `generate` may batch them.
+    """Play every task once, all at the same time, so that `generate` can batch them.
 
-    With a seed in `params` the i-th task samples with seed + i: equal prompts do not share their luck.
+    Args:
+        generate: samples a completion of a prompt.
+        tokenizer: the model's tokenizer.
+        tasks: the tasks.
+        thinking_mode: "thinking" or "chat".
+        params: how to sample; the i-th task uses seed + i, so that equal prompts do not share their luck.
+        limits: of each episode.
+        world: makes the environment of a task.
     """
     tasks = tuple(tasks)
     worlds = [world(task) for task in tasks]
@@ -88,7 +101,7 @@ async def run_benchmark(
 
 
 def paired_rise(after: Benchmark, before: Benchmark) -> Interval:
-    """The rise in accuracy over the tasks that both attempted, with its paired 95 % interval."""
+    """The rise in accuracy over the tasks that both attempted, with its paired 95 % interval (Newcombe)."""
     now, then = after.outcomes(), before.outcomes()
     shared = [task_id for task_id in now if task_id in then]
     return newcombe_paired([now[i] for i in shared], [then[i] for i in shared])
@@ -97,7 +110,7 @@ def paired_rise(after: Benchmark, before: Benchmark) -> Interval:
 def billed_tokens(trajectory: Trajectory) -> tuple[int, int]:
     """Prompt tokens over all turns, and how many of them repeat the turn before, which a prefix cache serves.
 
-    What requests share with each other is not counted: it depends on who else is asking.
+    What a request shares with other requests is not counted, because it depends on who else is asking.
     """
     prompts = [len(turn.completion.prompt_ids) for turn in trajectory.turns]
     cached = 0

@@ -1,7 +1,7 @@
-"""What strategies for a full window buy at test time: accuracy against the real steps and tokens they take.
+"""What strategies for a full window achieve at test time: accuracy against the real steps and tokens they take.
 
-An item is a task; each of its attempts is one trajectory, or, for parallel-fewest-step, several of which the one
-with the fewest steps counts while all are paid for. Failures of infrastructure are counted apart and nowhere else.
+An item is a task. Each attempt at it is one trajectory or, for parallel-fewest-step, several: the one with the fewest
+steps counts, and all are paid for. Failures of the infrastructure are counted separately and nowhere else.
 """
 
 import math
@@ -18,7 +18,7 @@ from baleen.evaluation.intervals import Interval, bootstrap_mean, newcombe_paire
 
 @dataclass(frozen=True)
 class Branch:
-    """One trajectory in the numbers that matter here."""
+    """One trajectory, in the numbers that are compared."""
 
     solved: bool
     stop_reason: str
@@ -34,6 +34,7 @@ class Branch:
 
     @classmethod
     def of(cls, played: Trajectory) -> "Branch":
+        """The numbers of a trajectory."""
         usage = played.usage
         return cls(
             solved=played.reward is not None and played.reward >= 1.0,
@@ -56,7 +57,13 @@ class Branch:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An attempt at a task, in the sum of its branches; `solved` is that of the branch that counts."""
+    """An attempt at a task.
+
+    Attributes:
+        task: id of the task.
+        attempt: number of the attempt.
+        branches: its trajectories.
+    """
 
     task: str
     attempt: int
@@ -68,20 +75,25 @@ class Outcome:
 
     @property
     def solved(self) -> bool:
+        """Whether the trajectory that counts solved the task."""
         return chosen(self.branches).solved
 
     def total(self, name: str) -> float:
+        """The sum of a number over the trajectories."""
         return sum(getattr(branch, name) for branch in self.branches)
 
 
 def chosen(branches: Sequence[Branch]) -> Branch:
-    """The branch that `baleen.agent.fewest_steps` would choose."""
+    """The trajectory that counts, as `baleen.agent.fewest_steps` chooses it."""
     finished = [branch for branch in branches if branch.stop_reason == StopReason.FINISHED]
     return min(finished or branches[:1], key=lambda branch: branch.steps)
 
 
 def accuracy(outcomes: Sequence[Outcome]) -> Interval:
-    """Share of attempts solved. One attempt an item: score interval; more: bootstrap over the items' means."""
+    """Share of the attempts that solved their task.
+
+    With one attempt per item a score interval; with more, a bootstrap over the items' means.
+    """
     items = _items(outcomes)
     if all(len(values) == 1 for values in items.values()):
         return wilson(sum(values[0] for values in items.values()), len(items))
@@ -89,7 +101,7 @@ def accuracy(outcomes: Sequence[Outcome]) -> Interval:
 
 
 def rise(outcomes: Sequence[Outcome], before: Sequence[Outcome]) -> Interval:
-    """How much more than `before` was solved, over the items that both attempted."""
+    """How much more was solved than in `before`, paired over the items that both attempted."""
     now, then = _items(outcomes), _items(before)
     shared = [task for task in now if task in then]
     if all(len(now[task]) == len(then[task]) == 1 for task in shared):
@@ -98,7 +110,17 @@ def rise(outcomes: Sequence[Outcome], before: Sequence[Outcome]) -> Interval:
 
 
 def row(strategy: str, description: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """One line of the table. Tokens, calls, dollars and seconds are means per attempt, 95 % quantiles as `_p95`."""
+    """One row of the results.
+
+    Args:
+        strategy: its name.
+        description: its choices in words.
+        outcomes: its attempts, those that the infrastructure failed included.
+
+    Returns:
+        Accuracy with its 95 % interval; means per attempt of steps, tokens, calls, dollars and seconds, with the 95 %
+        quantiles `steps_p95` and `completion_tokens_p95`; the stop reasons; the curve of `curve`.
+    """
     valid = [outcome for outcome in outcomes if outcome.is_valid]
     share = accuracy(valid)
     branches = [branch for outcome in valid for branch in outcome.branches]
@@ -140,10 +162,11 @@ def truncated_share(result: Mapping[str, Any]) -> float:
 
 
 def curve(outcomes: Sequence[Outcome]) -> list[tuple[float, float]]:
-    """(steps, accuracy) as the budget grows.
+    """Accuracy as the budget of steps grows.
 
-    One trajectory an attempt: the share solved within so many steps. Several: the mean steps and the accuracy of
-    taking only the first one, two, ... of them.
+    Returns:
+        Pairs (steps, accuracy). With one trajectory per attempt, the share that was solved within so many steps; with
+        several, the mean steps and the accuracy of taking only the first one, two, ... of them.
     """
     if not outcomes:
         return []
@@ -164,7 +187,12 @@ def _of_first(outcomes: Sequence[Outcome], count: int) -> tuple[float, float]:
 
 
 def gather(branches: Mapping[tuple[str, int], Branch], together: int) -> list[Outcome]:
-    """Outcomes of the branches of (task, number), `together` consecutive numbers an attempt; whole attempts only."""
+    """Group trajectories into attempts; incomplete attempts are left out.
+
+    Args:
+        branches: by task and number.
+        together: how many consecutive numbers make an attempt.
+    """
     outcomes = []
     for task, number in sorted(branches):
         if number % together == 0:

@@ -1,4 +1,4 @@
-"""How sure a measured figure is: score intervals of a proportion and of differences, ratios, bootstrap for means.
+"""How certain a measured figure is: score intervals of proportions and their differences, of ratios and of means.
 
 Sources: Wilson 1927; Newcombe, "Interval estimation for the difference between independent proportions" and
 "Improved confidence intervals for the difference between binomial proportions based on paired data", both
@@ -15,7 +15,13 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """An estimate and the bounds of its confidence interval."""
+    """An estimate and its confidence interval.
+
+    Attributes:
+        estimate: the figure itself.
+        low: lower bound.
+        high: upper bound.
+    """
 
     estimate: float
     low: float
@@ -23,11 +29,12 @@ class Interval(NamedTuple):
 
     @property
     def clear_of_zero(self) -> bool:
+        """Whether 0 lies outside the interval."""
         return self.low > 0 or self.high < 0
 
 
 def wilson(correct: float, n: int, level: float = 0.95) -> Interval:
-    """Score interval of the proportion `correct / n`; without observations all of [0, 1] around nan."""
+    """Score interval of the proportion `correct / n`; if n is 0, all of [0, 1] around nan."""
     if n <= 0:
         return Interval(math.nan, 0.0, 1.0)
     _check(0 <= correct <= n, f"correct={correct} is not within 0 and n={n}")
@@ -40,12 +47,12 @@ def wilson(correct: float, n: int, level: float = 0.95) -> Interval:
 
 
 def wilson_mean(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Score interval of the mean of values within [0, 1]; wider than needed where they lie between 0 and 1."""
+    """Score interval of the mean of values in [0, 1]; wider than needed if they are not all 0 or 1."""
     return wilson(math.fsum(values), len(values), level)
 
 
 def newcombe(correct: float, n: int, correct_before: float, n_before: int, level: float = 0.95) -> Interval:
-    """Interval of the rise `correct/n - correct_before/n_before`, the two samples drawn independently."""
+    """Interval of the rise `correct/n - correct_before/n_before` between two independent samples."""
     after, before = wilson(correct, n, level), wilson(correct_before, n_before, level)
     if n <= 0 or n_before <= 0:
         return Interval(math.nan, -1.0, 1.0)
@@ -53,10 +60,10 @@ def newcombe(correct: float, n: int, correct_before: float, n_before: int, level
 
 
 def newcombe_paired(after: Sequence[bool], before: Sequence[bool], level: float = 0.95) -> Interval:
-    """Interval of the rise in accuracy where both attempted the same items, in the same order.
+    """Interval of the rise in accuracy between two attempts at the same items, in the same order.
 
-    Pairing takes the items' difficulty out of the comparison, so the interval is narrower than `newcombe`'s
-    when the two mostly agree.
+    Pairing removes the items' difficulty from the comparison, so the interval is narrower than that of `newcombe` if
+    the two mostly agree.
     """
     n = len(after)
     _check(n == len(before), f"after has {n} items, before has {len(before)}; pair the same items")
@@ -74,7 +81,7 @@ def newcombe_paired(after: Sequence[bool], before: Sequence[bool], level: float 
 
 
 def sum_of_independent(parts: Sequence[Interval]) -> Interval:
-    """Interval of a sum of independent estimates: the distances to their bounds are squared and added (MOVER).
+    """Interval of the sum of independent estimates: the distances to their bounds are squared and added (MOVER).
 
     Source: Zou and Donner, "Construction of confidence limits about effect measures", Statistics in Medicine 27
     (2008). Newcombe's difference is the case of two parts.
@@ -86,11 +93,19 @@ def sum_of_independent(parts: Sequence[Interval]) -> Interval:
 
 
 def paired_ratio(above: Sequence[float], below: Sequence[float], level: float = 0.95) -> Interval:
-    """Interval of sum(above) / sum(below), where each item was measured both ways.
+    """Interval of sum(above) / sum(below) for items that were measured both ways.
 
     Student's t on the residuals `above - ratio * below` (Cochran, Sampling Techniques, ch. 6, ratio estimators), on the
-    logarithm of the ratio (delta method), so that no bound is negative. What the items share, such as their difficulty,
-    cancels. All numbers are nan for fewer than two items and for sums that are not positive.
+    logarithm of the ratio (delta method), so that no bound is negative. Whatever makes an item large both ways, such as
+    its difficulty, cancels.
+
+    Args:
+        above: numerators, one per item.
+        below: denominators, in the same order.
+        level: confidence.
+
+    Returns:
+        The interval; all nan for fewer than two items and for sums that are not positive.
     """
     over, under = (np.asarray(values, dtype=np.float64) for values in (above, below))
     n = over.size
@@ -106,9 +121,13 @@ def paired_ratio(above: Sequence[float], below: Sequence[float], level: float = 
 def bootstrap_mean(
     values: Sequence[float], level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval:
-    """Percentile interval of the mean of `values`, for quantities without a formula such as token counts.
+    """Percentile interval of the mean, for quantities without a formula, such as token counts.
 
-    The same values and seed give the same interval. For a paired difference pass the differences.
+    Args:
+        values: the sample; for a paired difference, the differences.
+        level: confidence.
+        resamples: number of bootstrap samples.
+        seed: the same values and seed give the same interval.
     """
     sample = np.asarray(values, dtype=np.float64)
     if sample.size == 0:

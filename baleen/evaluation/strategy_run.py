@@ -1,4 +1,4 @@
-"""A comparison of context strategies that goes on where it was left: what was played, and what is still to play."""
+"""A resumable comparison of context strategies."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ OUTCOMES, RESULTS = "outcomes.jsonl", "results.jsonl"
 
 
 class StrategyRun:
-    """The trajectories of each strategy, kept in `file` as they end.
+    """The trajectories of each strategy, stored in `file` as they finish.
 
     Args:
         file: the run's `outcomes.jsonl`; what it holds counts as played.
@@ -47,14 +47,14 @@ class StrategyRun:
                 self._branches[kept["strategy"]][kept["task"], kept["number"]] = Branch(**kept["branch"])
 
     def add(self, strategy: str, episode: Episode) -> None:
-        """Keep a trajectory that has ended; when this returns it survives a power cut."""
+        """Store a finished trajectory. Once this returns, it survives a power failure."""
         task, number = episode.key
         branch = Branch.of(episode.trajectory)
         self._file.append({"strategy": strategy, "task": task, "number": number, "branch": asdict(branch)})
         self._branches[strategy][task, number] = branch
 
     def left(self, strategy: str) -> list[Attempt]:
-        """The trajectories that are still to play; those that the infrastructure broke are among them."""
+        """The trajectories still to play, including those that the infrastructure failed."""
         settled = {key for key, branch in self._branches[strategy].items() if branch.is_valid}
         return [attempt for attempt in self._wanted(strategy) if attempt.key not in settled]
 
@@ -63,12 +63,12 @@ class StrategyRun:
         return not any(self.left(strategy) for strategy in self._branches)
 
     def solved_share(self, strategy: str) -> float:
-        """Share of the trajectories so far, at least one, that solved their task."""
+        """Share of the finished trajectories that solved their task. There must be at least one."""
         branches = self._branches[strategy].values()
         return sum(branch.solved for branch in branches) / len(branches)
 
     def outcomes(self, strategy: str) -> list[Outcome]:
-        """The attempts that are asked for now; a resumed run may hold others."""
+        """The requested attempts; a resumed run may hold others."""
         wanted = {attempt.key for attempt in self._wanted(strategy)}
         own = {key: branch for key, branch in self._branches[strategy].items() if key in wanted}
         return gather(own, self._together(strategy))
@@ -76,7 +76,7 @@ class StrategyRun:
     def write_results(self, descriptions: Mapping[str, str]) -> list[dict[str, Any]]:
         """Write `results.jsonl`, a row for each strategy that has results, and return the rows.
 
-        descriptions: every choice of a strategy in words.
+        descriptions: of each strategy, see `describe`.
         """
         found = {strategy: self.outcomes(strategy) for strategy in self._branches}
         rows = [
@@ -88,7 +88,7 @@ class StrategyRun:
         return rows
 
     def rises(self, strategies: Sequence[str]) -> Iterator[tuple[str, str, Interval]]:
-        """For each strategy but the first: its name, the first one's, and how much more it solved, paired by task."""
+        """Each later strategy, the first one, and how much more the later one solved, paired by task."""
         for strategy in strategies[1:]:
             first = strategies[0]
             yield strategy, first, rise(self.outcomes(strategy), self.outcomes(first))
@@ -103,7 +103,7 @@ class StrategyRun:
 
 
 def describe(strategy: str, management: ContextManagement | None, parallel: int, window: int) -> str:
-    """Every choice of a strategy in words, for its row of the results. window: in tokens."""
+    """Describe a strategy for its row of the results. window: in tokens."""
     if management is not None:
         return management.describe()
     many = f"{parallel} trajectories, the one of the fewest steps counts; each "

@@ -1,4 +1,4 @@
-"""What a run of episodes came to so far: how many are settled, their rewards, their outcomes, their dollars."""
+"""Running totals of a run: settled attempts, rewards, outcomes, dollars."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -22,16 +22,16 @@ class _Score:
 
 
 class Tally:
-    """Counts the attempts `wanted`, (task id, number) each, and leaves out all others.
+    """Counts the attempts in `wanted`, given as (task id, number), and ignores all others.
 
-    The sums are kept up to date with each row, so that a line of progress after every episode costs nothing.
+    Sums are updated with each row, so that a progress line after every episode is cheap.
     """
 
     def __init__(self, wanted: Collection[Key]) -> None:
         self.wanted = frozenset(wanted)
         self.settled = 0
         self.rewarded = 0
-        """Episodes that have a reward."""
+        """Number of episodes with a reward."""
         self._scores: dict[Key, _Score] = {}
         self._reward = self._dollars = 0.0
 
@@ -54,15 +54,15 @@ class Tally:
         self._dollars += sign * score.dollars
 
     def __len__(self) -> int:
-        """Attempts that were played, settled or not."""
+        """Number of attempts played, settled or not."""
         return len(self._scores)
 
     def is_settled(self, key: Key) -> bool:
-        """Whether the attempt was played and did not fail through the infrastructure."""
+        """Whether the attempt was played without an infrastructure failure."""
         return key in self._scores and self._scores[key].is_settled
 
     def metrics(self) -> dict[str, float]:
-        """Mean reward, failures of the infrastructure and dollars so far; what is unknown or zero is left out."""
+        """Mean reward, infrastructure failures and dollars so far, without those that are unknown or zero."""
         metrics = {"reward": self._reward / self.rewarded} if self.rewarded else {}
         failed = len(self) - self.settled
         metrics |= {"failed": float(failed)} if failed else {}
@@ -77,7 +77,7 @@ class Tally:
         return rewards
 
     def reward(self) -> Interval:
-        """Mean reward over the tasks, at least one. The task is the unit, however often it was played."""
+        """Mean reward over tasks. Each task counts once, however often it was played; there must be at least one."""
         return wilson_mean([sum(values) / len(values) for values in self.rewards().values()])
 
     def solved_tasks(self) -> int:
@@ -93,5 +93,5 @@ class Tally:
         return sum(count for reason, count in self.outcomes().items() if StopReason(reason).is_truncation)
 
     def errors(self) -> Counter[str]:
-        """How often each failure of the infrastructure occurred."""
+        """How often each infrastructure failure occurred."""
         return Counter(score.error for score in self._scores.values() if not score.is_settled)

@@ -10,12 +10,17 @@ from baleen.evaluation.intervals import Interval
 
 @dataclass(frozen=True)
 class Sample:
-    """What repeats of one measurement gave, in its unit and in their order; at least one."""
+    """Repeats of one measurement.
+
+    Attributes:
+        values: the results, in their order and in the measurement's unit; at least one.
+    """
 
     values: tuple[float, ...]
 
     @property
     def median(self) -> float:
+        """The median."""
         return statistics.median(self.values)
 
     @property
@@ -25,9 +30,9 @@ class Sample:
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> Sample:
-    """`over` / `under` round by round, so that a machine slow in one round is slow on both sides of its ratio.
+    """`over` / `under` round by round: a machine that is slow in one round is slow on both sides of that ratio.
 
-    A contender that ended early has fewer rounds: the surplus of the other is left out.
+    If one has more rounds than the other, the surplus is left out.
     """
     return Sample(tuple(a / b for a, b in zip(over, under, strict=False)))
 
@@ -35,8 +40,8 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Sample:
 def median_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """The median of at least one value and its distribution-free interval (of the sign test).
 
-    Busy machines make a few times far too long; order statistics do not mind. Fewer than six values cannot give 95 %:
-    their range is the interval then.
+    On a busy machine a few times are far too long, which does not affect order statistics. Fewer than six values cannot
+    give 95 %; the interval is then their range.
     """
     ordered, n = sorted(values), len(values)
     rank, below = 0, 0.0  # how many values lie outside on either side, and the chance of that

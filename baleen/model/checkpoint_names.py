@@ -1,4 +1,4 @@
-"""The names of the tensors that a checkpoint holds, wherever it lists them."""
+"""The names of a checkpoint's tensors, without reading the tensors."""
 
 from collections.abc import Iterable
 from pathlib import Path

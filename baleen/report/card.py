@@ -30,7 +30,13 @@ _REJECTED_SHOWN = 4  # examples per reason
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of a histogram; share: of the highest, 0 to 1."""
+    """One bar of a histogram.
+
+    Attributes:
+        label: what is counted.
+        count: how often it occurs.
+        share: height, from 0 to 1 for the highest bar.
+    """
 
     label: str
     count: int
@@ -38,7 +44,19 @@ class Bar:
 
 
 def write_card(folder: Path, settings: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Path:
-    """Write the card of the run in `folder` beside its tasks. Needs nothing else to be read. Raises OSError."""
+    """Write the dataset card of a synthesis beside its tasks: one file that works offline.
+
+    Args:
+        folder: the run's folder.
+        settings: what the run was started with.
+        verdicts: every candidate's fate.
+
+    Returns:
+        The path of the card.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     page = template("card.html.j2", short=short, duration=duration, text=_text)
     path = folder / CARD_FILE
     write_atomic(path, page.render(_contents(folder, settings, verdicts)))
@@ -78,7 +96,7 @@ def _contents(folder: Path, settings: Mapping[str, Any], verdicts: Sequence[Verd
 
 
 def bars(counts: Mapping[Any, int], keep_order: bool = False) -> list[Bar]:
-    """A histogram's bars, by label unless the order given is to be kept."""
+    """The bars of a histogram, sorted by label or, with `keep_order`, as they come."""
     top = max(counts.values(), default=0)
     items = list(counts.items()) if keep_order else sorted(counts.items())
     return [Bar(str(label), count, count / top if top else 0.0) for label, count in items]

@@ -1,4 +1,4 @@
-"""A run folder as plain records: all that the report knows, read once. Unfinished stages are absent."""
+"""A run folder as plain records: all that the report knows, read once."""
 
 import json
 import math
@@ -22,10 +22,18 @@ CHECK_STATES = ("passed", "uncertain", "failed")
 
 @dataclass(frozen=True)
 class Check:
-    """What a stage must show: `found.estimate` `relation` `bound`. hint: what to do when it fails.
+    """What a stage must show: `found.estimate` `relation` `bound`.
 
-    state: "passed", "uncertain" (the interval straddles the bound) or "failed". found: bounds of nan where the figure
-    has no interval. n_needed: about how many held-out items, instead of `n`, would decide an uncertain one.
+    Attributes:
+        stage: name of the stage.
+        name: what was measured.
+        found: the figure; its bounds are nan if it has no interval.
+        relation: ">", ">=" or "<=".
+        bound: what it is compared with.
+        state: "passed", "uncertain" (the interval contains the bound) or "failed".
+        n: held-out items that were measured.
+        n_needed: about how many would decide an uncertain check.
+        hint: what to do if it fails.
     """
 
     stage: str
@@ -41,9 +49,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One kind of task, evaluated after one stage. Token counts are means per attempt over its turns.
+    """One kind of task, evaluated after one stage. Token counts are means per attempt, summed over its turns.
 
-    hard: what Speciale is for; no part of its domain's score.
+    Attributes:
+        n: attempts.
+        correct: how many of them solved their task.
+        hard: whether it is one of the hard tasks of Speciale, which are not part of their domain's score.
     """
 
     domain: str
@@ -60,6 +71,7 @@ class Evaluated:
 
     @property
     def accuracy(self) -> Interval:
+        """Share of the attempts that solved their task, with its 95 % interval."""
         return wilson(self.correct, self.n)
 
     @property
@@ -70,11 +82,13 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a finished stage recorded. expert_load: share of the routed tokens, per MoE layer and expert.
+    """What a finished stage recorded.
 
-    answers: of each held-out task, in one order for all stages, whether it was solved and how long the thinking was.
-    domains: those that an RL stage practiced.
-    budgets: accuracy where answers longer than a budget of tokens count as wrong, before and after the stage.
+    Attributes:
+        expert_load: share of the routed tokens, per MoE layer and expert.
+        answers: for each held-out task, in one order for all stages, whether it was solved and the tokens of thinking.
+        domains: those that an RL stage practiced.
+        budgets: accuracy before and after the stage if answers longer than a budget of tokens count as wrong.
     """
 
     name: str
@@ -94,9 +108,14 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder. cost and selection are None while they are not known; metrics are grouped by stage.
+    """A run folder.
 
-    files: paths inside the folder of what the report may link to.
+    Attributes:
+        metrics: the lines of each stage.
+        stages: the results of the stages that have finished.
+        cost: times of a decode step; None if not measured yet.
+        selection: what the indexer selects; None if not measured yet.
+        files: paths inside the folder to which the report may link.
     """
 
     name: str
@@ -112,6 +131,7 @@ class Run:
 
     @property
     def checks(self) -> list[Check]:
+        """The checks of all stages."""
         return [check for stage in self.stages.values() for check in stage.checks]
 
     @property
@@ -134,14 +154,14 @@ class Run:
         return [s.name for s in self.recipe.stages if isinstance(s, RLStage) and s.judged_on == what]
 
     def curve(self, stage: str, name: str) -> tuple[list[int], list[float]]:
-        """Steps and values of a scalar, where it was recorded and finite."""
+        """Steps and values of a metric, where it was recorded and is finite."""
         points = [(line["step"], line.get(name)) for line in self.metrics.get(stage, ())]
         known = [(step, float(value)) for step, value in points if value is not None]
         return [step for step, _ in known], [value for _, value in known]
 
 
 def pool(rows: Sequence[Evaluated]) -> Evaluated:
-    """Rows of one domain and mode as one: counts added, token means weighted by attempts."""
+    """Merge rows of one domain and mode: counts are added, token means weighted by attempts."""
     n = sum(row.n for row in rows)
 
     def mean(name: str) -> float:
@@ -162,7 +182,11 @@ def pool(rows: Sequence[Evaluated]) -> Evaluated:
 
 
 def read_run(folder: Path) -> Run:
-    """Everything in the run folder. Raises UserError when it holds no run or a file in it is damaged."""
+    """Read a run folder.
+
+    Raises:
+        UserError: it holds no run, or a file in it is damaged.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give the folder of a run, as runs/quickstart")
     if not (folder / "resolved.toml").exists():

@@ -44,10 +44,14 @@ CONTENTS = {
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write `run_dir/report.html` from what the run folder holds and return its path.
+    """Write `report.html` in a run's folder. Stages that have not run are shown as such.
 
-    Stages that have not run are named as such. Raises UserError when the folder holds no run or a file in it
-    is damaged, OSError when the report cannot be written; an earlier report then stays as it was.
+    Returns:
+        The path of the report.
+
+    Raises:
+        UserError: the folder holds no run, or a file in it is damaged.
+        OSError: the report cannot be written; an earlier one stays as it was.
     """
     html = render(read_run(run_dir))
     path = run_dir / "report.html"
@@ -56,7 +60,7 @@ def write_report(run_dir: Path) -> Path:
 
 
 def render(run: Run) -> str:
-    """The whole page."""
+    """The report as HTML."""
     formats = (change, duration, figures, percent, points, short, times, visible)
     page = template("report.html.j2", **{each.__name__: each for each in formats})
     before, after = (effects.rows_of(run, stage) for stage in effects.speciale_stages(run) or ("", ""))

@@ -1,4 +1,4 @@
-"""The figures of a synthesis that a person wants to see while it runs and when it ends."""
+"""Figures of a synthesis run, for its progress line and its summary."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from baleen.synthesis import Verdict
 
 
 def progress_metrics(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """Kept candidates, tasks, and the dollars that models took, if any."""
+    """Kept candidates, tasks, and dollars spent on models, if any."""
     metrics = {
         "kept": float(sum(bool(verdict.tasks) for verdict in verdicts)),
         "tasks": float(sum(len(verdict.tasks) for verdict in verdicts)),

@@ -35,7 +35,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Call:
-    """A call and what came back, None if nothing did."""
+    """A tool call and its result, which is None if there was none."""
 
     name: str
     arguments: str
@@ -45,7 +45,11 @@ class Call:
 
 @dataclass
 class Step:
-    """One answer of the policy. mark: what happened to the context before it, or ""."""
+    """One answer of the policy.
+
+    Attributes:
+        mark: what happened to the context before it, or "".
+    """
 
     number: int
     thought: str = ""
@@ -58,12 +62,13 @@ class Step:
 
     @property
     def folded(self) -> bool:
+        """Whether the thinking is too long to be shown at once."""
         return len(self.thought) > _OPEN
 
 
 @dataclass(frozen=True)
 class Said:
-    """A message of the system or the user between the steps."""
+    """A message of the system or of the user between the steps."""
 
     role: str
     text: str
@@ -72,7 +77,11 @@ class Said:
 
 @dataclass(frozen=True)
 class Card:
-    """One episode as the page shows it. outcome: the word it is filtered by."""
+    """One episode as the page shows it.
+
+    Attributes:
+        outcome: the word by which it is filtered.
+    """
 
     episode: Episode
     title: TaskTitle
@@ -87,6 +96,8 @@ class Card:
 
 @dataclass(frozen=True)
 class Totals:
+    """The head of the page; steps, calls and seconds are means per episode."""
+
     episodes: int
     tasks: int
     reward: Interval
@@ -99,10 +110,16 @@ class Totals:
 
 
 def write_page(run: Path) -> Path:
-    """Write `run/trajectories.html` from the run's trajectories and return its path.
+    """Write `trajectories.html` in the folder of a run of episodes.
 
-    Of more than `MOST_EPISODES` episodes it shows so many, each outcome its share. Raises UserError for a folder
-    without trajectories or with a damaged one, OSError.
+    Of more than `MOST_EPISODES` episodes it shows so many, each outcome in proportion.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: the folder has no trajectories, or one is damaged.
+        OSError: the page cannot be written.
     """
     totals, wanted = _survey(run)
     kinds = kinds_of(run)
@@ -124,7 +141,7 @@ def outcome_of(played: Trajectory) -> str:
 
 
 def key_of(outcome: str) -> str:
-    """An outcome as a name of a class."""
+    """An outcome as the name of a CSS class."""
     return outcome.replace(" ", "-")
 
 

@@ -111,7 +111,7 @@ def _experts(
 def _selected(
     samples: Sequence[TrainingSample], places: Sequence[tuple[int, int]], shape: tuple[int, int]
 ) -> Tensor | None:
-    """Recorded positions moved to where the samples stand; a token without a record reads itself."""
+    """Recorded positions, shifted to the samples' columns; a token without a record reads itself."""
     recorded = _recorded(samples, lambda replay: replay.selected)
     if recorded is None:
         return None

@@ -1,8 +1,8 @@
-"""Log-probabilities of the trainer that are the engine's very bits (a stage's `deterministic`).
+"""Trainer log-probabilities that equal the engine's to the bit (`deterministic` of a stage).
 
-The packed model gives a token the same bits in a prompt as in a decode step, so one pass over a rollout finds what the
-engine found token by token, and the sampler's own arithmetic does the rest. On the engine's weights every importance
-ratio is then exactly 1; what the clip and the masks see is the change of the policy and nothing else.
+The prepacked model computes a token to the same bits in a prompt and in a decode step, so one pass over a rollout
+reproduces what the engine computed token by token, and the engine's sampler does the rest. With the engine's weights
+every importance ratio is exactly 1, so clipping and masking see changes of the policy and nothing else.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from baleen.rl.batch import RolloutBatch
 
 @torch.no_grad()
 def bitwise_logprobs(packed: Transformer, batch: RolloutBatch, stage: RLStage) -> Tensor:
-    """[N] float32, nats: of each sampled token of `batch`, as an engine with the weights of `packed` would tell."""
+    """[N] float32, nats: of each sampled token of `batch`, as an engine with the weights of `packed` computes them."""
     rows, starts, sizes = _places(batch)
     longest = int(sizes.max())
     order = torch.arange(longest).expand(len(rows), -1)

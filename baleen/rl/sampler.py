@@ -1,4 +1,4 @@
-"""Where rollouts come from: a sampler plays tasks with the policy's current weights."""
+"""Rollout samplers, which play tasks with the policy's current weights."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ LIMITS = Limits(max_turns=8, max_length=2048)
 EnvironmentFactory = Callable[[Task], Environment]
 
 Capability = Literal["keep_routing", "keep_selection", "keep_sampling_mask", "deterministic"]
-"""Options of an RL stage that need the help of whoever samples."""
+"""Options of an RL stage that the sampler must support."""
 
 
 class RolloutSampler(Protocol):
-    """Plays tasks with the weights it was last given."""
+    """Plays tasks with the latest weights."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:

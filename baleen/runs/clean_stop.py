@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request: what is under way may end first."""
+"""Ctrl-C and SIGTERM as a request: the current step may finish first."""
 
 import signal
 from collections.abc import Callable
@@ -9,7 +9,11 @@ STOPPING = "stopping after this step; the same command goes on from there"
 
 
 class Stopped(KeyboardInterrupt):
-    """The user, or the system, asked to end. exit_code: 128 and the number of the signal, as a shell counts."""
+    """The user or the system asked the program to end.
+
+    Attributes:
+        exit_code: 128 plus the number of the signal, as a shell counts.
+    """
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(signal.Signals(exit_code - 128).name)
@@ -17,15 +21,22 @@ class Stopped(KeyboardInterrupt):
 
 
 class CleanStop:
-    """Around work that looks at `heard`. One signal: let what is in flight end, then stop. Another one: at once.
+    """A context manager around work that looks at `heard`: the first signal only sets it, a second one ends the work.
 
-    told: called at the first signal. exit_code: 130 for Ctrl-C, 143 for SIGTERM.
+    Attributes:
+        heard: whether a signal has come.
+        exit_code: 130 for Ctrl-C, 143 for SIGTERM.
     """
 
     heard = False
     exit_code = 128 + signal.SIGINT
 
     def __init__(self, told: Callable[[], None] = lambda: None) -> None:
+        """Prepare it.
+
+        Args:
+            told: called at the first signal.
+        """
         self._told = told
 
     def __enter__(self) -> Self:
@@ -39,7 +50,11 @@ class CleanStop:
             signal.signal(number, handler)
 
     def raise_if_heard(self) -> None:
-        """Raises Stopped after a signal."""
+        """Stop here if a signal has come.
+
+        Raises:
+            Stopped: it has.
+        """
         if self.heard:
             raise Stopped(self.exit_code)
 

@@ -12,7 +12,11 @@ from typing import Any
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Replace `path` by `text`. On OSError (disk full, read-only) `path` is unchanged, nothing beside it."""
+    """Replace the content of a file by `text`, as a whole.
+
+    Raises:
+        OSError: the disk is full or read-only; `path` is unchanged, and nothing is left beside it.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         write_synced(partial, text.encode())
@@ -25,7 +29,11 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace `path` by `value` as indented JSON, numbers that are not finite as null."""
+    """Replace the content of a file by `value` as indented JSON.
+
+    Raises:
+        OSError: as in `write_atomic`.
+    """
     write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 

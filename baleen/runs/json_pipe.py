@@ -20,7 +20,11 @@ _SAID = {
 
 
 class PipeError(RuntimeError):
-    """No valid answer arrived: timeout, the child ended ("closed"), or it wrote too much or no JSON object."""
+    """No valid answer arrived.
+
+    Attributes:
+        kind: "timeout", "closed" if the child ended, "too_long", or "invalid" if it wrote no JSON object.
+    """
 
     def __init__(self, kind: Literal["timeout", "closed", "too_long", "invalid"]) -> None:
         super().__init__(_SAID[kind])
@@ -38,9 +42,15 @@ class Piped(Protocol):
 
 
 class JsonPipe:
-    """The two pipes of `process`. max_line: bytes of one answer. Not for several threads at once."""
+    """The two pipes of a child process. Not for several threads at once."""
 
     def __init__(self, process: Piped, max_line: int = 1 << 20) -> None:
+        """Take over the pipes.
+
+        Args:
+            process: the child.
+            max_line: most bytes of one answer.
+        """
         assert process.stdin is not None and process.stdout is not None
         self._stdin, self._stdout = process.stdin.fileno(), process.stdout.fileno()
         self._max_line = max_line
@@ -48,13 +58,21 @@ class JsonPipe:
         os.set_blocking(self._stdin, False)
 
     def ask(self, value: Any, seconds: float) -> dict[str, Any]:
-        """Send one line and wait for one. Raises PipeError."""
+        """Send one line and wait for one, within `seconds` for both.
+
+        Raises:
+            PipeError: there was no valid answer.
+        """
         deadline = time.monotonic() + seconds
         self.send(value, seconds)
         return self.receive(deadline - time.monotonic())
 
     def send(self, value: Any, seconds: float) -> None:
-        """Write one line; values that are not JSON are sent as strings. Raises PipeError."""
+        """Write one line; values that are not JSON are sent as strings.
+
+        Raises:
+            PipeError: the child ended or did not read in time.
+        """
         left = memoryview(json.dumps(value, default=str).encode() + b"\n")
         deadline = time.monotonic() + seconds
         while left:
@@ -67,7 +85,11 @@ class JsonPipe:
                 raise PipeError("closed") from None
 
     def receive(self, seconds: float) -> dict[str, Any]:
-        """The next line, an object. Raises PipeError."""
+        """The next line, an object.
+
+        Raises:
+            PipeError: there was no valid answer within `seconds`.
+        """
         deadline = time.monotonic() + seconds
         while (end := self._unread.find(b"\n")) < 0:
             if len(self._unread) > self._max_line:

@@ -1,7 +1,7 @@
-"""A run that grows line by line: settings once, then JSON lines, each on the disk before the next is begun.
+"""A run that grows line by line: settings once, then JSON lines, each on the disk before the next is written.
 
-A process killed at any moment leaves whole lines and at most a part of one, which is not read and, once the run goes
-on, cut off.
+A process killed at any moment leaves whole lines and at most a part of one, which is not read, and is cut off when the
+run continues.
 """
 
 import json
@@ -22,7 +22,18 @@ class JsonlFile:
     """`folder/name` and `folder/settings.json`, locked for one writer; a context manager."""
 
     def __init__(self, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
-        """Open or create. Raises UserError when the folder belongs to other settings or is in use, OSError."""
+        """Open or create the file.
+
+        Args:
+            folder: the run's folder.
+            name: the file in it.
+            settings: what the run must have in common with an earlier session.
+
+        Raises:
+            UsageError: the folder holds a run with other settings.
+            UserError: another process is writing to the folder.
+            OSError: the folder cannot be written.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / name
@@ -45,7 +56,7 @@ class JsonlFile:
         os.close(self._lock)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add one line; when this returns it survives a power cut."""
+        """Add one line; once this returns, it survives a power cut."""
         self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -56,9 +67,14 @@ class JsonlFile:
 
 
 def read_lines(path: Path, fields: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-    """The whole lines of `path`, none if it does not exist; one that is still being written is left out.
+    """The complete lines of a file; none if it does not exist.
 
-    Raises UserError for a line that is no JSON object or lacks one of `fields`.
+    Args:
+        path: the file. A last line that is still being written is left out.
+        fields: keys that every line must have.
+
+    Raises:
+        UserError: a line is no JSON object or lacks one of `fields`.
     """
     if not path.exists():
         return
@@ -76,7 +92,7 @@ def read_lines(path: Path, fields: Sequence[str] = ()) -> Iterator[dict[str, Any
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut a last line that a killed process left unfinished."""
+    """Cut off a last line that a killed process left unfinished."""
     if not path.exists():
         return
     with open(path, "rb+") as file:
@@ -93,7 +109,7 @@ def cut_torn_line(path: Path) -> None:
 
 
 def _settle(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Keep the settings of a new run; refuse to go on with others."""
+    """Keep the settings of a new run; refuse to continue with others."""
     path = folder / "settings.json"
     wanted = json.loads(json.dumps(settings))
     if not path.exists():

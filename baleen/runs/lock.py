@@ -10,9 +10,14 @@ from baleen.config.errors import UsageError, UserError
 
 
 def lock_folder(folder: Path) -> int:
-    """An open file that holds the folder's lock; the system drops the lock when this process dies.
+    """Lock a folder for this process.
 
-    Raises UserError when another process holds it, OSError.
+    Returns:
+        The descriptor of an open file that holds the lock; the system drops the lock when the process dies.
+
+    Raises:
+        UserError: another process holds it.
+        OSError: the folder cannot be written.
     """
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -32,7 +37,11 @@ def lock_folder(folder: Path) -> int:
 
 
 def check_same_settings(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raises UsageError, which names the first setting that differs from those the run was started with."""
+    """Check that a run continues with the settings it was started with.
+
+    Raises:
+        UsageError: a setting differs; the message names the first one.
+    """
     for key in [*now, *before]:
         old, new = before.get(key, "unset"), now.get(key, "unset")
         if old != new:

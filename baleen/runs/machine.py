@@ -1,6 +1,6 @@
 """What this machine is and what it has left: for a run's `environment.json`, the progress view and `doctor`.
 
-Memory and disk are in bytes. Facts that a system does not tell are None, never a guess.
+Memory and disk are in bytes. What a system does not tell is None, never a guess.
 """
 
 import importlib.metadata
@@ -26,7 +26,7 @@ EXTRAS = {
 
 
 def cpu_name() -> str | None:
-    """The processor's name as the system spells it."""
+    """Name of the processor as the system spells it."""
     for line in _read("/proc/cpuinfo").splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
@@ -34,7 +34,7 @@ def cpu_name() -> str | None:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on: affinity counts, a container's CPU quota too (rounded up)."""
+    """Cores that this process may run on, given its affinity and a container's CPU quota (rounded up)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").strip().partition(" ")
     if quota.isdigit() and period.isdigit():
@@ -43,7 +43,7 @@ def usable_cores() -> int:
 
 
 def total_memory() -> int | None:
-    """Memory of the machine, or the container's limit where that is lower."""
+    """Memory of the machine, or the container's limit if that is lower."""
     try:
         installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
@@ -53,7 +53,7 @@ def total_memory() -> int | None:
 
 
 def available_memory() -> int | None:
-    """Memory that can be had without swapping."""
+    """Memory that is available without swapping."""
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -61,7 +61,7 @@ def available_memory() -> int | None:
 
 
 def resident_memory() -> int:
-    """Memory this process holds now; its peak so far where the system tells no current value."""
+    """Memory that this process holds now; its peak so far if the system tells no current value."""
     pages = _read("/proc/self/statm").split()
     if len(pages) > 1:
         return int(pages[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -70,14 +70,14 @@ def resident_memory() -> int:
 
 
 def free_disk(path: Path) -> int:
-    """Bytes free where `path` is, or would be made."""
+    """Free bytes on the disk where `path` is or would be created."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free
 
 
 def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str | None]:
-    """Installed version of each package, those that Baleen needs if not told; None for a missing one."""
+    """Installed version of each package, by default those that Baleen needs; None for a missing one."""
     versions: dict[str, str | None] = {}
     for name in names:
         try:
@@ -88,7 +88,7 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str | None]:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout this package runs from, with `+changes` when files differ from it."""
+    """Commit of the checkout that this package runs from, with `+changes` if files differ from it."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
@@ -100,7 +100,7 @@ def git_commit() -> str | None:
 
 
 def describe(seed: int, threads: int) -> dict[str, Any]:
-    """The facts a run keeps so that one can repeat it: system, processor, versions, commit, seed, threads."""
+    """What a run keeps so that it can be repeated: system, processor, versions, commit, seed, threads."""
     from baleen import __version__
 
     return {

@@ -1,4 +1,4 @@
-"""Where a path leads to a model, and what that model is called."""
+"""Find a model folder, and the name to serve its model under."""
 
 from pathlib import Path
 
@@ -23,6 +23,6 @@ def model_folder(path: Path) -> Path:
 
 
 def model_name(folder: Path) -> str:
-    """The name a model is served under: its folder's, or its run's if the folder is just `model`."""
+    """The name to serve a model under: its folder's, or its run's if the folder is called `model`."""
     full = folder.resolve()
     return full.parent.name if full.name == "model" else full.name

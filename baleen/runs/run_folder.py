@@ -27,15 +27,29 @@ from baleen.runs.machine import describe
 
 
 class RunFolder:
-    """The open folder of one run; use as a context manager, so that an error's traceback lands in `log.txt`.
+    """The open folder of one run; use it as a context manager, so that an error's traceback lands in `log.txt`.
 
-    `resumed` says whether the folder already held a run. Raises UsageError for a path that is a file or holds
-    something else and for a configuration that differs from the run's; UserError when another process holds
-    the run or a line of its metrics is damaged; OSError for a folder that cannot be written. A folder made for
-    nothing is removed again.
+    Attributes:
+        path: the folder.
+        checkpoints: the folder of the checkpoints inside it.
+        stages: the folder of the stages' records inside it.
+        resumed: whether the folder already held a run.
     """
 
     def __init__(self, path: Path, config: BaseModel, *, seed: int, threads: int) -> None:
+        """Open or create the folder; one that was created is removed again if that fails.
+
+        Args:
+            path: the folder.
+            config: what the run must have in common with an earlier session, kept in `resolved.toml`.
+            seed: kept in `environment.json`.
+            threads: kept in `environment.json`.
+
+        Raises:
+            UsageError: `path` is a file, holds something else, or holds a run with another configuration.
+            UserError: another process has the run open, or a line of its metrics is damaged.
+            OSError: the folder cannot be written.
+        """
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.stages = path / "stages"
@@ -81,20 +95,20 @@ class RunFolder:
             self._lock = -1
 
     def log(self, text: str) -> None:
-        """Append one dated line to `log.txt`; line breaks in `text` are escaped: no text forges one."""
+        """Append one dated line to `log.txt`. Line breaks in `text` are escaped, so no text can forge a line."""
         line = text.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         self._log.flush()
 
     def log_metrics(self, stage: str, step: int, **scalars: float) -> None:
-        """Append a line to `metrics.jsonl` and hand it to the system. Numbers not finite become null."""
+        """Append a line to `metrics.jsonl` and flush it. Numbers that are not finite become null."""
         line: dict[str, Any] = {"stage": stage, "step": step}
         line |= {name: _number(value) for name, value in scalars.items()}
         self._metrics.write(json.dumps(line, allow_nan=False) + "\n")
         self._metrics.flush()
 
     def truncate_metrics(self, stage: str, step: int) -> None:
-        """Forget what `stage` logged after `step`: a resumed stage will log those steps again."""
+        """Remove what `stage` logged after `step`: a resumed stage will log those steps again."""
         lines = self.metrics()
         kept = [line for line in lines if line["stage"] != stage or line["step"] <= step]
         if len(kept) == len(lines):
@@ -107,15 +121,23 @@ class RunFolder:
             self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed in close)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines of `metrics.jsonl`, in order. Raises UserError for a damaged one."""
+        """All lines of `metrics.jsonl`, in order.
+
+        Raises:
+            UserError: a line is damaged.
+        """
         return list(read_lines(self.path / "metrics.jsonl", ("stage", "step")))
 
     def write_stage(self, stage: str, result: Mapping[str, Any]) -> None:
-        """Record that `stage` ended, and how, in `stages/STAGE.json`."""
+        """Record in `stages/STAGE.json` that `stage` has finished, with its result."""
         write_json(self.stages / f"{stage}.json", result)
 
     def read_stage(self, stage: str) -> dict[str, Any] | None:
-        """What `write_stage` recorded; None before the stage has ended."""
+        """What `write_stage` recorded; None before the stage has finished.
+
+        Raises:
+            UserError: the record is damaged.
+        """
         path = self.stages / f"{stage}.json"
         try:
             return json.loads(path.read_text(encoding="utf-8"))

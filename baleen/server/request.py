@@ -1,4 +1,4 @@
-"""What a client asks for, whichever API dialect it speaks."""
+"""A generation request, independent of the API dialect it came in."""
 
 from dataclasses import dataclass
 from typing import Any

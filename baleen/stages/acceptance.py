@@ -18,13 +18,21 @@ BUDGETS = 6
 def base_checks(
     stage: AnyStage, load: list[list[float]], before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> list[Check]:
-    """The checks of a stage that does not train on conversations. before, after: `measure.indexer_figures`."""
+    """The checks of a stage that does not train on conversations.
+
+    Args:
+        stage: the stage.
+        load: `measure.expert_load` after it.
+        before: `measure.indexer_figures` before it.
+        after: the same after it.
+    """
     if stage.kind == "pretrain":
         return pretrain_checks(stage.name, load)
     return (warmup_checks if stage.kind == "index_warmup" else sparse_checks)(stage.name, before, after)
 
 
 def pretrain_checks(name: str, load: list[list[float]]) -> list[Check]:
+    """The load of the busiest expert, over the mean of its layer."""
     worst = max((max(layer) * len(layer) for layer in load), default=1.0)
     hint = f"raise {name}.bias_update_speed or {name}.steps"
     change = (f"{name}.bias_update_speed", 2.0)
@@ -32,6 +40,7 @@ def pretrain_checks(name: str, load: list[list[float]]) -> list[Check]:
 
 
 def warmup_checks(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Check]:
+    """The indexer's KL before over after, and the mass of dense attention in the top-k."""
     change = (f"{name}.steps", 1.5)
     smaller, mass = before["kl"] / after["kl"], after["recall"]
     hint = f"raise {name}.steps or {name}.adam_lr"
@@ -43,7 +52,10 @@ def warmup_checks(name: str, before: Mapping[str, Any], after: Mapping[str, Any]
 
 
 def sparse_checks(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Check]:
-    """The dense loss is the better of the two: with the weights before the stage, or after it."""
+    """The sparse loss against the dense one, and against that of random indexers.
+
+    The dense loss is the better of two: with the weights before the stage, or after it.
+    """
 
     def rows(figures: Mapping[str, Any], kind: str, parts: Sequence[str]) -> list[float]:
         return [share for part in parts for share in figures[part]["rows"][kind]]
@@ -69,13 +81,14 @@ def sparse_checks(name: str, before: Mapping[str, Any], after: Mapping[str, Any]
 
 
 def sft_checks(stage: AnyStage, answers: Answers) -> list[Check]:
+    """The share of the answers in the chat format."""
     share = _share(answers, "well_formed")
     hint, change = f"raise {stage.name}.steps", (f"{stage.name}.steps", 1.5)
     return [check("answers in the chat format", share, ">=", 0.9, hint, len(answers), change)]
 
 
 def rise_checks(stage: RLStage, after: Answers, before: Answers, kind: str) -> list[Check]:
-    """An RL stage against the model it started from, on the tasks that `kind` describes."""
+    """The accuracy of an RL stage against that of the model it started from, on the tasks that `kind` describes."""
     hint = f"raise {stage.name}.steps; a reward flat from the start means there was nothing to reinforce"
     change = (f"{stage.name}.steps", 1.5)
     found = [check(f"rise of {kind}", paired_rise(after, before), ">", 0.0, hint, len(after), change)]
@@ -88,7 +101,14 @@ def rise_checks(stage: RLStage, after: Answers, before: Answers, kind: str) -> l
 def distill_checks(
     stage: AnyStage, student: Answers, teachers: Mapping[str, Mapping[str, Any]], mine: Chosen
 ) -> list[Check]:
-    """The student against each teacher in the teacher's domains. teachers: stage -> its record."""
+    """The student against each teacher, in the teacher's domains.
+
+    Args:
+        stage: the student's stage.
+        student: the student's answers.
+        teachers: for each teacher's stage, its record.
+        mine: chooses the answers that count.
+    """
     found = []
     for name, record in teachers.items():
         domains = record["domains"]
@@ -102,7 +122,10 @@ def distill_checks(
 
 
 def joint_checks(stage: AnyStage, after: Answers, before: Answers) -> list[Check]:
-    """The domains' paired rises are independent, since no task is in two: their sum has an interval of its own."""
+    """The rise of accuracy, summed over the domains.
+
+    The domains' paired rises are independent, since no task is in two of them, so the sum has an interval.
+    """
     domains = sorted({answer["domain"] for answer in after})
     rises = [paired_rise(of_domains(after, [domain]), of_domains(before, [domain])) for domain in domains]
     hint = f"lower {stage.name}.length_penalty or raise {stage.name}.kl"
@@ -119,10 +142,18 @@ def answer_checks(
     teachers: Mapping[str, Mapping[str, Any]],
     domains: Sequence[str],
 ) -> tuple[list[Check], dict[str, Any]]:
-    """The checks of an evaluated stage, and further results for its record.
+    """The checks of an evaluated stage.
 
-    hard: family -> difficulties of the hard tasks, which only stages judged on them use. before: answers of the model
-    that the stage started from. teachers: stage -> record. domains: those that the stage trains on.
+    Args:
+        stage: the stage.
+        answers: the answers after it.
+        hard: for each family, the difficulties of the hard tasks, which only stages judged on them use.
+        before: gives the answers of the model that the stage started from.
+        teachers: for each teacher's stage, its record.
+        domains: those that the stage trains on.
+
+    Returns:
+        The checks, and further results for the stage's record.
     """
     wanted = isinstance(stage, RLStage) and stage.judged_on == "hard"
     mine = partial(of_hardness, hard=hard, wanted=wanted)
@@ -183,11 +214,12 @@ def budgets(after: Answers, before: Answers) -> list[dict[str, float]]:
 
 
 def paired_rise(after: Answers, before: Answers) -> Interval:
+    """The rise in accuracy over the same tasks."""
     return newcombe_paired([a["correct"] for a in after], [a["correct"] for a in before])
 
 
 def of_hardness(answers: Answers, hard: Mapping[str, Sequence[int]], wanted: bool) -> Answers:
-    """The answers to hard tasks, or to the others. `hard`: family -> difficulties."""
+    """The answers to the hard tasks if `wanted`, else those to the others. `hard`: difficulties of each family."""
     return [a for a in answers if is_hard(a, hard) == wanted]
 
 
@@ -197,6 +229,7 @@ def is_hard(row: Mapping[str, Any], hard: Mapping[str, Sequence[int]]) -> bool:
 
 
 def of_domains(answers: Answers, domains: Sequence[str]) -> Answers:
+    """The answers to tasks of these domains."""
     return [answer for answer in answers if answer["domain"] in domains]
 
 

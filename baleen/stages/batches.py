@@ -25,9 +25,14 @@ Batches = Callable[[int], Packed]
 
 
 class TaskFiles:
-    """The tasks in the `task_files` of all RL stages, with their assets. Raises UserError."""
+    """The tasks in the `task_files` of all RL stages, with their assets."""
 
     def __init__(self, recipe: Recipe) -> None:
+        """Read the files.
+
+        Raises:
+            UserError: a file cannot be read, or a stage has nothing to train on.
+        """
         self._assets: dict[str, Path] = {}
         self._train: dict[str, list[Task]] = {}
         self.held_out: list[Task] = []
@@ -68,6 +73,7 @@ class TaskFiles:
         return sorted(found | {task.domain for task in self._train[stage.name]})
 
     def world(self, task: Task) -> Environment:
+        """A fresh environment for a task, with the assets of its file."""
         return environment_for(task, self._assets.get(task.id))
 
 
@@ -78,7 +84,18 @@ def supervised_batches(
     text: NDArray[np.int32],
     solved: Sequence[Document] = (),
 ) -> Batches:
-    """The batch of each step, a pure function of the step. solved: documents of a student beside `stage.data`."""
+    """The batches of a stage.
+
+    Args:
+        recipe: the recipe.
+        stage: the stage.
+        tokenizer: the run's tokenizer.
+        text: token ids of the text to train on.
+        solved: for a student, the documents of its teachers, beside `stage.data`.
+
+    Returns:
+        The batch of a step, as a pure function of the step.
+    """
     mixture = _mixture(recipe, stage.data, tokenizer, text)
     if isinstance(stage, PretrainStage):
         return _pretraining(recipe, stage, tokenizer, mixture)
@@ -117,9 +134,18 @@ def solved_by_teachers(
     model_after: Callable[[str], Transformer],
     student: Transformer,
 ) -> list[Document]:
-    """Rollouts of the teachers that solved new tasks and, for some tasks, the student's own shortest solution.
+    """What a student learns from: rollouts in which its teachers solved new tasks, and short solutions of its own.
 
     Without the short ones the student always thinks at full length, and a length penalty has nothing to choose from.
+
+    Args:
+        recipe: the recipe.
+        stage: the student's stage.
+        tokenizer: the run's tokenizer.
+        files: the tasks of task files.
+        model_after: gives the model of a finished stage.
+        student: the model that the student starts from; for a share `stage.terse` of the tasks its shortest solution is
+            added.
     """
     others: Mapping[str, TaskShare] = recipe.data[stage.follow_up_data or stage.data].tasks
     solved: list[Trajectory] = []

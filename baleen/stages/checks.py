@@ -1,8 +1,8 @@
-"""One check of a stage: what was measured, with its interval, against a bound.
+"""One check of a stage: a figure, with its interval, against a bound.
 
-A check fails only where its 95 % interval excludes the bound on the wrong side. Where the interval straddles the
-bound, the check is uncertain: `n_needed` says about how many held-out items would decide it. A figure without a
-noise model (no interval) is compared as it is.
+A check fails only if its whole 95 % interval lies on the wrong side of the bound. If the interval contains the bound,
+the check is uncertain, and `n_needed` says about how many held-out items would decide it. A figure without an interval
+is compared as it is.
 """
 
 import math
@@ -24,9 +24,19 @@ def check(
     n: int | None = None,
     change: tuple[str, float] | None = None,
 ) -> Check:
-    """One check: `found` `relation` (">", ">=" or "<=") `bound`, measured on `n` held-out items.
+    """Make a check: `found` `relation` `bound`.
 
-    hint: what to do when it fails. change: the key of the recipe to change then, as `stage.key`, and the factor.
+    Args:
+        name: what was measured.
+        found: the figure.
+        relation: ">", ">=" or "<=".
+        bound: what it is compared with.
+        hint: what to do if the check fails.
+        n: held-out items that were measured.
+        change: the key of the recipe to change if it fails, as `stage.key`, and the factor.
+
+    Returns:
+        The check as a stage records it; its `state` is "passed", "uncertain" or "failed".
     """
     has_interval = isinstance(found, Interval)
     interval = found if isinstance(found, Interval) else Interval(found, found, found)
@@ -70,7 +80,7 @@ def _n_needed(interval: Interval, bound: float, n: int | None) -> int | None:
 
 
 def judged(checks: list[Check], recipe: Recipe) -> list[Check]:
-    """The checks as a stage records them, with the changed key as `--set` takes it; none where nothing is judged."""
+    """The checks as a stage records them, with `change` as `--set` takes it; none if the recipe is not judged."""
     told = [found | {"change": _setting(recipe, found["change"])} for found in checks]
     return told if recipe.judged else []
 
@@ -87,20 +97,20 @@ def _setting(recipe: Recipe, change: tuple[str, float] | None) -> str | None:
 
 
 def overall(checks: Sequence[Check]) -> bool | None:
-    """False where a check failed, None where none did but one is uncertain, else True."""
+    """False if a check failed, None if none failed but one is uncertain, else True."""
     states = {found["state"] for found in checks}
     return False if "failed" in states else None if "uncertain" in states else True
 
 
 def figure(found: Check) -> str:
-    """`0.35 (0.28 to 0.41)`, the interval where there is one."""
+    """The figure as text, such as `0.35 (0.28 to 0.41)`."""
     estimate = "unknown" if found["estimate"] is None else f"{found['estimate']:.3g}"
     known = found["low"] is not None and found["high"] is not None
     return f"{estimate} ({found['low']:.3g} to {found['high']:.3g})" if known else estimate
 
 
 def brief(found: Check) -> str:
-    """For the line of a stage: what was measured, and whether that is not good enough."""
+    """What was measured, the figure and, unless it passed, the state: for the line of a stage."""
     doubt = "" if found["state"] == "passed" else f", {found['state']}"
     return f"{found['name']} {figure(found)}{doubt}"
 
@@ -115,4 +125,5 @@ def to_decide(found: Check) -> str:
 
 
 def finite(value: float) -> float | None:
+    """`value`, or None, which JSON can say, if it is not finite."""
     return value if math.isfinite(value) else None

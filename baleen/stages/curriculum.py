@@ -34,7 +34,11 @@ Draw = Callable[[random.Random], Document]
 
 
 def check_tasks(recipe: Recipe) -> None:
-    """Raises UsageError for a family or a difficulty of tasks that does not exist."""
+    """Check the task families of a recipe.
+
+    Raises:
+        UsageError: a family or a difficulty does not exist.
+    """
 
     def difficulties(tasks: Mapping[str, TaskShare]) -> dict[str, Sequence[int]]:
         return {family: share.difficulties for family, share in tasks.items()}
@@ -57,7 +61,7 @@ def check_tasks(recipe: Recipe) -> None:
 
 
 def tokenizer_of(folder: Path, recipe: Recipe, texts: Sequence[str]) -> Tokenizer:
-    """The run's tokenizer: trained on real text, tasks and conversations, or read back from `folder`."""
+    """The run's tokenizer, read from `folder` or, the first time, trained on text, tasks and conversations."""
     if (folder / "tokenizer_config.json").exists():
         return Tokenizer.from_pretrained(folder)
     rng = random.Random(recipe.seed)
@@ -82,7 +86,7 @@ def _first_mix(recipe: Recipe, kind: str) -> DataMix:
 
 
 def demonstrations(tokenizer: Tokenizer, mix: DataMix, split: Split = "train") -> Draw:
-    """Solved tasks, plain or as conversations: style "direct" in chat mode, the others in thinking mode."""
+    """Draws solved tasks, plain or as conversations: style "direct" in chat mode, the others in thinking mode."""
     copy = copies(tokenizer)
 
     def draw(rng: random.Random) -> Document:
@@ -120,12 +124,15 @@ def _joined(documents: Sequence[Document]) -> Document:
 
 
 def copies(tokenizer: Tokenizer, longest: int = 160, whole: float = 0.0) -> Draw:
-    """Random tokens, at most `longest`, and after them three pieces of the same, all but whose first tokens are learnt.
+    """Documents of random tokens followed by three pieces of the same, which are learned except for their first tokens.
 
-    Nothing in them can be known by heart. From a few million tokens of tasks a small model learns the names in them
-    instead; some hundred steps of this, easy ones first, teach it to copy names that it never saw.
+    Nothing in them can be memorized. From a few million tokens of tasks a small model learns the names in them by heart
+    instead; a few hundred steps of this, easy ones first, teach it to copy names that it has never seen.
 
-    whole: share of documents where all is copied at once, which is easier.
+    Args:
+        tokenizer: the run's tokenizer.
+        longest: most random tokens.
+        whole: share of the documents in which all tokens are copied at once, which is easier.
     """
     separator = tokenizer.encode_text("\n")
     kept_out = {*separator, *tokenizer.control_ids.values()}
@@ -148,15 +155,15 @@ def copies(tokenizer: Tokenizer, longest: int = 160, whole: float = 0.0) -> Draw
 
 
 def first_copies(tokenizer: Tokenizer, done: float) -> Draw:
-    """What a base learns to copy from when a share `done` of the steps for it is over: easy copies first.
+    """The copies of pre-training after a share `done` of the steps for them: easy ones first.
 
-    To find the piece that goes on is learnt from a mixture that changes slowly: after whole copies alone it is not.
+    Finding the piece that continues is learned from a mixture that changes slowly; after whole copies alone it is not.
     """
     return copies(tokenizer, _EASY, whole=1.4 - 1.6 * done) if done < 0.8 else copies(tokenizer)
 
 
 def documents_of(trajectories: Sequence[Trajectory]) -> list[Document]:
-    """What was sampled, in the very ids it was sampled as."""
+    """What was sampled, as the token ids that were sampled."""
     return [
         Document(sample.token_ids, sample.loss_mask)
         for trajectory in trajectories
@@ -165,7 +172,7 @@ def documents_of(trajectories: Sequence[Trajectory]) -> list[Document]:
 
 
 def either(documents: Sequence[Document], other: Draw, share: float) -> Draw:
-    """One of `documents`, or with probability `share`, and where there are none, a document of `other`."""
+    """One of `documents`; with probability `share`, or if there are none, a document of `other`."""
 
     def draw(rng: random.Random) -> Document:
         return other(rng) if not documents or rng.random() < share else rng.choice(documents)
@@ -180,9 +187,14 @@ def drawn_tasks(
     follow_ups: float = 0.0,
     others: Mapping[str, TaskShare] | None = None,
 ) -> list[Task]:
-    """`count` tasks to train on; the same key gives the same tasks.
+    """Draw tasks to train on.
 
-    A share `follow_ups` of them is asked somewhere in a conversation, whose other turns are of the kinds `others`.
+    Args:
+        kinds: the task families.
+        count: number of tasks.
+        key: the same key gives the same tasks.
+        follow_ups: share of the tasks that are asked somewhere in a conversation.
+        others: the families of the other turns of those conversations; by default `kinds`.
     """
     rng = random.Random(zlib.crc32(repr(key).encode()))
     return [_task(kinds, rng, "train", follow_ups, others) for _ in range(count)]
@@ -194,10 +206,16 @@ def held_out_tasks(
     seed: int,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Task]:
-    """`attempts` distinct tasks for each difficulty of each family, twice as many where it is named twice.
+    """Draw distinct held-out tasks.
 
-    Where there are fewer, all of them, and `tell` is told: after `_FRUITLESS` draws without a new one, for each that
-    is known and one more, the chance that one is left is about 2e-9.
+    A difficulty without that many tasks gives all that it has: after `_FRUITLESS` draws without a new one, for each
+    that is known and one more, the chance that one is left is about 2e-9.
+
+    Args:
+        kinds: difficulties of each family; one that is named twice gives twice as many tasks.
+        attempts: tasks per difficulty.
+        seed: the same seed gives the same tasks.
+        tell: receives a line for each difficulty that has too few.
     """
     rng = random.Random(seed)
     tasks: list[Task] = []

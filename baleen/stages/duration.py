@@ -1,16 +1,16 @@
-"""How long stages take: their shares of a run before it starts, and the time left while it goes on."""
+"""Estimates of how long stages take, before a run starts and while it runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from baleen.config.stages import AnyStage
 
-# What a rollout costs in tokens of supervised training.
+# Cost of a rollout in tokens of supervised training.
 _ROLLOUT_TOKENS = 100
 
 
 def relative_duration(stage: AnyStage) -> float:
-    """The approximate duration of a stage relative to other stages."""
+    """Approximate duration of a stage, relative to other stages."""
     if stage.kind == "rl":
         return stage.steps * stage.prompts_per_step * stage.group_size * _ROLLOUT_TOKENS
     return stage.steps * stage.batch_size * stage.seq_len
@@ -18,7 +18,7 @@ def relative_duration(stage: AnyStage) -> float:
 
 @dataclass
 class StageTimer:
-    """What is known about the time of one stage, in seconds of any clock.
+    """Timing of one stage, in seconds of any clock.
 
     weight: its expected share of the run's time, in any unit. total: its steps, 0 if unknown.
     """
@@ -34,11 +34,11 @@ class StageTimer:
     _first_seconds: float = field(default=0.0, init=False)
 
     def start(self, now: float, total: int) -> None:
-        """Note that the stage starts at the time `now`."""
+        """Start the stage at time `now`."""
         self.started, self.total = now, total
 
     def update(self, now: float, step: int | None = None) -> None:
-        """Note that the stage has done `step` steps, or that it has ended, at the time `now`."""
+        """Record at time `now` that `step` steps are done; None if the stage has ended."""
         assert self.started is not None, "start the stage first"
         self.seconds = now - self.started
         if step is None:
@@ -56,7 +56,7 @@ class StageTimer:
 
 
 def run_seconds_left(timers: Sequence[StageTimer], current: StageTimer | None) -> float | None:
-    """Seconds left of a whole run, as far as the stages so far tell; None where nothing is known yet.
+    """Estimated seconds left of the whole run; None if there is nothing to go by yet.
 
     current: the stage that is running, None between two stages.
     """

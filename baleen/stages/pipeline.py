@@ -34,7 +34,7 @@ HELD_OUT_ROWS = 16
 
 
 class Pipeline:
-    """Runs stages in an open run folder. Raises UserError, OSError."""
+    """Runs stages in an open run folder."""
 
     def __init__(
         self,
@@ -45,6 +45,19 @@ class Pipeline:
         inputs: Inputs,
         stop: CleanStop,
     ):
+        """Prepare what all stages share: the tokenizer, the text, the held-out rows and tasks.
+
+        Args:
+            recipe: the recipe.
+            folder: the open folder of the run.
+            listener: receives the progress.
+            threads: workers, one core each.
+            inputs: the text and the tasks, checked.
+            stop: the request to stop, which is looked at after every step.
+
+        Raises:
+            UserError: the tokenizer is gone, although a stage was trained with it.
+        """
         self.recipe, self.folder, self.listener, self.stop = recipe, folder, listener, stop
         self.workers = Workers(threads)
         self.files, corpus = inputs.files, inputs.corpus
@@ -56,7 +69,13 @@ class Pipeline:
         self.tasks = self._held_out_tasks()
 
     def run(self, stages: Sequence[str]) -> None:
-        """Run those of `stages` that are not done yet. Raises Stopped after a signal, once a step is saved."""
+        """Run those of `stages` that have not finished.
+
+        Raises:
+            UserError: the checkpoint of a finished stage is missing or damaged.
+            Stopped: after a signal, once the current step is saved.
+            OSError: the disk is full or cannot be written.
+        """
         for name in stages:
             stage = self.recipe.stage(name)
             record = self.folder.read_stage(name)
@@ -103,7 +122,11 @@ class Pipeline:
         self.listener.finish_stage(overall(record["checks"]), "; ".join(told))
 
     def model_after(self, name: str) -> Transformer:
-        """The model that a finished stage left. Raises UserError where it has not run, or its model is damaged."""
+        """The model of a finished stage.
+
+        Raises:
+            UserError: the stage has not run, or its checkpoint is damaged.
+        """
         steps = self._record(name)["steps"]
         model = self._empty_model(name)
         try:

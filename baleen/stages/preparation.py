@@ -1,4 +1,4 @@
-"""From what a user asks for to a run that can start: the recipe with its changes, its inputs, the stages, the fork."""
+"""Prepare a run: load its recipe with all changes, check inputs and stages, create a fork."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from baleen.stages.inputs import Inputs, checked_inputs
 
 @dataclass(frozen=True)
 class Preparation:
-    """A run that has been checked. Nothing has been written yet.
+    """A run that has passed all checks; nothing has been written yet.
 
-    stages: the names of those to run. source: the run that it forks, None for none.
+    stages: names of the stages to run. source: the run to fork, if any.
     """
 
     out: Path
@@ -60,7 +60,7 @@ def prepare(
     changes: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Preparation:
-    """Read and check all that a run needs.
+    """Load and check everything that a run needs.
 
     Args:
         out: the folder of the run.

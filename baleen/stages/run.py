@@ -19,13 +19,17 @@ def train_recipe(
     threads: int = 2,
     listener: StageListener | None = None,
 ) -> Path:
-    """Run the stages of a recipe in the folder `out` and return the folder. The same call resumes a run.
+    """Run the stages of a recipe. The same call resumes a run.
 
     Args:
         recipe: a recipe, the path of a .toml file, or the name of a recipe that ships.
+        out: folder of the run.
         stages: names of the stages to run; all by default.
         threads: workers, one core each.
-        listener: receives the progress; by default nobody does.
+        listener: receives the progress.
+
+    Returns:
+        The folder of the run.
 
     Raises:
         UserError: the recipe cannot run; nothing has been written.

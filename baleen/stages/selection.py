@@ -1,4 +1,4 @@
-"""What the indexer selects on real text and on a task, layer by layer, written down for the report to show."""
+"""What the indexer selects on real text and on a task, layer by layer, recorded for the report."""
 
 import base64
 import random
@@ -21,9 +21,17 @@ RECENT_QUERIES = 96  # a page lets its reader choose among the last so many
 
 
 def selection(model: Transformer, tokenizer: Tokenizer, text: Sequence[int], seed: int) -> dict[str, Any]:
-    """The selection on `text`, cut to `TEXT_LENGTH` times index_topk, and on a solved look-up task.
+    """The selection on real text and on a solved look-up task.
 
-    Only documents longer than index_topk are in it: shorter ones are read whole.
+    Args:
+        model: a sparse model.
+        tokenizer: its tokenizer.
+        text: token ids of real text, which is cut to `TEXT_LENGTH` times index_topk.
+        seed: of the look-up task.
+
+    Returns:
+        `index_topk` and `documents`: for each its `title`, its `tokens` as text and what `selection_of` returns. A
+        document that is not longer than index_topk is left out, because all of it is read.
     """
     config = model.config
     task = sample_task("lookup", 2, random.Random(seed), "heldout")
@@ -44,13 +52,23 @@ def selection(model: Transformer, tokenizer: Tokenizer, text: Sequence[int], see
 
 @torch.inference_mode()
 def selection_of(model: Transformer, token_ids: Sequence[int]) -> dict[str, Any]:
-    """What each token of one sequence reads under the sparse model, S tokens in all.
+    """What each token of one sequence of S tokens reads under the sparse model.
 
-    Of each layer: `selected`, bits [S, S], whether query (row) reads key (column), as the model itself recorded it;
-    `mass`, uint8 [S, S], what dense attention would give the key from the same hidden states, averaged over the heads,
-    255 standing for all; `recall`, the share of that mass inside the selection, averaged over the queries that
-    must choose; `scores`, the index scores of the query `shown`. `queries`: positions worth choosing from, `shown` the
-    one of them whose dense attention looks back furthest. Arrays are packed by `pack_array`.
+    Args:
+        model: a sparse model.
+        token_ids: the sequence.
+
+    Returns:
+        `queries`, positions that a reader may choose; `shown`, the one whose dense attention looks back furthest; and
+        `layers`, for each layer
+
+        - `selected`: bits [S, S], whether the query (row) reads the key (column), as the model itself recorded it;
+        - `mass`: uint8 [S, S], what dense attention would give the key from the same hidden states, averaged over the
+          heads, 255 for all of it;
+        - `recall`: the share of that mass inside the selection, averaged over the queries that must choose;
+        - `scores`: the index scores of the query `shown`.
+
+        Arrays are packed by `pack_array`.
     """
     config, size = model.config, len(token_ids)
     selected, layers = _forward(model, token_ids)
@@ -75,7 +93,7 @@ def selection_of(model: Transformer, token_ids: Sequence[int]) -> dict[str, Any]
 
 
 def pack_array(array: NDArray[np.uint8]) -> str:
-    """The array's bytes, row by row, deflated (zlib), in base64."""
+    """The bytes of an array, row by row, compressed by zlib and encoded in base64."""
     return base64.b64encode(zlib.compress(array.tobytes(), 9)).decode("ascii")
 
 

@@ -130,7 +130,7 @@ def _package(path: str) -> str:
 
 @dataclass(frozen=True)
 class Grade:
-    """A score of 1.0 or 0.0, and for a reader the reason why it is not 1.0."""
+    """A score of 1.0 or 0.0, with a human-readable reason if it is not 1.0."""
 
     score: float
     reason: str = ""

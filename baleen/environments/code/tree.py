@@ -56,7 +56,7 @@ def digest(tree: Tree) -> str:
 
 
 def to_bytes(tree: Tree, header: Mapping[str, Any] | None = None) -> bytes:
-    """The tree as a compressed frame, with an optional header for readers."""
+    """Serialize a tree as a zlib-compressed frame, with an optional header."""
     return zlib.compress(pack(dict(header or {}), dict(tree)), 6)
 
 

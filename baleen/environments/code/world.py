@@ -233,7 +233,7 @@ def _check_new_name(name: str, tree: Tree) -> None:
 
 
 def _inside(path: str) -> str:
-    """The key in the tree of a path that is absolute or relative to the root; "" for the root itself."""
+    """The tree key of a path, absolute or relative to the root; "" for the root itself."""
     name = posixpath.normpath(posixpath.join(ROOT, path))
     if name != ROOT and not name.startswith(f"{ROOT}/"):
         raise ToolError(f"{path!r} is outside {ROOT}")

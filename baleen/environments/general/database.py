@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-# Statements are limited by the work they do and not by time, so that a call ends the same way on every machine.
+# Statements are limited by work, not by time, so that a call ends the same way on every machine.
 _STEPS_AT_A_TIME = 1_000
 _MAX_STEPS = 2_000_000  # of SQLite's virtual machine
 _MAX_VALUE_BYTES = 1_000_000  # also of a statement

@@ -221,5 +221,5 @@ def is_run(wanted: Iterable[str], words: Iterable[str]) -> bool:
 
 
 def encodable(text: str) -> str:
-    """The text without what SQLite cannot store: lone surrogates, which JSON can express, and null characters."""
+    """`text` without lone surrogates and null characters, which JSON can express but SQLite cannot store."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")

@@ -53,7 +53,7 @@ int count_valid(const uint8_t* valid, int k) {
   return n;
 }
 
-// Calls take(i, read) for every query i of B rows of S, with the k or fewer rows of `pool` that it selected.
+// Calls take(i, read) for each query i of B rows of S, with the rows of `pool` that it selected, at most k.
 template <class F>
 void each_query(const float* pool, const int64_t* slots, const uint8_t* valid, int B, int S, int width, int k,
                 int threads, F take) {

@@ -1,4 +1,4 @@
-"""Who writes which environment: the candidates of a synthesis, each with an author of its own."""
+"""The candidates of a synthesis, each with its own author."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ MakeAuthor = Callable[[], Author]
 def scripted_candidates(
     count: int, seed: int, domains: Sequence[str], levels: int
 ) -> Iterator[Candidate[MakeAuthor]]:
-    """`count` environments of seeded generators, the domains in turn, with tasks of up to `levels` levels."""
+    """`count` environments from seeded generators, cycling through the domains, with tasks of up to `levels` levels."""
     for number in range(count):
         domain = domains[number % len(domains)]
         make = partial(ScriptedAuthor, domain, f"{seed}-{number}", levels)
@@ -26,7 +26,7 @@ def scripted_candidates(
 def model_candidates(
     count: int, seed: int, model: ChatModel, tools: ToolKind
 ) -> Iterator[Candidate[MakeAuthor]]:
-    """`count` environments of a model, on themes drawn by `seed`. tools: what their tools are written in."""
+    """`count` environments written by a model, on themes drawn with `seed`. tools: language of the tools."""
     for number in range(count):
         yield Candidate(
             f"model-{number:05d}", "model", partial(ModelAuthor, model, f"{seed}-{number}", tools)

@@ -1,4 +1,4 @@
-"""The corpora that questions can be asked of, by name or by path."""
+"""Build the corpus of search tasks, from a known source or the user's own documents."""
 
 from pathlib import Path
 
